@@ -1,0 +1,45 @@
+"""Mends of three faults in the tools that build the book.
+
+* sphinx-thebe puts scripts on every page that throw when no live-code button is present.
+* The theme's Colab button opens the chapter's ``.md`` source, which Colab cannot read; the
+  executed ``.ipynb`` files are published on the branch ``notebooks``.
+* sphinx-exercise registers handlers for ``singlehtml``, which hides the ``html`` handlers that
+  every other extension relies on there.
+"""
+
+from sphinx.application import Sphinx
+
+NOTEBOOKS_BRANCH = "notebooks"
+
+
+def drop_thebe_scripts(app: Sphinx, pagename, templatename, context, doctree) -> None:
+    """Removes the scripts of sphinx-thebe from the page."""
+    context["script_files"] = [
+        script
+        for script in context.get("script_files", [])
+        if "thebe" not in f"{getattr(script, 'filename', script)}{getattr(script, 'attributes', '')}"
+    ]
+
+
+def mend_colab_button(app: Sphinx, pagename, templatename, context, doctree) -> None:
+    """Points the Colab button at the executed notebook instead of the Markdown source."""
+    branch = app.config.html_theme_options.get("repository_branch", "main")
+    for group in context.get("header_buttons", []):
+        for button in group.get("buttons", []):
+            if button.get("text") == "Colab":
+                url = button["url"].replace(f"/blob/{branch}/", f"/blob/{NOTEBOOKS_BRANCH}/")
+                button["url"] = url.removesuffix(".md") + ".ipynb"
+
+
+def share_html_handlers(app: Sphinx) -> None:
+    """Gives the single-page builder every node handler of the HTML builder."""
+    handlers = app.registry.translation_handlers
+    handlers["singlehtml"] = {**handlers.get("html", {}), **handlers.get("singlehtml", {})}
+
+
+def setup(app: Sphinx) -> dict:
+    """Connects the mends, after the theme and sphinx-thebe have done their part."""
+    app.connect("html-page-context", drop_thebe_scripts, priority=900)
+    app.connect("html-page-context", mend_colab_button, priority=900)
+    app.connect("builder-inited", share_html_handlers)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
