@@ -1,0 +1,43 @@
+"""Random keys derived from what a run *is*, never from when or beside what it runs.
+
+Every random draw of a run comes from ``key(seed)`` folded with a role and, where the draw differs
+between cells, with the numbers that distinguish them (``d``, the epoch, the row of A). Order,
+batching and resumption therefore cannot change a result.
+"""
+
+from enum import IntEnum
+
+import jax
+
+
+class Role(IntEnum):
+    """Name every purpose a run draws random numbers for.
+
+    The numbers are part of the seed policy: changing one changes published results.
+    """
+
+    INITIALIZATION = 0
+    """w0: one initialization per seed, shared by all d and all burn-in times (as released code)."""
+    BURN_IN_BATCHES = 1
+    """Order of the batches in full-space training; w_4 lies on the trajectory that reaches w_16."""
+    SUBSPACE_BATCHES = 2
+    """Order of the batches when training inside the subspace; shared by all d of a seed."""
+    DIRECTIONS = 3
+    """The random directions A; a fresh draw for every d unless subspaces are nested."""
+
+
+def run_key(seed: int, role: Role, *numbers: int) -> jax.Array:
+    """Derive the key of one purpose of one run.
+
+    Args:
+        seed: Seed of the run, >= 0.
+        role: What the numbers are drawn for.
+        *numbers: What else distinguishes the draw (for example d or the epoch).
+
+    Returns:
+        A typed JAX key.
+    """
+    key = jax.random.fold_in(jax.random.key(seed), int(role))
+    for number in numbers:
+        key = jax.random.fold_in(key, number)
+    return key
