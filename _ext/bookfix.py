@@ -12,13 +12,15 @@ from sphinx.application import Sphinx
 NOTEBOOKS_BRANCH = "notebooks"
 
 
+def describe(script) -> str:
+    """Name and inline body of a page's script, whether a plain string or a Sphinx asset."""
+    return f"{getattr(script, 'filename', script)} {getattr(script, 'attributes', '')}"
+
+
 def drop_thebe_scripts(app: Sphinx, pagename, templatename, context, doctree) -> None:
     """Removes the scripts of sphinx-thebe from the page."""
-    context["script_files"] = [
-        script
-        for script in context.get("script_files", [])
-        if "thebe" not in f"{getattr(script, 'filename', script)}{getattr(script, 'attributes', '')}"
-    ]
+    scripts = context.get("script_files", [])
+    context["script_files"] = [script for script in scripts if "thebe" not in describe(script)]
 
 
 def mend_colab_button(app: Sphinx, pagename, templatename, context, doctree) -> None:

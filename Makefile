@@ -1,0 +1,77 @@
+# `make help` lists the targets. Each sets up what it needs; once packages are installed all of
+# them work offline.
+PYTHON ?= python3
+UV     ?= uv
+VENV   := .venv
+PY     := $(VENV)/bin/python
+STAMP  := $(VENV)/.installed
+CHAPTERS = $(wildcard book/*.md book/sweeps/*.md)
+
+# State that Jupyter, IPython and matplotlib would keep in $HOME stays in the build folder, and a
+# backend chosen outside would leave the book without figures.
+export MPLCONFIGDIR := $(CURDIR)/_build/state/matplotlib
+export IPYTHONDIR := $(CURDIR)/_build/state/ipython
+export JUPYTER_CONFIG_DIR := $(CURDIR)/_build/state/jupyter/config
+export JUPYTER_DATA_DIR := $(CURDIR)/_build/state/jupyter/data
+export JUPYTER_RUNTIME_DIR := $(CURDIR)/_build/state/jupyter/runtime
+unexport MPLBACKEND
+
+.DEFAULT_GOAL := help
+.PHONY: help venv test sweeps book preview browser lint format bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+venv: $(STAMP) ## create .venv from requirements.lock and install the package, editable
+
+$(STAMP): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "error: there is no '$(PYTHON)' here; install Python 3.11 to 3.13, or name one: make PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(PY) || $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "error: dofbook needs Python 3.11 to 3.13 and '$(PYTHON)' is $$($(PYTHON) -V 2>&1); name another: make PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "error: '$(PYTHON) -m venv' failed; on Debian and Ubuntu install the package python3-venv" >&2; exit 1; }
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+test: $(STAMP) ## run the tests (all but those that open a browser)
+	$(PY) -m pytest -n 2 --dist loadfile -m "not browser" $(ARGS)
+
+sweeps: $(STAMP) ## execute the sweep notebooks on the reduced profile
+	$(PY) scripts/build_book.py sweeps
+
+book: sweeps ## build the book from nothing and print the path of its first page
+	$(PY) scripts/build_book.py book
+
+preview: $(STAMP) ## build one page while writing it: make preview PAGE=book/x.md
+	$(PY) scripts/build_book.py preview $(PAGE)
+
+browser: $(STAMP) ## open every page of the built book in Chromium (after make book)
+	DOFBOOK_BROWSER_REQUIRED=1 $(PY) -m pytest tests/browser -m browser $(ARGS)
+
+lint: $(STAMP) ## check style, format and spelling of code and chapters
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/codespell
+	@# plain `ruff check x.md` checks nothing, silently: turn the chapters into scripts first
+	$(VENV)/bin/jupytext --quiet --to py:percent \
+	  --check '$(VENV)/bin/ruff check {} --quiet --config pyproject.toml --ignore E402,B018,T201' $(CHAPTERS)
+
+format: $(STAMP) ## format the code
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(STAMP) ## time the training step
+	$(PY) -m benchmarks
+
+lock: ## renew requirements.lock (needs uv; UPGRADE=--upgrade takes the newest versions)
+	@command -v $(UV) >/dev/null || \
+	  { echo "error: 'make lock' needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
+	$(UV) pip compile pyproject.toml --output-file requirements.lock $(UPGRADE) \
+	  --universal --python-version 3.11 --extra book --extra dev --extra distributed \
+	  --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command "make lock"
+
+clean: ## remove everything built; the environment stays
+	rm -rf _build build dist .pytest_cache .ruff_cache .hypothesis .benchmarks

@@ -1,0 +1,231 @@
+"""Builds the book so that nothing broken or stale can pass for a finished one.
+
+    python scripts/build_book.py book                     # the whole book, every warning an error
+    python scripts/build_book.py sweeps                   # the sweep notebooks, reduced profile
+    python scripts/build_book.py preview book/x.md        # one page while writing it
+
+Jupyter Book alone exits with 0 for a failing cell, for a second build after a failed one, and for
+a page that never reached the output; the checks here close those doors.
+"""
+# ruff: noqa: T201  (a command-line program: its output is its purpose)
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+from sphinx_external_toc.parsing import parse_toc_yaml
+
+SWEEP_TIMEOUT_SECONDS = 900
+BOOK_TIMEOUT_SECONDS = 1800
+
+
+class BuildError(Exception):
+    """A build that must not be published; the message is one sentence for the author."""
+
+
+def toc_pages(source: Path) -> list[str]:
+    """Lists the document names of ``_toc.yml``, the first page first."""
+    return [str(page) for page in parse_toc_yaml(source / "_toc.yml")]
+
+
+def page_source(source: Path, page: str) -> Path | None:
+    """Finds the source file of a page, or None where there is none."""
+    candidates = (source / f"{page}{suffix}" for suffix in (".md", ".ipynb", ".rst"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def is_notebook(path: Path) -> bool:
+    """Tells whether a source file has cells to execute (a notebook, or a header with a kernel)."""
+    if path.suffix == ".ipynb":
+        return True
+    header = path.read_text(encoding="utf-8").split("---", 2)
+    if len(header) < 3 or header[0].strip():
+        return False
+    return "kernelspec" in (yaml.safe_load(header[1]) or {})
+
+
+def clean(build: Path) -> None:
+    """Removes every output of an earlier build: a second build after a failed one returns 0."""
+    for name in ("html", "html-failed", ".doctrees", ".jupyter_cache", "jupyter_execute"):
+        shutil.rmtree(build / name, ignore_errors=True)
+
+
+def run_bounded(command: list[str], timeout: float, what: str, cwd: Path | None = None) -> None:
+    """Runs a command in its own process group and kills the group when time is up.
+
+    Args:
+        command: program and arguments.
+        timeout: limit in seconds.
+        what: the noun for the error message.
+        cwd: working directory.
+
+    Raises:
+        BuildError: the command failed, or did not end in time.
+    """
+    process = subprocess.Popen(command, cwd=cwd, start_new_session=True)
+    try:
+        code = process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        raise BuildError(f"{what} did not end within {timeout:.0f} s and was stopped.") from None
+    finally:
+        if process.poll() is None:  # time is up, or Ctrl-C: kernels go with it
+            os.killpg(process.pid, signal.SIGTERM)
+            time.sleep(1)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if code:
+        raise BuildError(f"{what} failed with exit status {code}; its messages are above.")
+
+
+def jupyter_book(source: Path, *options: str) -> None:
+    """Runs ``jupyter-book build`` of this environment on a source folder."""
+    program = shutil.which("jupyter-book", path=str(Path(sys.executable).parent))
+    if program is None:
+        raise BuildError("jupyter-book is not installed here; run `make venv` first.")
+    command = [program, "build", "-n", "--keep-going", *options, str(source)]
+    run_bounded(command, BOOK_TIMEOUT_SECONDS, "jupyter-book")
+
+
+def failed_cells(notebook: Path) -> list[str]:
+    """Describes the cells of an executed notebook that failed or were never executed."""
+    faults = []
+    for number, cell in enumerate(json.loads(notebook.read_text(encoding="utf-8"))["cells"], 1):
+        tags = cell["metadata"].get("tags", [])
+        if cell["cell_type"] != "code" or not "".join(cell["source"]).strip():
+            continue
+        errors = [out["ename"] for out in cell["outputs"] if out["output_type"] == "error"]
+        if errors and "raises-exception" not in tags:
+            faults.append(f"cell {number} raised {errors[0]}")
+        elif cell.get("execution_count") is None and "skip-execution" not in tags:
+            faults.append(f"cell {number} was not executed")
+    return faults
+
+
+def verify(source: Path, build: Path) -> Path:
+    """Checks a finished build against ``_toc.yml`` and returns the path of its first page.
+
+    Args:
+        source: folder with ``_toc.yml``.
+        build: the ``_build`` folder.
+
+    Returns:
+        Path of the HTML file of the first page.
+
+    Raises:
+        BuildError: a page is missing from the output, or a cell failed or was not executed.
+    """
+    pages = toc_pages(source)
+    faults = []
+    for page in pages:
+        path = page_source(source, page)
+        if path is None:
+            faults.append(f"{page} has no source file")
+        elif not (build / "html" / f"{page}.html").is_file():
+            faults.append(f"{page} is in _toc.yml but not in the output")
+        elif is_notebook(path):
+            executed = build / "jupyter_execute" / f"{page}.ipynb"
+            if executed.is_file():
+                faults += [f"{page}: {fault}" for fault in failed_cells(executed)]
+            else:
+                faults.append(f"{page} has cells but was not executed")
+    faults += [f"failure report {path.name}" for path in build.glob("html/reports/**/*.err.log")]
+    if faults:
+        raise BuildError(f"The build is not complete: {'; '.join(faults)}.")
+    return build / "html" / f"{pages[0]}.html"
+
+
+def build_book(source: Path) -> Path:
+    """Builds the whole book from nothing, warnings as errors, and verifies the result.
+
+    A build that fails leaves its pages in ``_build/html-failed``, never in ``_build/html``.
+    """
+    build = source / "_build"
+    clean(build)
+    try:
+        jupyter_book(source, "-W")
+        return verify(source, build)
+    except (BuildError, KeyboardInterrupt):
+        if (build / "html").exists():
+            (build / "html").rename(build / "html-failed")
+        raise
+
+
+def package_digest(source: Path) -> str:
+    """Digest of all that a sweep's numbers depend on: package, sweep notebooks, locked versions."""
+    digest = hashlib.sha256()
+    paths = [*(source / "dofbook").rglob("*.py"), *(source / "book" / "sweeps").glob("*.md")]
+    for path in [*sorted(paths), source / "requirements.lock"]:
+        digest.update(path.relative_to(source).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def run_sweeps(source: Path) -> None:
+    """Executes each sweep notebook in a process of its own, on the reduced profile.
+
+    Results of an earlier version of the package are removed first; those of this version are
+    kept, so that an interrupted sweep goes on where it was.
+    """
+    build = source / "_build" / "sweeps"
+    stamp, digest = build / "package.sha256", package_digest(source)
+    if not stamp.is_file() or stamp.read_text() != digest:
+        shutil.rmtree(build, ignore_errors=True)
+        build.mkdir(parents=True)
+        stamp.write_text(digest)
+    dofbook = str(Path(sys.executable).with_name("dofbook"))
+    for path in sorted((source / "book" / "sweeps").glob("*.md")):
+        out = build / f"{path.stem}.ipynb"
+        command = [dofbook, "run", str(path), "-p", "profile=reduced", "-o", str(out)]
+        run_bounded(command, SWEEP_TIMEOUT_SECONDS, f"The sweep {path.name}", cwd=source)
+
+
+def preview(source: Path, page: Path, output: Path) -> Path:
+    """Builds one page with the glossary and the references; warnings are shown, not fatal."""
+    if not page.is_file():
+        raise BuildError(f"There is no page {page}.")
+    name = page.resolve().relative_to(source.resolve()).with_suffix("").as_posix()
+    others = [extra for extra in ("book/glossary", "book/references") if extra != name]
+    toc = {"format": "jb-book", "root": name, "chapters": [{"file": extra} for extra in others]}
+    clean(output / "_build")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "_toc.yml"
+        path.write_text(yaml.safe_dump(toc))
+        jupyter_book(source, "--toc", str(path), "--path-output", str(output))
+    return output / "_build" / "html" / f"{name}.html"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line and returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("task", choices=["book", "sweeps", "preview"])
+    parser.add_argument("page", nargs="?", type=Path, help="preview: the page's source file")
+    parser.add_argument("--source", type=Path, default=Path.cwd(), help="folder of _toc.yml")
+    parser.add_argument("--output", type=Path, default=Path("_build/preview"), help="preview only")
+    options = parser.parse_args(arguments)
+    source = options.source.resolve()
+    try:
+        if options.task == "sweeps":
+            run_sweeps(source)
+        elif options.task == "book":
+            print(f"The book's first page: {build_book(source)}")
+        elif options.page is None:
+            parser.error("preview needs the path of a page")
+        else:
+            print(f"The page: {preview(source, options.page, options.output.resolve())}")
+    except BuildError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
