@@ -1,0 +1,197 @@
+"""The ways a broken or stale book could pass for a finished one, each tried on a small book.
+
+The small book has our own ``_config.yml``, extension and vendored files, and pages of its own.
+"""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / "scripts" / "build_book.py"
+HEADER = """---
+jupytext:
+  text_representation: {extension: .md, format_name: myst, format_version: 0.13}
+kernelspec: {display_name: Python 3, language: python, name: python3}
+---
+"""
+
+
+def cell(code: str) -> str:
+    return f"```{{code-cell}} ipython3\n{code}\n```\n"
+
+
+@pytest.fixture(scope="module")
+def build_book():
+    spec = importlib.util.spec_from_file_location("build_book", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def book(tmp_path):
+    """A folder with our configuration; returns a function that writes pages and the _toc.yml."""
+    for name in ("_config.yml", "_ext", "_vendor"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "book").mkdir()
+    for path in [*(ROOT / "book").glob("*.bib"), ROOT / "book" / "_static"]:
+        (tmp_path / "book" / path.name).symlink_to(path)
+
+    def write(**pages: str) -> Path:
+        for name, text in pages.items():
+            (tmp_path / "book" / f"{name}.md").write_text(text)
+        first, *others = pages
+        toc = [f"format: jb-book\nroot: book/{first}\n"]
+        toc += ["chapters:\n"] * bool(others) + [f"  - file: book/{name}\n" for name in others]
+        (tmp_path / "_toc.yml").write_text("".join(toc))
+        return tmp_path
+
+    return write
+
+
+def build(source: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(SCRIPT), "book", "--source", str(source)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_good_book_builds_prints_its_first_page_and_shows_no_stale_output(book):
+    # One page reads a value from outside the notebook, as chapters read the package.
+    page = HEADER + "# One\n\n" + cell("from pathlib import Path\nprint(Path('value').read_text())")
+    source = book(one=page, two="# Two\n\n$\\E x \\in \\R$, see [](one.md).\n")
+    value = source / "book" / "value"
+    for text in ("before the edit", "after the edit"):
+        value.write_text(text)
+        result = build(source)
+        assert result.returncode == 0, result.stdout + result.stderr
+        first = Path(result.stdout.split("The book's first page: ")[1].strip())
+        assert first == source / "_build" / "html" / "book" / "one.html"
+        assert f"<span></span>{text}" in first.read_text()
+    page = first.read_text()
+    assert "thebe.js" not in page
+    assert "/blob/notebooks/book/one.ipynb" in page
+    assert "/blob/main/book/one.md" not in page.split("colab.research.google.com")[1][:200]
+    assert (first.parent / "../mathjax/tex-svg-full.js").is_file()
+
+
+def test_failing_cell_fails_the_build_twice(book):
+    source = book(one=HEADER + "# One\n\n" + cell("raise ValueError('no such luck')"))
+    # After a failed build, jupyter-book alone reports success on the second try.
+    for _ in range(2):
+        result = build(source)
+        assert result.returncode == 1
+        assert "no such luck" in result.stdout + result.stderr
+        assert not (source / "_build" / "html").exists()
+        assert result.stderr.splitlines()[-1].startswith("error: ")
+
+
+def test_unresolved_reference_fails_the_build(book):
+    result = build(book(one="# One\n\nSee {ref}`nowhere` and {cite}`nobody1900`.\n"))
+    assert result.returncode == 1
+    assert "nowhere" in result.stderr
+    assert "nobody1900" in result.stderr
+
+
+def test_page_without_source_fails_the_build(book):
+    source = book(one="# One\n", two="# Two\n")
+    (source / "book" / "two.md").unlink()
+    result = build(source)
+    assert result.returncode == 1
+    assert "book/two" in result.stderr
+
+
+def test_page_that_the_configuration_excludes_fails_the_build(book):
+    source = book(one="# One\n", two="# Two\n")
+    (source / "tests").mkdir()
+    (source / "book" / "two.md").rename(source / "tests" / "two.md")
+    toc = source / "_toc.yml"
+    toc.write_text(toc.read_text().replace("book/two", "tests/two"))
+    result = build(source)
+    assert result.returncode == 1
+    assert "tests/two" in result.stderr
+
+
+def finished(source: Path, *cells: dict) -> Path:
+    """Lays out by hand what a build of one notebook page leaves behind."""
+    html = source / "_build" / "html" / "book" / "one.html"
+    executed = source / "_build" / "jupyter_execute" / "book" / "one.ipynb"
+    for path, text in ((html, "<html>"), (executed, json.dumps({"cells": cells}))):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    return html
+
+
+def code(count=1, outputs=(), tags=(), source="x = 1") -> dict:
+    return {
+        "cell_type": "code",
+        "source": source,
+        "execution_count": count,
+        "outputs": list(outputs),
+        "metadata": {"tags": list(tags)},
+    }
+
+
+ERROR = {"output_type": "error", "ename": "ValueError"}
+
+
+def test_verify_accepts_a_complete_build(build_book, book):
+    source = book(one=HEADER + "# One\n")
+    cells = [code(), code(count=None, source=" "), code(outputs=[ERROR], tags=["raises-exception"])]
+    html = finished(source, *cells)
+    assert build_book.verify(source, source / "_build") == html
+
+
+@pytest.mark.parametrize(
+    ("cells", "fault"),
+    [
+        ([code(), code(outputs=[ERROR])], "cell 2 raised ValueError"),
+        ([code(count=None)], "cell 1 was not executed"),
+    ],
+)
+def test_verify_names_the_bad_cell(build_book, book, cells, fault):
+    source = book(one=HEADER + "# One\n")
+    finished(source, *cells)
+    with pytest.raises(build_book.BuildError, match=f"book/one: {fault}"):
+        build_book.verify(source, source / "_build")
+
+
+def test_verify_names_a_page_missing_from_the_output(build_book, book):
+    source = book(one=HEADER + "# One\n")
+    finished(source).unlink()
+    with pytest.raises(build_book.BuildError, match="book/one is in _toc.yml but not in the out"):
+        build_book.verify(source, source / "_build")
+
+
+def test_verify_names_a_page_that_was_not_executed(build_book, book):
+    source = book(one=HEADER + "# One\n")
+    finished(source)
+    shutil.rmtree(source / "_build" / "jupyter_execute")
+    with pytest.raises(build_book.BuildError, match="book/one has cells but was not executed"):
+        build_book.verify(source, source / "_build")
+
+
+def test_a_command_that_hangs_is_stopped(build_book):
+    with pytest.raises(build_book.BuildError, match="The sweep did not end within 0 s"):
+        build_book.run_bounded(
+            [sys.executable, "-c", "import time; time.sleep(60)"], 0.3, "The sweep"
+        )
+
+
+def test_sweep_results_of_another_package_version_are_dropped(build_book, tmp_path):
+    for name in ("dofbook", "book/sweeps"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "requirements.lock").touch()
+    module = tmp_path / "dofbook" / "a.py"
+    result = tmp_path / "_build" / "sweeps" / "result"
+    kept = []
+    for text in ("x = 1", "x = 1", "x = 2"):
+        module.write_text(text)
+        build_book.run_sweeps(tmp_path)
+        kept.append(result.exists())
+        result.touch()
+    assert kept == [False, True, False]
