@@ -14,7 +14,6 @@ which needs no radii, so zero eigenvalues (infinite radii) are ordinary numbers.
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import jax

@@ -1,0 +1,331 @@
+"""The cone of directions from w0 that hit the ellipsoid S(eps), and its size by Monte Carlo.
+
+From w0 outside S, a direction v hits S iff h^T v < 0 and (h^T v)^2 >= c v^T H v, where h = H w0
+and c = w0^T H w0 - 2 eps > 0. That is an elliptic cone: in its principal axes
+
+    C = { z : z_1 >= sqrt( sum_{i>=2} tau_i z_i^2 ) },   half-angles sin^2 alpha_i = 1/(1 + tau_i).
+
+Its axes are the eigenvectors of M = h h^T - c H, and the eigenvalues of M / c solve
+sum_i lambda_i^2 w0_i^2 / (lambda_i + kappa) = c: they are the D confocal coordinates of w0, kappa_j
+= 2 eps / mu_j, of which exactly one is positive. Hence tau_i = |kappa_i| / kappa_1, and no dense
+matrix is needed for anything that does not depend on the orientation of the cone.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+
+from dofbook.errors import InputError
+from dofbook.geometry.montecarlo import Estimate, gaussian_statistics, mean_of
+from dofbook.geometry.precision import in_float64
+from dofbook.geometry.quadratic import QuadraticWell, closed_form
+
+_BISECTIONS = 60  # halvings of (0, 1): to the last bit of a float64
+
+
+@dataclass(frozen=True, eq=False)
+class EllipticCone:
+    """A closed elliptic cone z_1 >= sqrt(sum tau_i z_i^2) in its principal axes.
+
+    Attributes:
+        tau: (D - 1,) squared cotangents of the half-angles, none negative; 0 means the cone
+            contains the whole line (half-angle 90 degrees).
+        axes: (D, D) orthogonal matrix whose columns are the principal axes, the first one
+            pointing into the cone; None where only the shape of the cone is known.
+    """
+
+    tau: np.ndarray
+    axes: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        tau = np.array(self.tau, dtype=np.float64)
+        if tau.ndim != 1 or not np.isfinite(tau).all() or (tau.size and tau.min() < 0):
+            raise InputError("tau must be a vector of finite numbers, none of them negative")
+        tau.setflags(write=False)
+        object.__setattr__(self, "tau", tau)
+
+    @property
+    def D(self) -> int:
+        """Dimension of the surrounding space."""
+        return self.tau.size + 1
+
+    @property
+    def sine_squares(self) -> np.ndarray:
+        """Squared sines of the D - 1 principal half-angles."""
+        return 1 / (1 + self.tau)
+
+
+def hitting_cone(well: QuadraticWell, eps: float, axes: bool = False) -> EllipticCone:
+    """Build the cone of directions from w0 that hit the sublevel set S(eps).
+
+    Args:
+        well: the loss and its starting point.
+        eps: loss level, between 0 and L(w0), both excluded.
+        axes: also compute the principal axes (a dense O(D^3) eigendecomposition); without them
+            the half-angles come from the confocal equation in O(D^2).
+
+    Returns:
+        The cone.
+
+    Raises:
+        InputError: if w0 lies in S(eps), where every direction hits, or eps is not positive.
+    """
+    if not 0 < eps < well.initial_loss:
+        raise InputError(
+            f"eps is {eps:.6g}; the cone exists only for 0 < eps < L(w0) = {well.initial_loss:.6g}"
+        )
+    if axes:
+        return _dense_cone(well, eps)
+    kappa = float(closed_form(well, eps).kappa)
+    return EllipticCone(np.sort(_confocal_roots(well, eps)) / kappa)
+
+
+def _dense_cone(well: QuadraticWell, eps: float) -> EllipticCone:
+    h = well.eigenvalues * well.w0
+    c = 2 * (well.initial_loss - eps)
+    roots, vectors = np.linalg.eigh(np.outer(h, h) - c * np.diag(well.eigenvalues))
+    roots, vectors = roots[::-1], vectors[:, ::-1].copy()
+    vectors[:, 0] *= -np.sign(h @ vectors[:, 0])  # into the cone: h^T v < 0
+    return EllipticCone(np.maximum(-roots[1:], 0) / roots[0], vectors)
+
+
+def _confocal_roots(well: QuadraticWell, eps: float) -> np.ndarray:
+    """Return the D - 1 values |kappa_j| <= max lambda, one between each two neighbours.
+
+    Equal eigenvalues, and those with no weight (w0_i = 0 or lambda_i = 0), are roots themselves.
+    """
+    values, group = np.unique(well.eigenvalues, return_inverse=True)
+    weight = np.bincount(group, (well.eigenvalues * well.w0) ** 2)
+    copies = np.bincount(group)
+    active = weight > weight.max() * np.finfo(float).tiny
+    repeated = np.repeat(values, np.where(active, copies - 1, copies))
+    poles = values[active]
+    if poles.size == 1:
+        return repeated
+    c = 2 * (well.initial_loss - eps)
+    return np.concatenate([repeated, _interlaced_roots(poles, weight[active] / c)])
+
+
+@in_float64
+def _interlaced_roots(poles: np.ndarray, weight: np.ndarray) -> jax.Array:
+    return _solve_interlaced(jnp.asarray(poles), jnp.asarray(weight))
+
+
+@jax.jit
+def _solve_interlaced(poles: jax.Array, weight: jax.Array) -> jax.Array:
+    """Solve sum weight / (poles - x) = 1 on every interval between neighbouring poles.
+
+    The left side increases from -inf to +inf there. Positions are measured from the nearer pole,
+    so that a root very close to a pole keeps its relative accuracy.
+    """
+
+    def one(j):
+        low, high = poles[j], poles[j + 1]
+        gap = high - low
+        middle_value = jnp.sum(weight / (poles - (low + gap / 2)))
+        origin = jnp.where(middle_value < 1, high, low)  # the root lies in that half
+        distances = poles - origin
+
+        def halve(_, bounds):
+            a, b = bounds
+            x = (a + b) / 2
+            below = jnp.sum(weight / (distances - x)) < 1
+            return jnp.where(below, x, a), jnp.where(below, b, x)
+
+        start = jnp.where(origin == high, -gap / 2, 0.0), jnp.where(origin == high, 0.0, gap / 2)
+        a, b = jax.lax.fori_loop(0, _BISECTIONS, halve, start)
+        return origin + (a + b) / 2
+
+    return jax.lax.map(one, jnp.arange(poles.size - 1))
+
+
+# --- projection ----------------------------------------------------------------------------
+
+
+def project(cone: EllipticCone, points: np.ndarray) -> np.ndarray:
+    """Project points onto the cone (nearest point of the cone).
+
+    Args:
+        cone: the cone; if it has axes, points are given in the original coordinates, otherwise
+            in the principal ones.
+        points: (..., D) points.
+
+    Returns:
+        (..., D) projections, in the coordinates of the points.
+
+    Raises:
+        InputError: if the points have the wrong dimension.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    if points.shape[-1] != cone.D:
+        raise InputError(f"points have {points.shape[-1]} coordinates, the cone {cone.D}")
+    y = points if cone.axes is None else points @ cone.axes
+    z = _project_all(cone.tau, y.reshape(-1, cone.D)).reshape(points.shape)
+    return z if cone.axes is None else z @ cone.axes.T
+
+
+def contains(cone: EllipticCone, points: np.ndarray) -> np.ndarray:
+    """Tell which points lie in the cone.
+
+    Args:
+        cone: the cone, with or without axes.
+        points: (..., D) points, in the coordinates described at `project`.
+
+    Returns:
+        (...) booleans.
+    """
+    y = points if cone.axes is None else np.asarray(points) @ cone.axes
+    return y[..., 0] >= np.sqrt(np.square(y[..., 1:]) @ cone.tau)
+
+
+@in_float64
+def _project_all(tau: np.ndarray, y: np.ndarray) -> jax.Array:
+    return _project_rows(jnp.asarray(tau), jnp.asarray(y))
+
+
+def _polar_height(tau: jax.Array, rest: jax.Array) -> jax.Array:
+    """Return p with: y lies in the polar cone iff y_1 <= -p."""
+    terms = jnp.where(tau > 0, rest**2 / jnp.where(tau > 0, tau, 1.0), jnp.inf)
+    return jnp.sqrt(jnp.sum(jnp.where(rest == 0, 0.0, terms)))
+
+
+def _project_one(tau: jax.Array, y: jax.Array) -> jax.Array:
+    """Project one point in principal axes: identity, zero, or a root on the boundary."""
+    top, rest = y[0], y[1:]
+    boundary = _boundary_projection(tau, y)
+    inside = top >= jnp.sqrt(jnp.sum(tau * rest**2))
+    polar = top <= -_polar_height(tau, rest)
+    return jnp.where(inside, y, jnp.where(polar, 0.0, boundary))
+
+
+def _boundary_projection(tau: jax.Array, y: jax.Array) -> jax.Array:
+    """Solve the stationarity condition: z_i = y_i/(1 + v tau_i), z_1 = y_1/(1 - v), z on C.
+
+    The multiplier v lies in (0, 1) if y_1 > 0 and above 1 if y_1 < 0; there x = 1/v in (0, 1) is
+    bisected instead. Both cases are written as z_i = a y_i / (a + b tau_i) with (a, b) = (1, x) or
+    (x, 1), and the condition y_1 = (1 - v) G(v) as a sign, without dividing by a small number.
+    """
+    top, rest = y[0], y[1:]
+    up = top > 0
+
+    def rays(x):
+        a, b = jnp.where(up, 1.0, x), jnp.where(up, x, 1.0)
+        z = a * rest / (a + b * tau)
+        return a, b, z, jnp.sqrt(jnp.sum(tau * z**2))
+
+    def halve(_, bounds):
+        low, high = bounds
+        x = (low + high) / 2
+        a, b, _, height = rays(x)
+        # (1 - v) G falls in v, so |a - b| G falls in x on either branch, from above to below.
+        too_small = jnp.abs(a - b) * height > a * jnp.abs(top)
+        return jnp.where(too_small, x, low), jnp.where(too_small, high, x)
+
+    low, high = jax.lax.fori_loop(0, _BISECTIONS, halve, (jnp.zeros(()), jnp.ones(())))
+    _, _, z, height = rays((low + high) / 2)
+    return jnp.concatenate([height[None], z])
+
+
+_project_rows = jax.jit(jax.vmap(_project_one, (None, 0)))
+
+
+# --- size ----------------------------------------------------------------------------------
+
+
+class ConeSize(NamedTuple):
+    """Monte Carlo sizes of a closed convex cone C.
+
+    Attributes:
+        delta: statistical dimension E|Pi_C g|^2 (Amelunxen et al.).
+        width: Gaussian width E sup <g, u> over the unit vectors u of C.
+        sigma: standard deviation of the intrinsic volumes, sqrt(Var|Pi_C g|^2 - 2 delta): the
+            width of the transition in d.
+    """
+
+    delta: Estimate
+    width: Estimate
+    sigma: Estimate
+
+
+def cone_size(cone: EllipticCone, key: jax.Array, samples: int = 1000) -> ConeSize:
+    """Estimate statistical dimension and Gaussian width by projecting Gaussian vectors.
+
+    The orientation of the cone is irrelevant, so only tau is used. The control variate
+    sum sin^2(alpha_i) g_i^2 + 2 g_1 G, with G^2 = sum sin^2 cos^2(alpha_i) g_i^2, is |Pi_C g|^2 to
+    first order in g_1; its mean and variance are known sums.
+
+    Args:
+        cone: the cone.
+        key: JAX PRNG key.
+        samples: number of Gaussian vectors, at least 2.
+
+    Returns:
+        The three sizes with their standard errors.
+
+    Raises:
+        InputError: if there are too few samples.
+    """
+    measured = gaussian_statistics(Partial(_measure, cone.tau), cone.D, key=key, samples=samples)
+    squares, suprema, controls = measured.T
+    sin2 = cone.sine_squares
+    controls = controls - sin2.sum()
+    control_variance = 2 * np.sum(sin2**2) + 4 * np.sum(sin2 * (1 - sin2))
+    delta = mean_of(squares - controls)
+    spread = controls.var()
+    slope = np.mean((suprema - suprema.mean()) * controls) / spread if spread > 0 else 0.0
+    width = mean_of(suprema - slope * controls)
+    # Var|Pi_C g|^2 - 2 delta, with the sampling error of the control's variance taken out.
+    excess = (squares - squares.mean()) ** 2 - controls**2 - 2 * (squares - controls)
+    variance = mean_of(excess)
+    sigma = np.sqrt(max(variance.value + control_variance, 0.0))
+    sigma_error = variance.standard_error / (2 * sigma) if sigma > 0 else np.inf
+    return ConeSize(delta, width, Estimate(float(sigma), float(sigma_error), samples))
+
+
+def _measure(tau: jax.Array, g: jax.Array) -> jax.Array:
+    """Return |Pi_C g|^2, sup <g, u> over unit u in C, and the control variate, for every row."""
+
+    def one(y):
+        square = jnp.sum(_project_one(tau, y) ** 2)
+        if tau.size == 0:  # the half-line: its only unit vector is e_1
+            return jnp.stack([square, y[0], jnp.zeros_like(square)])
+        polar = y[0] <= -_polar_height(tau, y[1:])
+        supremum = jax.lax.cond(polar, _polar_supremum, lambda t, y: jnp.sqrt(square), tau, y)
+        return jnp.stack([square, supremum, _control(tau, y)])
+
+    return jax.lax.map(one, g)
+
+
+def _control(tau: jax.Array, y: jax.Array) -> jax.Array:
+    """Return |Pi_C y|^2 to first order in y_1: the root of `_boundary_projection` near v = 1."""
+    shrunk = y[1:] / (1 + tau)
+    return jnp.sum(shrunk * y[1:]) + 2 * y[0] * jnp.sqrt(jnp.sum(tau * shrunk**2))
+
+
+def _polar_supremum(tau: jax.Array, y: jax.Array) -> jax.Array:
+    """Maximize <y, u> over unit u of the cone when y lies in the polar cone (a value <= 0).
+
+    The maximum is on the boundary: u_i proportional to y_i/(v tau_i - 1) and u_1 to -y_1/(1 + v)
+    with v > 1/min tau. Bisected in x = 1/(v min tau) in (0, 1).
+    """
+    least = jnp.min(tau)
+    ratio = tau / least
+
+    def ray(x):
+        return x * y[1:] / (ratio - x), -y[0] * x * least / (x * least + 1)
+
+    def halve(_, bounds):
+        low, high = bounds
+        x = (low + high) / 2
+        rest, top = ray(x)
+        below = jnp.sqrt(jnp.sum(tau * rest**2)) < top
+        return jnp.where(below, x, low), jnp.where(below, high, x)
+
+    low, _ = jax.lax.fori_loop(0, _BISECTIONS, halve, (jnp.zeros(()), jnp.ones(())))
+    rest, _ = ray(low)
+    top = jnp.sqrt(jnp.sum(tau * rest**2))
+    return (y[0] * top + y[1:] @ rest) / jnp.sqrt(top**2 + jnp.sum(rest**2))
