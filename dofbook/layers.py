@@ -1,0 +1,204 @@
+"""Convolution and pooling whose gradients stay fast inside ``lax.scan`` on a CPU.
+
+Autodiff turns the gradients of a convolution into convolutions with unusual layouts, which XLA's
+CPU backend runs about forty times slower inside any loop. Here the gradients are written as
+ordinary convolutions and matrix products instead. On other backends, and for shapes not covered
+(dilation, groups, other layouts), the call goes to ``lax.conv_general_dilated`` unchanged.
+
+A Flax network takes it as ``nn.Conv(..., conv_general_dilated=layers.conv_general_dilated)``.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
+_PATCH_COLUMNS = 64  # below this many columns a patch matrix beats a convolution (measured)
+
+
+def _convolve(x, kernel, strides, padding):
+    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_LAYOUT)
+
+
+def _patches(x, kernel_shape, strides, padding):
+    """Lay the receptive fields side by side: (N, H', W', kh * kw * C)."""
+    height, width = kernel_shape[:2]
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    rows, columns = x.shape[1] - height + 1, x.shape[2] - width + 1
+    shifted = [
+        x[:, i : i + rows : strides[0], j : j + columns : strides[1]]
+        for i in range(height)
+        for j in range(width)
+    ]
+    return jnp.concatenate(shifted, axis=-1)
+
+
+def _small(kernel) -> bool:
+    return kernel.shape[0] * kernel.shape[1] * kernel.shape[2] <= _PATCH_COLUMNS
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def loop_convolution(x, kernel, strides, padding):
+    """Convolve images with kernels; the gradients are fast inside loops on a CPU.
+
+    Args:
+        x: Images, (N, H, W, C).
+        kernel: Kernels, (kh, kw, C, features).
+        strides: Steps down and across, two integers.
+        padding: Zeros (above, below), (left, right).
+
+    Returns:
+        Feature maps, (N, H', W', features).
+    """
+    if _small(kernel):
+        patches = _patches(x, kernel.shape, strides, padding)
+        return patches @ kernel.reshape(-1, kernel.shape[-1])
+    return _convolve(x, kernel, strides, padding)
+
+
+def _forward(x, kernel, strides, padding):
+    return loop_convolution(x, kernel, strides, padding), (x, kernel)
+
+
+def _spread(x_shape, kernel_shape, strides, padding, cotangent):
+    """Undo the stride by zeros between the cotangent's entries, and pad it to the input's reach."""
+    low = [kernel_shape[a] - 1 - padding[a][0] for a in (0, 1)]
+    high = [
+        x_shape[1 + a] + padding[a][0] - 1 - (cotangent.shape[1 + a] - 1) * strides[a]
+        for a in (0, 1)
+    ]
+    zero = jnp.zeros((), cotangent.dtype)
+    inside = [(0, 0, 0), (0, 0, strides[0] - 1), (0, 0, strides[1] - 1), (0, 0, 0)]
+    return lax.pad(cotangent, zero, inside), ((low[0], high[0]), (low[1], high[1]))
+
+
+def _backward(strides, padding, saved, cotangent):
+    x, kernel = saved
+    spread, reach = _spread(x.shape, kernel.shape, strides, padding, cotangent)
+    flipped = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
+    dx = _convolve(spread, flipped, (1, 1), reach)
+    if _small(kernel):
+        patches = _patches(x, kernel.shape, strides, padding)
+        dkernel = jnp.tensordot(patches, cotangent, axes=((0, 1, 2), (0, 1, 2)))
+        return dx, dkernel.reshape(kernel.shape)
+    # Channels play the batch and the batch plays the channels: again an ordinary convolution.
+    ends = [
+        kernel.shape[a] - 1 + spread.shape[1 + a] - x.shape[1 + a] - padding[a][0] for a in (0, 1)
+    ]
+    dkernel = _convolve(
+        x.transpose(3, 1, 2, 0),
+        spread.transpose(1, 2, 0, 3),
+        (1, 1),
+        ((padding[0][0], ends[0]), (padding[1][0], ends[1])),
+    )
+    return dx, dkernel.transpose(1, 2, 0, 3)
+
+
+loop_convolution.defvjp(_forward, _backward)
+
+
+def conv_general_dilated(
+    lhs,
+    rhs,
+    window_strides,
+    padding,
+    lhs_dilation=None,
+    rhs_dilation=None,
+    dimension_numbers=None,
+    feature_group_count=1,
+    precision=None,
+):
+    """Convolve as ``lax.conv_general_dilated`` does, with loop-proof gradients on a CPU.
+
+    Args:
+        lhs: Images, (N, H, W, C).
+        rhs: Kernels, (kh, kw, C, features).
+        window_strides: Steps down and across.
+        padding: "SAME", "VALID" or zeros (above, below), (left, right).
+        lhs_dilation: As in ``lax.conv_general_dilated``.
+        rhs_dilation: As in ``lax.conv_general_dilated``.
+        dimension_numbers: As in ``lax.conv_general_dilated``.
+        feature_group_count: As in ``lax.conv_general_dilated``.
+        precision: As in ``lax.conv_general_dilated``.
+
+    Returns:
+        Feature maps, (N, H', W', features).
+    """
+    numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
+    dilation = tuple(lhs_dilation or ()) + tuple(rhs_dilation or ())
+    covered = (
+        jax.default_backend() == "cpu"
+        and lhs.ndim == 4
+        and numbers == lax.conv_dimension_numbers(lhs.shape, rhs.shape, _LAYOUT)
+        and all(step == 1 for step in dilation)
+        and feature_group_count == 1
+        and precision is None
+    )
+    if not covered:
+        return lax.conv_general_dilated(
+            lhs,
+            rhs,
+            window_strides,
+            padding,
+            lhs_dilation=lhs_dilation,
+            rhs_dilation=rhs_dilation,
+            dimension_numbers=dimension_numbers,
+            feature_group_count=feature_group_count,
+            precision=precision,
+        )
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
+    pads = tuple((int(low), int(high)) for low, high in padding)
+    return loop_convolution(lhs, rhs, tuple(window_strides), pads)
+
+
+def _windows(x):
+    """View (N, H, W, C) as 2x2 windows (N, H/2, 2, W/2, 2, C), dropping an odd last row/column."""
+    x = x[:, : x.shape[1] // 2 * 2, : x.shape[2] // 2 * 2]
+    return x.reshape(x.shape[0], x.shape[1] // 2, 2, x.shape[2] // 2, 2, x.shape[3])
+
+
+@jax.custom_vjp
+def max_pool(x):
+    """Take the maximum over 2x2 windows with stride 2.
+
+    The gradient goes to every entry that attains the maximum; ties have measure zero except among
+    the zeros of a ReLU, whose own gradient is zero.
+
+    Args:
+        x: Feature maps, (N, H, W, C); an odd last row or column is dropped.
+
+    Returns:
+        (N, H // 2, W // 2, C).
+    """
+    return _windows(x).max(axis=(2, 4))
+
+
+def _max_forward(x):
+    return max_pool(x), (x, max_pool(x))
+
+
+def _max_backward(saved, cotangent):
+    x, pooled = saved
+    windows, wide = _windows(x), (slice(None), slice(None), None, slice(None), None)
+    gradient = jnp.where(windows == pooled[wide], cotangent[wide], 0.0)
+    even = gradient.reshape(x.shape[0], 2 * pooled.shape[1], 2 * pooled.shape[2], x.shape[3])
+    return (jnp.pad(even, [(0, a - b) for a, b in zip(x.shape, even.shape, strict=True)]),)
+
+
+max_pool.defvjp(_max_forward, _max_backward)
+
+
+def average_pool(x):
+    """Take the mean over 2x2 windows with stride 2.
+
+    Args:
+        x: Feature maps, (N, H, W, C); an odd last row or column is dropped.
+
+    Returns:
+        (N, H // 2, W // 2, C).
+    """
+    w = _windows(x)  # the sum of four slices fuses; a mean over two axes does not
+    return (w[:, :, 0, :, 0] + w[:, :, 0, :, 1] + w[:, :, 1, :, 0] + w[:, :, 1, :, 1]) / 4

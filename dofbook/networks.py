@@ -1,0 +1,250 @@
+"""The networks of the paper as Flax modules, and their view as functions of one flat vector."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Literal, get_args
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from dofbook import layers
+from dofbook.errors import InputError
+
+Pooling = Literal["max", "average"]
+
+# Flax's defaults, lecun_normal kernels and zero biases, are those of the paper's released code.
+Conv = partial(nn.Conv, kernel_size=(3, 3), conv_general_dilated=layers.conv_general_dilated)
+
+
+def _pool(x: jax.Array, pooling: Pooling) -> jax.Array:
+    return layers.max_pool(x) if pooling == "max" else layers.average_pool(x)
+
+
+class ConvNet(nn.Module):
+    """Stack 3x3 convolutions, each with ReLU and 2x2 pooling, below one dense layer (paper 2.1).
+
+    Attributes:
+        channels: Output channels of each convolution: (16, 32) is Conv-2, (32, 64, 64) Conv-3.
+        num_classes: Number of logits.
+        pooling: "max" (the paper's text) or "average" (its released code).
+    """
+
+    channels: tuple[int, ...]
+    num_classes: int
+    pooling: Pooling = "max"
+
+    @nn.compact
+    def __call__(self, x):
+        for features in self.channels:
+            x = _pool(nn.relu(Conv(features)(x)), self.pooling)
+        return nn.Dense(self.num_classes)(x.reshape(x.shape[0], -1))
+
+
+class BatchNorm(nn.Module):
+    """Normalise by the mean and variance of the batch at hand, in training and evaluation alike.
+
+    This is the paper's "on-the-fly batch normalization" (A.4): no running averages, so no state.
+
+    Attributes:
+        eps: Added to the variance.
+    """
+
+    eps: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x):
+        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
+        bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
+        mean = x.mean(axis=(0, 1, 2))
+        variance = ((x - mean) ** 2).mean(axis=(0, 1, 2))
+        return (x - mean) * (scale * jax.lax.rsqrt(variance + self.eps)) + bias
+
+
+class ResidualBlock(nn.Module):
+    """Add two 3x3 convolutions to the input; a 1x1 convolution adapts its shape where needed.
+
+    Attributes:
+        features: Output channels.
+        stride: Stride of the first convolution.
+    """
+
+    features: int
+    stride: int = 1
+
+    @nn.compact
+    def __call__(self, x):
+        strides = (self.stride, self.stride)
+        y = Conv(self.features, strides=strides, use_bias=False)(x)
+        y = nn.relu(BatchNorm()(y))
+        y = BatchNorm()(Conv(self.features, use_bias=False)(y))
+        if y.shape != x.shape:
+            x = Conv(self.features, kernel_size=(1, 1), strides=strides, use_bias=False)(x)
+            x = BatchNorm()(x)
+        return nn.relu(x + y)
+
+
+class ResNet20(nn.Module):
+    """ResNet20v1 (He et al., 2016) with on-the-fly batch normalization and 1x1 shortcuts.
+
+    Attributes:
+        num_classes: Number of logits.
+    """
+
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.relu(BatchNorm()(Conv(16, use_bias=False)(x)))
+        for stage, features in enumerate((16, 32, 64)):
+            for block in range(3):
+                x = ResidualBlock(features, stride=2 if stage and not block else 1)(x)
+        return nn.Dense(self.num_classes)(x.mean(axis=(1, 2)))
+
+
+class MLP(nn.Module):
+    """Stack dense layers with ReLU.
+
+    Attributes:
+        hidden: Widths of the hidden layers.
+        num_classes: Number of logits.
+    """
+
+    hidden: tuple[int, ...]
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, x):
+        x = x.reshape(x.shape[0], -1)
+        for width in self.hidden:
+            x = nn.relu(nn.Dense(width)(x))
+        return nn.Dense(self.num_classes)(x)
+
+
+class LeNet(nn.Module):
+    """LeNet as in Li et al. (2018), 44,426 parameters on MNIST: 5x5 convolutions without padding.
+
+    Attributes:
+        num_classes: Number of logits.
+        pooling: "max" or "average".
+    """
+
+    num_classes: int
+    pooling: Pooling = "max"
+
+    @nn.compact
+    def __call__(self, x):
+        if min(x.shape[1:3]) < 16:
+            raise InputError(
+                f"lenet was given images of {x.shape[1]}x{x.shape[2]} pixels; it needs at least "
+                "16x16."
+            )
+        for features in (6, 16):
+            x = Conv(features, kernel_size=(5, 5), padding="VALID")(x)
+            x = _pool(nn.relu(x), self.pooling)
+        x = x.reshape(x.shape[0], -1)
+        for width in (120, 84):
+            x = nn.relu(nn.Dense(width)(x))
+        return nn.Dense(self.num_classes)(x)
+
+
+_BUILDERS: dict[str, Callable[[int, Pooling], nn.Module]] = {
+    "conv2": lambda classes, pooling: ConvNet((16, 32), classes, pooling),
+    "conv3": lambda classes, pooling: ConvNet((32, 64, 64), classes, pooling),
+    "resnet20": lambda classes, pooling: ResNet20(classes),
+    "mlp": lambda classes, pooling: MLP((32,), classes),
+    "lenet": lambda classes, pooling: LeNet(classes, pooling),
+}
+NAMES = tuple(_BUILDERS)
+
+
+def build(name: str, num_classes: int, pooling: Pooling = "max") -> nn.Module:
+    """Build a network by name.
+
+    Args:
+        name: One of ``NAMES``.
+        num_classes: Number of logits.
+        pooling: "max" (the paper's text) or "average" (its released code); resnet20 and mlp have
+            no pooling layer and ignore it.
+
+    Returns:
+        The Flax module.
+
+    Raises:
+        InputError: If the name or the pooling is unknown.
+    """
+    if name not in _BUILDERS:
+        raise InputError(f"network is {name!r}; allowed: {', '.join(NAMES)}.")
+    if pooling not in get_args(Pooling):
+        raise InputError(f"pooling is {pooling!r}; allowed: {', '.join(get_args(Pooling))}.")
+    return _BUILDERS[name](num_classes, pooling)
+
+
+@dataclass(frozen=True, eq=False)
+class FlatNetwork:
+    """See a network as a function of one flat weight vector w in R^D.
+
+    Args:
+        init: Draws w0 of shape (D,) from a key.
+        apply: Maps w (D,) and images (N, H, W, C) to logits (N, classes).
+        D: Number of parameters.
+    """
+
+    init: Callable[[jax.Array], jax.Array]
+    apply: Callable[[jax.Array, jax.Array], jax.Array]
+    D: int
+
+
+def flatten(module: nn.Module, image_shape: tuple[int, ...]) -> FlatNetwork:
+    """Flatten any Flax module with a single "params" collection.
+
+    Args:
+        module: The network; ``module.apply({"params": p}, images)`` gives logits.
+        image_shape: Shape (H, W, C) of one image.
+
+    Returns:
+        The network as a function of its flat weights, in ``ravel_pytree`` order.
+
+    Raises:
+        InputError: If the module has other state than parameters (such as running averages).
+    """
+    blank = jnp.zeros((1, *image_shape), jnp.float32)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), blank)
+    if set(shapes) != {"params"}:
+        raise InputError(
+            f"the network has the collections {', '.join(sorted(shapes))}; only networks whose "
+            "state is their parameters can be trained in a subspace."
+        )
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes["params"])
+    flat, unravel = ravel_pytree(zeros)
+
+    def init(key):
+        return ravel_pytree(module.init(key, blank)["params"])[0]
+
+    def apply(w, images):
+        return module.apply({"params": unravel(w)}, images)
+
+    return FlatNetwork(init=jax.jit(init), apply=apply, D=flat.size)
+
+
+@lru_cache(maxsize=32)
+def flat_network(
+    name: str, image_shape: tuple[int, int, int], num_classes: int, pooling: Pooling = "max"
+) -> FlatNetwork:
+    """Build a network by name and flatten it; equal arguments give the same object.
+
+    Args:
+        name: One of ``NAMES``.
+        image_shape: Shape (H, W, C) of one image.
+        num_classes: Number of logits.
+        pooling: "max" or "average".
+
+    Returns:
+        The flat network. Sharing one object lets compiled programs be shared between cells.
+
+    Raises:
+        InputError: If the name or the pooling is unknown.
+    """
+    return flatten(build(name, num_classes, pooling), image_shape)

@@ -1,0 +1,133 @@
+"""Run one cell: build the subspace of each seed, train in it, and tabulate what happened."""
+
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+
+from dofbook import methods
+from dofbook.datasets import Dataset, load, subset
+from dofbook.errors import InputError
+from dofbook.keys import Role, run_key
+from dofbook.networks import FlatNetwork, flat_network
+from dofbook.subspaces import AffineSubspace
+from dofbook.sweeps.config import CellConfig, TaskConfig
+from dofbook.training import DeviceData, History, TrainConfig, put, train
+
+METRICS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+
+@lru_cache(maxsize=1)
+def _task_data(
+    name: str, train_size: int | None, test_size: int | None, data_dir: str | None
+) -> tuple[Dataset, DeviceData]:
+    dataset = load(name, data_dir)
+    if train_size is not None or test_size is not None:
+        dataset = subset(dataset, train_size, test_size)
+    return dataset, put(dataset)
+
+
+def task_data(task: TaskConfig, data_dir: str | None = None) -> tuple[Dataset, DeviceData]:
+    """Load the data of a task and copy it to the device; the last one asked for is kept.
+
+    Args:
+        task: The task, which names the data set and the sizes of its subset.
+        data_dir: Folder of official files; see ``datasets.load``.
+
+    Returns:
+        The data set on the host and on the device.
+
+    Raises:
+        InputError: If the data set cannot be had or is smaller than asked.
+    """
+    return _task_data(task.dataset, task.train_size, task.test_size, data_dir)
+
+
+def task_network(task: TaskConfig, dataset: Dataset) -> FlatNetwork:
+    """Build the network of a task for the shapes of its data.
+
+    Args:
+        task: The task.
+        dataset: Its data.
+
+    Returns:
+        The network as a function of its flat weights.
+    """
+    shape = tuple(dataset.image_shape)
+    return flat_network(task.network, shape, dataset.num_classes, task.pooling)
+
+
+def _subspace(
+    cell: CellConfig, network: FlatNetwork, data: DeviceData, seed: int
+) -> AffineSubspace:
+    if cell.method == "full":
+        return methods.full_space(network, seed)
+    extra = cell.task.extra_burn_in_step if cell.burn_in_steps else 0
+    return methods.random_affine(
+        network,
+        data,
+        seed,
+        cell.d,
+        cell.burn_in_steps + extra,
+        nested=cell.nested,
+        batch_size=cell.task.batch_size,
+        optimizer=cell.task.burn_in_optimizer,
+    )
+
+
+def _rows(history: History, seed: int) -> pd.DataFrame:
+    """Tabulate one run; "best" is the best value at this checkpoint or an earlier one."""
+    frame = pd.DataFrame({"seed": seed, **history._asdict()})
+    for metric in METRICS:
+        best = np.fmin.accumulate if metric.endswith("loss") else np.fmax.accumulate
+        frame[f"best_{metric}"] = best(frame[metric].to_numpy())
+    return frame
+
+
+def run_cell(cell: CellConfig, data_dir: str | None = None) -> pd.DataFrame:
+    """Train every seed of a cell.
+
+    Args:
+        cell: What to run.
+        data_dir: Folder of official files; see ``datasets.load``.
+
+    Returns:
+        The tidy rows, one per run and checkpoint (columns as in ``results/columns.md``). They
+        depend on the cell alone, not on what ran before or beside it.
+
+    Raises:
+        InputError: If d exceeds the network's number of parameters, or the data cannot be had.
+    """
+    task = cell.task
+    dataset, data = task_data(task, data_dir)
+    network = task_network(task, dataset)
+    if cell.d is not None and cell.d > network.D:
+        raise InputError(
+            f"d is {cell.d}, but {task.network} on {task.dataset} has only D = {network.D} parameters."
+        )
+    config = TrainConfig(task.epochs, task.batch_size, task.checkpoints_per_epoch, task.optimizer)
+    frames = []
+    for seed in cell.seeds:
+        subspace = _subspace(cell, network, data, seed)
+        key = run_key(seed, Role.SUBSPACE_BATCHES)
+        frames.append(_rows(train(network, data, subspace, key, config).history, seed))
+    constants = {
+        "cell": cell.name,
+        "dataset": task.dataset,
+        "network": task.network,
+        "pooling": task.pooling,
+        "method": cell.method,
+        "burn_in_steps": cell.burn_in_steps,
+        "nested": cell.nested,
+        "d": network.D if cell.d is None else cell.d,
+        "D": network.D,
+        "optimizer": task.optimizer.name,
+        "bias_correction": task.optimizer.bias_correction,
+        "learning_rate": task.optimizer.learning_rate,
+        "epochs": task.epochs,
+        "batch_size": task.batch_size,
+        "train_images": len(dataset.y_train),
+        "test_images": len(dataset.y_test),
+    }
+    rows = pd.concat(frames, ignore_index=True)
+    return pd.concat([pd.DataFrame(constants, index=rows.index), rows], axis=1)

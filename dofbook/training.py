@@ -1,0 +1,315 @@
+"""The one trainer: descends the loss inside any affine subspace, or in the full space.
+
+A run is a pure function of a subspace, a key and a configuration. It is compiled once for a
+(network, optimizer, shapes) and then used for every run; on a GPU many runs go through one program
+by ``vmap``, on a CPU they follow each other (measured: one run uses both cores).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+
+from dofbook.compiling import fast_jit
+from dofbook.errors import InputError
+from dofbook.networks import FlatNetwork
+from dofbook.optimizers import OptimizerConfig, make_optimizer
+from dofbook.subspaces import AffineSubspace, Identity
+
+EVALUATION_CHUNK = 1000
+"""Images evaluated at once; for on-the-fly batch normalization also the batch of the statistics."""
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["x_train", "y_train", "x_test", "y_test"],
+    meta_fields=[],
+)
+@dataclass(frozen=True)
+class DeviceData:
+    """Hold a data set on the device.
+
+    Args:
+        x_train: Training images, (N, H, W, C) float32.
+        y_train: Training labels, (N,) int32.
+        x_test: Test images.
+        y_test: Test labels.
+    """
+
+    x_train: jax.Array
+    y_train: jax.Array
+    x_test: jax.Array
+    y_test: jax.Array
+
+
+def put(dataset) -> DeviceData:
+    """Copy a data set to the default device, once.
+
+    Args:
+        dataset: A ``dofbook.datasets.Dataset``, or anything with the same four arrays.
+
+    Returns:
+        The arrays on the device.
+    """
+    return DeviceData(
+        *(jnp.asarray(getattr(dataset, n)) for n in ("x_train", "y_train", "x_test", "y_test"))
+    )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Say how long and how to train.
+
+    Args:
+        epochs: Passes over the training set.
+        batch_size: Images per step; a last smaller batch is used too, as in the released code.
+        checkpoints_per_epoch: Evaluations per epoch, the last at its end.
+        optimizer: Optimizer of theta.
+
+    Raises:
+        InputError: If a number is below 1.
+    """
+
+    epochs: int = 3
+    batch_size: int = 128
+    checkpoints_per_epoch: int = 1
+    optimizer: OptimizerConfig = OptimizerConfig()
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size", "checkpoints_per_epoch"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+
+
+class History(NamedTuple):
+    """Record the metrics of one run at its checkpoints; the first is theta = 0.
+
+    Attributes:
+        step: Updates made, (checkpoints,).
+        epoch: Passes over the data made, (checkpoints,).
+        train_loss: Mean cross-entropy on the whole training set.
+        train_accuracy: Fraction of training images classified correctly.
+        test_loss: The same on the test set.
+        test_accuracy: The same on the test set.
+    """
+
+    step: np.ndarray
+    epoch: np.ndarray
+    train_loss: np.ndarray
+    train_accuracy: np.ndarray
+    test_loss: np.ndarray
+    test_accuracy: np.ndarray
+
+
+class Trained(NamedTuple):
+    """Return value of ``train``: the record and where it ended.
+
+    Attributes:
+        history: Metrics at the checkpoints.
+        theta: Final coordinates in the subspace, (d,).
+    """
+
+    history: History
+    theta: jax.Array
+
+
+class State(NamedTuple):
+    """Carry of the training loop: coordinates and optimizer state."""
+
+    theta: jax.Array
+    opt_state: optax.OptState
+
+
+def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Average the cross-entropy over a batch.
+
+    Args:
+        logits: (N, classes).
+        labels: (N,) integers.
+
+    Returns:
+        The mean loss in nats.
+    """
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+
+def batch_loss(network: FlatNetwork, subspace: AffineSubspace, theta, x, y) -> jax.Array:
+    """Evaluate L(w(theta)) on a batch.
+
+    Args:
+        network: The flat network.
+        subspace: The affine subspace.
+        theta: Coordinates, (d,).
+        x: Images.
+        y: Labels.
+
+    Returns:
+        Mean cross-entropy.
+    """
+    return cross_entropy(network.apply(subspace.point(theta), x), y)
+
+
+@lru_cache(maxsize=16)
+def _descend(network: FlatNetwork, optimizer: OptimizerConfig) -> Callable:
+    """Compile "take the steps given by these batches of indices": (k, batch) -> k updates."""
+    transform = make_optimizer(optimizer)
+
+    @fast_jit
+    def descend(subspace, state, x, y, batches):
+        def step(state, indices):
+            loss = partial(batch_loss, network, subspace)
+            gradient = jax.grad(loss)(state.theta, x[indices], y[indices])
+            updates, opt_state = transform.update(gradient, state.opt_state, state.theta)
+            return State(optax.apply_updates(state.theta, updates), opt_state), None
+
+        return lax.scan(step, state, batches)[0]
+
+    return descend
+
+
+@lru_cache(maxsize=16)
+def _evaluate(network: FlatNetwork) -> Callable:
+    """Compile loss and accuracy over a whole split, in chunks to bound memory."""
+
+    def chunk(w, x, y):
+        logits = network.apply(w, x)
+        loss = optax.softmax_cross_entropy_with_integer_labels(logits, y).sum()
+        return jnp.stack([loss, (logits.argmax(-1) == y).sum().astype(jnp.float32)])
+
+    @fast_jit
+    def evaluate(subspace, theta, x, y):
+        w, count = subspace.point(theta), len(x)
+        whole = count // EVALUATION_CHUNK * EVALUATION_CHUNK
+        total = jnp.zeros(2)
+        if whole:
+            shape = (-1, EVALUATION_CHUNK)
+            xs = x[:whole].reshape(*shape, *x.shape[1:])
+            total += lax.map(lambda b: chunk(w, *b), (xs, y[:whole].reshape(shape))).sum(0)
+        if whole < count:
+            total += chunk(w, x[whole:], y[whole:])
+        return total / count
+
+    return evaluate
+
+
+@partial(jax.jit, static_argnames="count")
+def _permutation(key: jax.Array, epoch: int, count: int) -> jax.Array:
+    return jax.random.permutation(jax.random.fold_in(key, epoch), count)
+
+
+def _stretches(permutation: jax.Array, start: int, stop: int, batch_size: int):
+    """Cut steps start..stop of an epoch into (k, batch) index arrays; a short last batch apart."""
+    full = min(stop, len(permutation) // batch_size)
+    if start < full:
+        yield permutation[start * batch_size : full * batch_size].reshape(-1, batch_size)
+    if stop > full:
+        yield permutation[full * batch_size :][None]
+
+
+def steps_per_epoch(count: int, batch_size: int) -> int:
+    """Count the batches of an epoch, the last smaller one included.
+
+    Args:
+        count: Training images.
+        batch_size: Images per batch.
+
+    Returns:
+        The number of steps.
+    """
+    return -(-count // batch_size)
+
+
+def _start(subspace: AffineSubspace, optimizer: OptimizerConfig) -> State:
+    theta = jnp.zeros(subspace.d)
+    return State(theta, make_optimizer(optimizer).init(theta))
+
+
+def train(
+    network: FlatNetwork,
+    data: DeviceData,
+    subspace: AffineSubspace,
+    key: jax.Array,
+    config: TrainConfig,
+) -> Trained:
+    """Minimise the training loss inside an affine subspace, starting at theta = 0.
+
+    Args:
+        network: The network as a function of its flat weights.
+        data: The data set on the device.
+        subspace: Where to train; ``AffineSubspace(w0, Identity(D))`` is the full space.
+        key: Key of the order of the batches; each epoch is a fresh permutation.
+        config: Epochs, batches, checkpoints and optimizer.
+
+    Returns:
+        Metrics at theta = 0 and at each checkpoint, and the final theta.
+
+    Source:
+        Larsen et al. (2022), sections 2 and A.4.
+    """
+    descend, evaluate = _descend(network, config.optimizer), _evaluate(network)
+    count = len(data.x_train)
+    steps = steps_per_epoch(count, config.batch_size)
+    cuts = np.unique(np.linspace(0, steps, config.checkpoints_per_epoch + 1).round().astype(int))
+
+    def metrics(theta):
+        train = evaluate(subspace, theta, data.x_train, data.y_train)
+        return jnp.concatenate([train, evaluate(subspace, theta, data.x_test, data.y_test)])
+
+    state = _start(subspace, config.optimizer)
+    made, records = [0], [metrics(state.theta)]
+    for epoch in range(config.epochs):
+        order = _permutation(key, epoch, count)
+        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+            for batches in _stretches(order, start, stop, config.batch_size):
+                state = descend(subspace, state, data.x_train, data.y_train, batches)
+            made.append(epoch * steps + int(stop))
+            records.append(metrics(state.theta))
+    table = np.asarray(jnp.stack(records))
+    step = np.asarray(made)
+    return Trained(History(step, step / steps, *table.T), state.theta)
+
+
+def burn_in(
+    network: FlatNetwork,
+    data: DeviceData,
+    w0: jax.Array,
+    key: jax.Array,
+    steps: int,
+    batch_size: int = 128,
+    optimizer: OptimizerConfig | None = None,
+) -> jax.Array:
+    """Train in the full space for t steps, w0 -> w_t.
+
+    Args:
+        network: The flat network.
+        data: The data set on the device.
+        w0: Initial weights, (D,).
+        key: Key of the order of the batches.
+        steps: t, the number of updates; 0 returns w0.
+        batch_size: Images per step.
+        optimizer: Momentum SGD with learning rate 5e-2 and momentum 0.9 by default, which the
+            paper's text leaves open and its released code uses.
+
+    Returns:
+        w_t, (D,). With the same key, w_4 lies on the trajectory that reaches w_16.
+
+    Source:
+        Larsen et al. (2022), Eq. 2.2.
+    """
+    optimizer = optimizer or OptimizerConfig(name="momentum", learning_rate=5e-2)
+    subspace = AffineSubspace(w0, Identity(network.D))
+    descend, state = _descend(network, optimizer), _start(subspace, optimizer)
+    count = len(data.x_train)
+    per_epoch = steps_per_epoch(count, batch_size)
+    for epoch in range(-(-steps // per_epoch)):
+        order = _permutation(key, epoch, count)
+        last = min(per_epoch, steps - epoch * per_epoch)
+        for batches in _stretches(order, 0, last, batch_size):
+            state = descend(subspace, state, data.x_train, data.y_train, batches)
+    return subspace.point(state.theta)

@@ -1,0 +1,100 @@
+"""Gradients of our convolution and pooling against XLA's own."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax import lax
+
+from dofbook import layers
+
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+NO_PADDING = ((0, 0), (0, 0))
+
+
+def _gradients(convolve, x, kernel, weights):
+    loss = jax.jit(jax.grad(lambda x, k: jnp.sum(convolve(x, k) * weights), argnums=(0, 1)))
+    return loss(x, kernel)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    size=st.tuples(st.integers(5, 11), st.integers(5, 11)),
+    kernel=st.sampled_from([(1, 1), (3, 3), (5, 5), (2, 3)]),
+    stride=st.sampled_from([(1, 1), (2, 2), (2, 1)]),
+    channels=st.sampled_from([1, 3, 16]),
+    padding=st.sampled_from(["SAME", "VALID", ((0, 2), (1, 0))]),
+    seed=st.integers(0, 2**31 - 1),
+)
+def test_convolution_and_both_gradients_equal_the_native_ones(
+    size, kernel, stride, channels, padding, seed
+):
+    keys = jax.random.split(jax.random.key(seed), 3)
+    x = jax.random.normal(keys[0], (4, *size, channels))
+    k = jax.random.normal(keys[1], (*kernel, channels, 5))
+
+    def ours(x, k):
+        return layers.conv_general_dilated(x, k, stride, padding, dimension_numbers=LAYOUT)
+
+    def native(x, k):
+        return lax.conv_general_dilated(x, k, stride, padding, dimension_numbers=LAYOUT)
+
+    y = native(x, k)
+    np.testing.assert_allclose(ours(x, k), y, rtol=1e-4, atol=1e-4)
+    weights = jax.random.normal(keys[2], y.shape)
+    for got, wanted in zip(
+        _gradients(ours, x, k, weights), _gradients(native, x, k, weights), strict=True
+    ):
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=3e-4)
+
+
+@pytest.mark.parametrize(
+    "options", [{"rhs_dilation": (2, 2)}, {"feature_group_count": 2}, {"lhs_dilation": (2, 2)}]
+)
+def test_shapes_not_covered_go_to_the_native_convolution(options):
+    channels = 4
+    x = jax.random.normal(jax.random.key(0), (2, 8, 8, channels))
+    groups = options.get("feature_group_count", 1)
+    k = jax.random.normal(jax.random.key(1), (3, 3, channels // groups, 6))
+    got = layers.conv_general_dilated(x, k, (1, 1), NO_PADDING, dimension_numbers=LAYOUT, **options)
+    wanted = lax.conv_general_dilated(x, k, (1, 1), NO_PADDING, dimension_numbers=LAYOUT, **options)
+    np.testing.assert_array_equal(got, wanted)
+
+
+def _pool_by_hand(x, reduce):
+    n, h, w, c = x.shape
+    out = np.empty((n, h // 2, w // 2, c), x.dtype)
+    for i in range(h // 2):
+        for j in range(w // 2):
+            out[:, i, j] = reduce(x[:, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2], axis=(1, 2))
+    return out
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 8, 3), (2, 7, 9, 3)])
+@pytest.mark.parametrize(
+    ("pool", "reduce"), [(layers.max_pool, np.max), (layers.average_pool, np.mean)]
+)
+def test_pooling_equals_a_plain_loop_and_its_gradient_a_finite_difference(shape, pool, reduce):
+    x = jax.random.normal(jax.random.key(3), shape)
+    np.testing.assert_allclose(pool(x), _pool_by_hand(np.asarray(x), reduce), rtol=1e-6, atol=1e-6)
+    direction = jax.random.normal(jax.random.key(4), shape)
+    slope = jnp.vdot(jax.grad(lambda x: jnp.sum(jnp.sin(pool(x))))(x), direction)
+    wide, way, step = np.asarray(x, np.float64), np.asarray(direction, np.float64), 1e-6
+    above, below = (np.sin(_pool_by_hand(wide + s * step * way, reduce)).sum() for s in (1, -1))
+    np.testing.assert_allclose(slope, (above - below) / (2 * step), rtol=1e-4)
+
+
+def test_max_pool_of_a_relu_has_the_gradient_of_the_native_reduction():
+    x = jax.random.normal(jax.random.key(5), (3, 6, 6, 4))
+
+    def native(x):
+        return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+
+    weights = jax.random.normal(jax.random.key(6), (3, 3, 3, 4))
+    ours, theirs = (
+        jax.grad(lambda x, p=p: jnp.sum(p(jax.nn.relu(x)) * weights))(x)
+        for p in (layers.max_pool, native)
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
