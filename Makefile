@@ -17,7 +17,7 @@ export JUPYTER_RUNTIME_DIR := $(CURDIR)/_build/state/jupyter/runtime
 unexport MPLBACKEND
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test sweeps book preview browser lint format bench lock clean
+.PHONY: help venv test sweeps book preview browser notebooks lint format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ preview: $(STAMP) ## build one page while writing it: make preview PAGE=book/x.m
 
 browser: $(STAMP) ## open every page of the built book in Chromium (after make book)
 	DOFBOOK_BROWSER_REQUIRED=1 $(PY) -m pytest tests/browser -m browser $(ARGS)
+
+notebooks: $(STAMP) ## collect the executed chapters for Colab (after make book)
+	$(PY) scripts/export_notebooks.py _build/notebooks
 
 lint: $(STAMP) ## check style, format and spelling of code and chapters
 	$(VENV)/bin/ruff check .

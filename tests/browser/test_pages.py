@@ -1,0 +1,188 @@
+"""Every page of the built book in real Chromium, read from ``file://`` on a desktop and a phone.
+
+```make browser``` runs these after ``make book`` and fails where there is no build; a plain pytest
+run leaves them out. ``DOFBOOK_SCREENSHOTS=folder`` keeps a picture of each page, and
+``DOFBOOK_ROOT`` names another book's folder.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from sphinx_external_toc.parsing import parse_toc_yaml
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(os.environ.get("DOFBOOK_ROOT", Path(__file__).parents[2]))
+HTML = ROOT / "_build" / "html"
+PAGES = [str(page) for page in parse_toc_yaml(ROOT / "_toc.yml")]
+WIDTHS = (1280, 390)
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+# Formulas: each element that Sphinx or a notebook output marks as mathematics must hold an SVG
+# without an error node. Returns the sources of those that do not.
+BAD_FORMULAS = """() => [...document.querySelectorAll('.math')]
+    .filter(e => !e.querySelector('mjx-container svg') || e.querySelector('[data-mml-node=merror]'))
+    .map(e => e.textContent.slice(0, 80))"""
+# Raw TeX in running text means that nobody marked it as mathematics.
+RAW_TEX = r"""() => {
+    const texts = document.createTreeWalker(
+        document.querySelector('article'), NodeFilter.SHOW_TEXT);
+    const tex = /\$[^$]*\\[a-z]+|\\\(|\\begin\{/;
+    const found = [];
+    while (texts.nextNode()) {
+        const {data, parentElement} = texts.currentNode;
+        if (!parentElement.closest('pre, code, script, style, mjx-container') && tex.test(data))
+            found.push(data.slice(0, 80));
+    }
+    return found;
+}"""
+WIDE_ELEMENTS = """() => [...document.querySelectorAll('article *')]
+    .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+    .slice(0, 5).map(e => e.tagName + '.' + e.className)"""
+
+
+@pytest.fixture(scope="session")
+def html() -> Path:
+    """The built book; its absence fails under `make browser` and skips elsewhere."""
+    if not (HTML / "index.html").is_file():
+        message = f"there is no built book in {HTML}; run `make book` first"
+        if os.environ.get("DOFBOOK_BROWSER_REQUIRED"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return HTML
+
+
+@pytest.fixture(scope="session")
+def chromium(html):
+    from playwright import sync_api  # inside: a plain pytest run does not need it
+
+    program = os.environ.get("DOFBOOK_CHROMIUM") or next(
+        filter(None, map(shutil.which, CHROMIUM_NAMES)), None
+    )
+    if program is None:
+        pytest.fail("Chromium is not installed; install it, or name one in $DOFBOOK_CHROMIUM")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """One page, opened and settled, with everything the browser complained about."""
+
+    def __init__(self, browser, path: Path, width: int, scheme: str = "light"):
+        self.page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        self.complaints: list[str] = []
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
+        self.page.on("request", self._request)
+        self.page.on(
+            "requestfailed", lambda request: self.complaints.append(f"failed: {request.url}")
+        )
+        self.page.goto(path.as_uri(), wait_until="load")
+        self.page.evaluate("() => window.MathJax?.startup?.promise")
+        # Images below the fold load lazily, and only then can one be broken.
+        self.page.evaluate("() => window.scrollTo(0, document.body.scrollHeight)")
+        self.page.wait_for_load_state("networkidle")
+        self.page.evaluate("() => window.scrollTo(0, 0)")
+
+    def _console(self, message) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"console {message.type}: {message.text}")
+
+    def _request(self, request) -> None:
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            self.complaints.append(f"external: {request.url}")
+
+
+@pytest.fixture(params=[(page, width) for page in PAGES for width in WIDTHS], ids=str)
+def visit(request, chromium, html):
+    name, width = request.param
+    visit = Visit(chromium, html / f"{name}.html", width)
+    yield visit
+    folder = os.environ.get("DOFBOOK_SCREENSHOTS")
+    if folder:
+        picture = Path(folder) / f"{name.replace('/', '_')}_{width}.png"
+        visit.page.screenshot(path=picture, full_page=True)
+    visit.page.close()
+
+
+def test_page(visit):
+    page = visit.page
+    assert visit.complaints == []
+    assert page.title()
+    assert page.locator("article h1").count() == 1
+
+    # Mathematics.
+    assert page.evaluate(BAD_FORMULAS) == []
+    assert page.evaluate(RAW_TEX) == []
+
+    # Nothing sticks out sideways.
+    width, room = page.evaluate(
+        "() => [document.scrollingElement.scrollWidth, document.scrollingElement.clientWidth]"
+    )
+    assert width <= room + 1, f"{width} px wide in {room} px: {page.evaluate(WIDE_ELEMENTS)}"
+
+    # Pictures are there, and described.
+    for image in page.locator("article img").all():
+        source = image.get_attribute("src")
+        assert (image.get_attribute("alt") or "").strip(), f"{source} has no alternative text"
+        assert image.evaluate("e => e.complete && e.naturalWidth > 0"), f"{source} is broken"
+
+    # No cell failed, and none printed a warning.
+    assert page.locator(".cell_output .traceback, .cell_output .stderr").count() == 0
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_figures_have_captions_with_numbers(name, chromium, html):
+    visit = Visit(chromium, html / f"{name}.html", 1280)
+    for figure in visit.page.locator("article figure").all():
+        assert figure.locator("img, svg").count() >= 1
+        assert figure.locator(".caption-number").count() == 1, figure.inner_text()[:80]
+        assert figure.locator(".caption-text").inner_text().strip()
+    visit.page.close()
+
+
+def test_phase_transition_shows_its_figures(chromium, html):
+    visit = Visit(chromium, html / "book" / "phase_transition.html", 1280)
+    assert visit.page.locator("article figure img").count() >= 2
+    visit.page.close()
+
+
+def test_pages_read_in_the_dark(chromium, html):
+    # The theme's first visit in dark mode once logged an error, and a light logo can vanish.
+    visit = Visit(chromium, html / f"{PAGES[0]}.html", 1280, scheme="dark")
+    assert visit.complaints == []
+    assert visit.page.evaluate("() => document.documentElement.dataset.theme") == "dark"
+    visit.page.close()
+
+
+def test_links_between_pages_lead_somewhere(chromium, html):
+    page = chromium.new_page()
+    page.goto((html / "index.html").as_uri())
+    page.wait_for_url(f"**/{PAGES[0]}.html")  # index.html only redirects
+    targets = page.evaluate("() => [...document.querySelectorAll('a[href]')].map(a => a.href)")
+    local = {target.split("#")[0].split("?")[0] for target in targets if target[:5] == "file:"}
+    assert {(html / f"{name}.html").as_uri() for name in PAGES} <= local
+    for target in local:
+        assert Path(target.removeprefix("file://")).is_file(), f"{target} does not exist"
+    page.close()
+
+
+def test_a_page_with_faults_is_caught(chromium, html, tmp_path):
+    """The checks themselves: a page with each fault must not pass unnoticed."""
+    (tmp_path / "bad.html").write_text(
+        "<!doctype html><article><h1>x</h1><span class='math'>\\(\\nope\\)</span>"
+        "<p>left over: $\\alpha$</p><div style='width: 3000px'>wide</div>"
+        "<img src='gone.png'><script>console.error('oops')</script>"
+        "<script src='https://example.invalid/x.js'></script></article>"
+    )
+    visit = Visit(chromium, tmp_path / "bad.html", 390)
+    kinds = {complaint.split(":")[0] for complaint in visit.complaints}
+    assert {"external", "failed", "console error"} <= kinds
+    assert visit.page.evaluate(BAD_FORMULAS)
+    assert visit.page.evaluate(RAW_TEX)
+    assert visit.page.evaluate("() => document.scrollingElement.scrollWidth") > 391
+    visit.page.close()
