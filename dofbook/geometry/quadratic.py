@@ -429,6 +429,32 @@ def minimum_losses_from(
     )
 
 
+def minimum_losses_along(well: QuadraticWell, directions: np.ndarray) -> np.ndarray:
+    """Compute the exact minimum loss in the nested subspaces spanned by given directions.
+
+    Args:
+        well: the loss and its starting point.
+        directions: (D, m) matrix A in the eigenbasis; its first d columns span the d-th subspace.
+
+    Returns:
+        (m + 1,) minimum losses over w0 + span of the first d columns, d = 0..m.
+
+    Raises:
+        InputError: if A does not have D rows.
+    """
+    directions = np.asarray(directions, dtype=np.float64)
+    if directions.ndim != 2 or directions.shape[0] != well.D:
+        raise InputError(f"directions have shape {directions.shape}; it must be (D = {well.D}, m)")
+    return _along(well.eigenvalues, well.w0, directions)
+
+
+@in_float64
+def _along(eigenvalues: np.ndarray, w0: np.ndarray, directions: np.ndarray) -> jax.Array:
+    return _nested_minimum_losses(
+        jnp.asarray(eigenvalues), jnp.asarray(w0)[None], jnp.asarray(directions)
+    )[0]
+
+
 def hitting_dimensions(losses: np.ndarray, eps: np.ndarray) -> np.ndarray:
     """Find the first d at which each run reaches each loss level.
 
@@ -460,18 +486,23 @@ def _simulate(eigenvalues: np.ndarray, starts: np.ndarray, key: jax.Array) -> ja
 
 @jax.jit
 def _simulate_runs(lam: jax.Array, starts: jax.Array, keys: jax.Array) -> jax.Array:
-    return jax.lax.map(lambda x: _nested_minimum_losses(lam, *x), (starts, keys))
+    def one(run):
+        points, key = run
+        directions = jax.random.normal(key, (lam.size, lam.size), dtype=lam.dtype)
+        return _nested_minimum_losses(lam, points, directions)
+
+    return jax.lax.map(one, (starts, keys))
 
 
-def _nested_minimum_losses(lam: jax.Array, starts: jax.Array, key: jax.Array) -> jax.Array:
-    D = lam.size
-    root = jnp.sqrt(lam)[:, None]
-    directions = root * jax.random.normal(key, (D, D), dtype=lam.dtype)
+def _nested_minimum_losses(lam: jax.Array, starts: jax.Array, directions: jax.Array) -> jax.Array:
+    """Return (starts, m + 1) minimum losses in the spans of the first 0..m directions."""
+    m = directions.shape[1]
     # Appending sqrt(H) w0 as extra columns makes R carry Q^T sqrt(H) w0: Q is never formed.
-    triangle = jnp.linalg.qr(jnp.concatenate([directions, root * starts.T], axis=1), mode="r")
-    squares = jnp.square(triangle[:, D:].T)
+    columns = jnp.sqrt(lam)[:, None] * jnp.concatenate([directions, starts.T], axis=1)
+    triangle = jnp.linalg.qr(columns, mode="r")
+    squares = jnp.pad(jnp.square(triangle[:, m:].T), ((0, 0), (0, 1)))
     tails = jnp.flip(jnp.cumsum(jnp.flip(squares, axis=1), axis=1), axis=1)
-    return 0.5 * jnp.concatenate([tails, jnp.zeros((starts.shape[0], 1), lam.dtype)], axis=1)
+    return 0.5 * tails[:, : m + 1]
 
 
 # --- spectra -------------------------------------------------------------------------------
