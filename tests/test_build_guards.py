@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -26,12 +27,17 @@ def cell(code: str) -> str:
     return f"```{{code-cell}} ipython3\n{code}\n```\n"
 
 
-@pytest.fixture(scope="module")
-def build_book():
-    spec = importlib.util.spec_from_file_location("build_book", SCRIPT)
+def load(path: Path):
+    """Imports a script that belongs to no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def build_book():
+    return load(SCRIPT)
 
 
 @pytest.fixture
@@ -195,3 +201,17 @@ def test_sweep_results_of_another_package_version_are_dropped(build_book, tmp_pa
         kept.append(result.exists())
         result.touch()
     assert kept == [False, True, False]
+
+
+def test_exported_notebooks_install_the_package_and_keep_their_outputs(tmp_path):
+    export_notebooks = load(SCRIPT.with_name("export_notebooks.py"))
+    executed = tmp_path / "jupyter_execute" / "book" / "one.ipynb"
+    executed.parent.mkdir(parents=True)
+    cell = nbformat.v4.new_code_cell("1 + 1", outputs=[nbformat.v4.new_output("stream", text="2")])
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), executed)
+    address = "https://github.com/someone/dofbook"
+    (path,) = export_notebooks.export(executed.parents[1], tmp_path / "out", address)
+    assert path == tmp_path / "out" / "book" / "one.ipynb"
+    install, kept = nbformat.read(path, as_version=4).cells
+    assert install.source == f"%pip install --quiet git+{address}"
+    assert kept == cell
