@@ -1,4 +1,4 @@
-"""The one exception that means "the input is wrong", shown to users as a single sentence."""
+"""Exceptions shown to users as a single sentence: the input is wrong, or the work failed."""
 
 
 class InputError(ValueError):
@@ -6,4 +6,11 @@ class InputError(ValueError):
 
     The command line prints the message alone and exits with code 2; nothing is written before
     inputs are checked.
+    """
+
+
+class RunFailed(RuntimeError):
+    """Say in one sentence why right input came to nothing: a disk full, a chapter's cell failed.
+
+    The command line prints the message alone and exits with code 1.
     """

@@ -1,0 +1,96 @@
+"""Named sweeps, and the one place where options by name become a ``SweepConfig``."""
+
+from dataclasses import fields, replace
+
+from dofbook.errors import InputError
+from dofbook.optimizers import OptimizerConfig
+from dofbook.sweeps.config import SweepConfig, TaskConfig, follow_convention
+
+
+def octaves(largest: int, smallest: int = 1, factor: float = 2.0) -> tuple[int, ...]:
+    """List training dimensions in a geometric progression.
+
+    Args:
+        largest: No dimension exceeds it.
+        smallest: The first dimension.
+        factor: Ratio of neighbours; 2 gives the paper's octaves. Dimensions are rounded to
+            integers and listed once.
+
+    Returns:
+        The dimensions, increasing.
+
+    Raises:
+        InputError: If the bounds or the factor make no progression.
+    """
+    if not 1 <= smallest <= largest or not 1.01 <= factor < float("inf"):
+        raise InputError(
+            f"the dimensions {smallest}:{largest}:x{factor:g} make no progression; it needs "
+            "1 <= first <= last and a factor of at least 1.01."
+        )
+    dims, value = [], float(smallest)
+    while round(value) <= largest:
+        dims.append(round(value))
+        value *= factor
+    return tuple(dict.fromkeys(dims))
+
+
+PROFILES = {
+    # Minutes on two cores.
+    "reduced": {
+        "dataset": "digits", "network": "conv2", "dims": octaves(256),
+        "burn_in_steps": (0, 4, 8, 16), "runs": 3,
+    },
+    # The MNIST row of the paper's Fig. 2; 3 epochs by its Table 2.
+    "paper": {
+        "dataset": "mnist", "network": "conv2", "dims": octaves(4096),
+        "burn_in_steps": (0, 4, 8, 16), "runs": 10,
+    },
+}  # fmt: skip
+
+_TASK = {field.name for field in fields(TaskConfig)}
+_SWEEP = {field.name for field in fields(SweepConfig)} - {"task"}
+
+
+def make_sweep(
+    profile: str | None = None,
+    *,
+    convention: str | None = None,
+    learning_rate: float | None = None,
+    baseline: bool = True,
+    **options,
+) -> SweepConfig:
+    """Build a sweep from a profile and options by name.
+
+    Args:
+        profile: One of ``PROFILES``; None starts from the defaults of the configuration classes.
+        convention: "paper" or "released_code", see ``config.follow_convention``; None leaves the
+            defaults, which are the paper's.
+        learning_rate: Learning rate inside the subspaces; 5e-2 as in the paper by default.
+        baseline: Whether to run the full-space baseline.
+        **options: Fields of ``TaskConfig`` and ``SweepConfig``; they override the profile, and
+            ``pooling`` and ``extra_burn_in_step`` override the convention.
+
+    Returns:
+        The sweep.
+
+    Raises:
+        InputError: If a name or a value is not allowed.
+    """
+    if profile is not None and profile not in PROFILES:
+        raise InputError(f"profile is {profile!r}; allowed: {', '.join(PROFILES)}.")
+    chosen = {**PROFILES.get(profile, {}), **options}
+    if unknown := sorted(chosen.keys() - _TASK - _SWEEP):
+        raise InputError(
+            f"unknown option {', '.join(unknown)}; allowed: {', '.join(sorted(_TASK | _SWEEP))}."
+        )
+    if learning_rate is not None:
+        chosen["optimizer"] = OptimizerConfig(learning_rate=learning_rate)
+    task = TaskConfig(**{name: chosen[name] for name in _TASK & chosen.keys()})
+    if convention is not None:
+        explicit = {"pooling", "extra_burn_in_step"} & chosen.keys()
+        task = follow_convention(task, convention)
+        task = replace(task, **{name: chosen[name] for name in explicit})
+    sweep = {name: chosen[name] for name in _SWEEP & chosen.keys()}
+    if not baseline:
+        sweep["baseline_learning_rates"] = ()
+    return SweepConfig(task=task, **sweep)
