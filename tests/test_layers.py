@@ -19,7 +19,7 @@ def _gradients(convolve, x, kernel, weights):
     return loss(x, kernel)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     size=st.tuples(st.integers(5, 11), st.integers(5, 11)),
     kernel=st.sampled_from([(1, 1), (3, 3), (5, 5), (2, 3)]),

@@ -103,7 +103,8 @@ def run_cell(cell: CellConfig, data_dir: str | None = None) -> pd.DataFrame:
     network = task_network(task, dataset)
     if cell.d is not None and cell.d > network.D:
         raise InputError(
-            f"d is {cell.d}, but {task.network} on {task.dataset} has only D = {network.D} parameters."
+            f"d is {cell.d}, but {task.network} on {task.dataset} has only D = {network.D} "
+            "parameters."
         )
     config = TrainConfig(task.epochs, task.batch_size, task.checkpoints_per_epoch, task.optimizer)
     frames = []

@@ -1,0 +1,92 @@
+"""Cells: tidy rows that depend on the cell alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dofbook.errors import InputError
+from dofbook.optimizers import OptimizerConfig
+from dofbook.sweeps.cells import METRICS, run_cell
+from dofbook.sweeps.config import CellConfig, SweepConfig, TaskConfig, follow_convention
+
+TASK = TaskConfig(network="mlp", train_size=300, test_size=100, epochs=2, checkpoints_per_epoch=2)
+
+
+def test_rows_are_tidy_and_best_so_far_is_monotone():
+    rows = run_cell(CellConfig(task=TASK, d=8, seeds=(0, 3)))
+    assert len(rows) == 2 * (1 + 2 * 2)
+    assert not rows.duplicated(["seed", "step"]).any()
+    assert set(rows.train_images) == {300}
+    assert set(rows.test_images) == {100}
+    assert (rows.d == 8).all()
+    assert (rows.D == 2410).all()
+    for metric in METRICS:
+        fold = np.minimum if metric.endswith("loss") else np.maximum
+        for _, run in rows.groupby("seed"):
+            np.testing.assert_array_equal(
+                run[f"best_{metric}"], fold.accumulate(run[metric].to_numpy())
+            )
+
+
+def test_a_seed_gives_the_same_result_alone_and_beside_others():
+    together = run_cell(CellConfig(task=TASK, d=8, burn_in_steps=3, seeds=(0, 1, 2)))
+    alone = run_cell(CellConfig(task=TASK, d=8, burn_in_steps=3, seeds=(1,)))
+    columns = ["seed", "step", *METRICS]
+    kept = together.loc[together.seed == 1, columns].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, alone[columns], check_exact=True)
+
+
+def test_theta_zero_does_not_depend_on_d_but_on_t():
+    first = {
+        (d, t): run_cell(CellConfig(task=TASK, d=d, burn_in_steps=t)).train_loss[0]
+        for d, t in ((2, 0), (9, 0), (2, 4))
+    }
+    assert first[2, 0] == first[9, 0]
+    assert first[2, 4] < first[2, 0]
+
+
+def test_one_more_burn_in_step_as_in_the_released_code():
+    released = replace(TASK, extra_burn_in_step=1)
+    a = run_cell(CellConfig(task=released, d=4, burn_in_steps=4)).train_loss[0]
+    b = run_cell(CellConfig(task=TASK, d=4, burn_in_steps=5)).train_loss[0]
+    assert a == b
+    a, b = (run_cell(CellConfig(task=t, d=4)).train_loss[0] for t in (released, TASK))
+    assert a == b
+
+
+def test_conventions_differ_where_the_text_and_the_code_differ():
+    code = follow_convention(TaskConfig(), "released_code")
+    assert code.pooling == "average"
+    assert code.optimizer.bias_correction == "constant"
+    assert code.extra_burn_in_step == 1
+    assert follow_convention(code, "paper") == TaskConfig()
+
+
+def test_more_dimensions_than_parameters_are_refused():
+    with pytest.raises(InputError, match="d is 2411, but mlp on digits has only D = 2410"):
+        run_cell(CellConfig(task=TASK, d=2411))
+
+
+def test_a_sweep_lists_baseline_and_grid_once_each():
+    sweep = SweepConfig(task=TASK, dims=(4, 2), burn_in_steps=(0, 4), runs=3, first_seed=5)
+    cells = sweep.cells()
+    assert len({c.name for c in cells}) == len(cells) == 2 + 4
+    assert [(c.d, c.burn_in_steps) for c in cells[2:]] == [(2, 0), (2, 4), (4, 0), (4, 4)]
+    assert all(c.seeds == (5, 6, 7) for c in cells)
+    assert {c.task.optimizer.learning_rate for c in cells[:2]} == {5e-2, 1e-2}
+
+
+def test_a_cells_name_changes_with_everything_that_changes_its_result():
+    base = CellConfig(task=TASK, d=8)
+    others = [
+        replace(base, d=9),
+        replace(base, seeds=(1,)),
+        replace(base, nested=True),
+        replace(base, burn_in_steps=1),
+        replace(base, task=replace(TASK, pooling="average")),
+        replace(base, task=replace(TASK, optimizer=OptimizerConfig(eps=1e-8))),
+    ]
+    assert len({c.name for c in [base, *others]}) == 1 + len(others)
+    assert base.name == CellConfig(task=TASK, d=8).name

@@ -1,0 +1,101 @@
+"""Networks: the paper's parameter counts, batch normalization by hand, refusals."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dofbook import networks
+from dofbook.errors import InputError
+
+GREY, COLOUR = (28, 28, 1), (32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "parameters"),
+    [
+        ("conv2", GREY, 20_490),  # paper, Fig. 3: 20.5k and 25.6k
+        ("conv2", COLOUR, 25_578),
+        ("conv3", GREY, 61_514),  # 61.5k and 66.5k
+        ("conv3", COLOUR, 66_570),
+        ("resnet20", GREY, 272_186),  # 272.2k and 272.5k
+        ("resnet20", COLOUR, 272_474),
+        ("lenet", GREY, 44_426),  # Li et al. (2018)
+        ("mlp", (8, 8, 1), 64 * 32 + 32 + 32 * 10 + 10),
+    ],
+)
+def test_parameter_counts(name, shape, parameters):
+    network = networks.flat_network(name, shape, 10)
+    assert parameters == network.D
+    assert network.init(jax.random.key(0)).shape == (parameters,)
+
+
+@pytest.mark.parametrize(
+    ("name", "pooling"),
+    [("conv2", "average"), ("conv3", "max"), ("resnet20", "max"), ("mlp", "max"), ("lenet", "max")],
+)
+def test_logits_have_one_entry_per_class(name, pooling):
+    shape = (16, 16, 2)
+    network = networks.flat_network(name, shape, 7, pooling)
+    images = jax.random.normal(jax.random.key(1), (3, *shape))
+    logits = jax.jit(network.apply)(network.init(jax.random.key(0)), images)
+    assert logits.shape == (3, 7)
+    assert np.isfinite(logits).all()
+
+
+def test_pooling_changes_the_function_but_not_the_parameters():
+    images = jax.random.normal(jax.random.key(1), (3, 8, 8, 1))
+    flats = [networks.flat_network("conv2", (8, 8, 1), 10, p) for p in ("max", "average")]
+    w = flats[0].init(jax.random.key(0))
+    np.testing.assert_array_equal(w, flats[1].init(jax.random.key(0)))
+    difference = flats[0].apply(w, images) - flats[1].apply(w, images)
+    assert np.abs(difference).max() > 1e-3
+
+
+def test_conv2_equals_the_same_network_built_from_stock_flax():
+    class Stock(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            for features in (16, 32):
+                x = nn.max_pool(nn.relu(nn.Conv(features, (3, 3))(x)), (2, 2), (2, 2))
+            return nn.Dense(10)(x.reshape(len(x), -1))
+
+    images = jax.random.normal(jax.random.key(1), (5, 28, 28, 1))
+    ours = networks.flat_network("conv2", (28, 28, 1), 10)
+    w = ours.init(jax.random.key(0))
+    theirs = networks.flatten(Stock(), (28, 28, 1))
+    np.testing.assert_allclose(ours.apply(w, images), theirs.apply(w, images), atol=1e-5)
+
+
+def test_batch_norm_uses_the_batch_at_hand():
+    x = 3 + 2 * jax.random.normal(jax.random.key(0), (6, 4, 4, 5))
+    norm = networks.BatchNorm()
+    variables = norm.init(jax.random.key(1), x)
+    assert set(variables) == {"params"}
+    y = np.asarray(norm.apply(variables, x))
+    h = np.asarray(x, np.float64)
+    wanted = (h - h.mean((0, 1, 2))) / np.sqrt(h.var((0, 1, 2)) + 1e-5)
+    np.testing.assert_allclose(y, wanted, atol=1e-5)
+
+
+def test_initialization_is_lecun_normal_with_zero_biases():
+    network = networks.build("mlp", 10)
+    params = network.init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))["params"]
+    kernel = np.asarray(params["Dense_0"]["kernel"])
+    assert kernel.std() == pytest.approx(784**-0.5, rel=0.02)
+    assert not params["Dense_0"]["bias"].any()
+
+
+def test_unknown_names_are_refused_with_the_allowed_ones():
+    with pytest.raises(InputError, match="'conv9'; allowed: conv2, conv3"):
+        networks.build("conv9", 10)
+    with pytest.raises(InputError, match="'median'; allowed: max, average"):
+        networks.build("conv2", 10, "median")
+    with pytest.raises(InputError, match="at least 16x16"):
+        networks.flat_network("lenet", (8, 8, 1), 10)
+
+
+def test_networks_with_running_averages_are_refused():
+    with pytest.raises(InputError, match="batch_stats"):
+        networks.flatten(nn.BatchNorm(use_running_average=False), (4, 4, 1))
