@@ -1,0 +1,11 @@
+"""Load the image classification data sets of the experiments.
+
+`load(name)` gives centred float32 arrays and says where they came from. `digits` is embedded and
+needs neither files nor a network; the others come from the official raw files, or from
+tensorflow-datasets.
+"""
+
+from dofbook.datasets.dataset import Dataset, from_pixels, subset
+from dofbook.datasets.loading import NAMES, load
+
+__all__ = ["NAMES", "Dataset", "from_pixels", "load", "subset"]

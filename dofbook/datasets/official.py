@@ -1,0 +1,160 @@
+"""What the official releases contain: file names, sizes, checksums, shapes.
+
+Checksums are of the unpacked files, so that an archive packed again with the same content is
+accepted. Those of MNIST, Fashion-MNIST and SVHN belong to the downloads that tensorflow-datasets
+registers (for SVHN the .mat file is the download); those of CIFAR-10 to binary batches whose
+Python-version twins have the published md5s. For CIFAR-100 only the archive's checksum is
+published, so its unpacked files are checked by size alone.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class File:
+    """Name one official file.
+
+    Attributes:
+        name: File name, unpacked.
+        size: Bytes, unpacked.
+        sha256: Checksum of the unpacked bytes, or None where none is known.
+    """
+
+    name: str
+    size: int
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Release:
+    """Describe one official release.
+
+    Attributes:
+        format: "idx", "cifar" or "mat".
+        train: Files of the training split.
+        test: Files of the test split.
+        sizes: Numbers of training and test images.
+        image_shape: (H, W, C).
+        num_classes: Number of classes.
+        folder: Folder inside the official archive, or None.
+        archive: Name of the official archive, or None.
+        archive_sha256: Its checksum.
+        fingerprint: `dofbook.datasets.dataset.fingerprint` of the official data, in official
+            order, where known.
+    """
+
+    format: str
+    train: tuple[File, ...]
+    test: tuple[File, ...]
+    sizes: tuple[int, int]
+    image_shape: tuple[int, int, int]
+    num_classes: int = 10
+    folder: str | None = None
+    archive: str | None = None
+    archive_sha256: str | None = None
+    fingerprint: str | None = None
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """Give all files, training first."""
+        return self.train + self.test
+
+    def wanted(self) -> str:
+        """Name the files a user should provide."""
+        if self.archive:
+            return self.archive
+        suffix = ".gz" if self.format == "idx" else ""
+        return ", ".join(file.name + suffix for file in self.files)
+
+
+def _idx(train_images, train_labels, test_images, test_labels, fingerprint):
+    return Release(
+        format="idx",
+        train=(
+            File("train-images-idx3-ubyte", 47040016, train_images),
+            File("train-labels-idx1-ubyte", 60008, train_labels),
+        ),
+        test=(
+            File("t10k-images-idx3-ubyte", 7840016, test_images),
+            File("t10k-labels-idx1-ubyte", 10008, test_labels),
+        ),
+        sizes=(60000, 10000),
+        image_shape=(28, 28, 1),
+        fingerprint=fingerprint,
+    )
+
+
+_CIFAR10_BATCHES = (
+    "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+    "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+    "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+    "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+    "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+)
+
+RELEASES = {
+    "mnist": _idx(
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        "c1a44cd987adea06a723558e60762a763befa3cccc6bcbb05653f86cf68f5530",
+    ),
+    "fashion_mnist": _idx(
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        "715868ef620cfff128d9e6ddab09b5058437961858c8b66b9c59a924180d6b61",
+    ),
+    "cifar10": Release(
+        format="cifar",
+        train=tuple(
+            File(f"data_batch_{i}.bin", 30730000, sha256)
+            for i, sha256 in enumerate(_CIFAR10_BATCHES, start=1)
+        ),
+        test=(
+            File(
+                "test_batch.bin",
+                30730000,
+                "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+            ),
+        ),
+        sizes=(50000, 10000),
+        image_shape=(32, 32, 3),
+        folder="cifar-10-batches-bin",
+        archive="cifar-10-binary.tar.gz",
+        archive_sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        fingerprint="775d1cdb78ca59c4aecb20bd9c893a3138a8eb8a31294b5d28ba31e69d818ed4",
+    ),
+    "cifar100": Release(
+        format="cifar",
+        train=(File("train.bin", 153700000),),
+        test=(File("test.bin", 30740000),),
+        sizes=(50000, 10000),
+        image_shape=(32, 32, 3),
+        num_classes=100,
+        folder="cifar-100-binary",
+        archive="cifar-100-binary.tar.gz",
+        archive_sha256="58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+    ),
+    "svhn_cropped": Release(
+        format="mat",
+        train=(
+            File(
+                "train_32x32.mat",
+                182040794,
+                "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",
+            ),
+        ),
+        test=(
+            File(
+                "test_32x32.mat",
+                64275384,
+                "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
+            ),
+        ),
+        sizes=(73257, 26032),
+        image_shape=(32, 32, 3),
+    ),
+}

@@ -1,0 +1,227 @@
+"""Read what tensorflow-datasets (TFDS) has prepared, or let it download and prepare."""
+
+import hashlib
+import http.client
+import importlib.util
+import os
+import threading
+import urllib.request
+import zipfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from dofbook.datasets.dataset import check_labels, fingerprint
+from dofbook.datasets.official import RELEASES
+from dofbook.datasets.raw import Pixels
+from dofbook.errors import InputError
+
+_CACHE = "dofbook.npz"
+_SECONDS = 5.0  # how long to wait for a host before calling it unreachable
+
+
+def read_tfds(name: str, root: Path | None, verify: bool) -> tuple[Pixels, str]:
+    """Read a data set prepared by TFDS, preparing it first if that is possible.
+
+    Args:
+        name: A key of `official.RELEASES`.
+        root: TFDS data folder to look and download in; None means TFDS's own default.
+        verify: Hold the arrays to the official fingerprint, where it is known.
+
+    Returns:
+        The pixels, in official order, and the source in words.
+
+    Raises:
+        InputError: If there is no prepared copy and no way to download, or it cannot be read.
+    """
+    default = Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    roots = (root, default) if root else (default,)
+    directory = next(filter(None, (find_prepared(name, folder) for folder in roots)), None)
+    if directory is None:
+        directory = _download(name, root, roots[0])
+    pixels = _from_cache(directory) or _decode(name, directory)
+    if verify:
+        _verify(name, pixels, directory)
+    return pixels, f"tensorflow-datasets {name} {directory.name}"
+
+
+def find_prepared(name: str, root: Path) -> Path | None:
+    """Find the newest prepared version of a data set under a TFDS data folder.
+
+    Args:
+        name: TFDS name of the data set.
+        root: TFDS data folder.
+
+    Returns:
+        The version's folder, such as `root/mnist/3.0.1`, or None.
+    """
+    versions = [info.parent for info in (root / name).glob("*.*.*/dataset_info.json")]
+    numbered = [v for v in versions if v.name.replace(".", "").isdecimal()]
+    return max(numbered, key=lambda v: [int(n) for n in v.name.split(".")], default=None)
+
+
+def _verify(name, pixels, directory):
+    release = RELEASES[name]
+    sizes, got = (len(pixels.y_train), len(pixels.y_test)), fingerprint(*pixels)
+    if sizes != release.sizes:
+        fault = f"it has {sizes[0]} + {sizes[1]} images, expected {release.sizes}"
+    elif release.fingerprint not in (None, got):
+        # TFDS reuses unpacked files by name, so one data set can end up holding another's.
+        whose = [f" ({other}'s)" for other, r in RELEASES.items() if r.fingerprint == got]
+        fault = f"its fingerprint is {got}{''.join(whose)}, expected {release.fingerprint}"
+    else:
+        return
+    raise InputError(
+        f"{directory} does not hold the official {name}: {fault}; delete that folder and "
+        f"tensorflow-datasets' downloads folder and prepare it again, or pass verify=False to use "
+        f"it all the same."
+    )
+
+
+def _from_cache(directory: Path) -> Pixels | None:
+    """Read the decoded arrays, unless they are absent, damaged or older than the prepared data."""
+    path = directory / _CACHE
+    try:
+        if path.stat().st_mtime < (directory / "dataset_info.json").stat().st_mtime:
+            return None
+        with np.load(path, allow_pickle=False) as arrays:
+            return Pixels(*(arrays[field] for field in Pixels._fields))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def _to_cache(directory: Path, pixels: Pixels) -> None:
+    temporary = directory / f"{_CACHE}.{os.getpid()}.tmp"
+    try:
+        with temporary.open("wb") as stream:
+            np.savez(stream, **pixels._asdict())
+        os.replace(temporary, directory / _CACHE)
+    except OSError:  # a read-only or full disk: slower next time, nothing else
+        temporary.unlink(missing_ok=True)
+
+
+def _decode(name: str, directory: Path) -> Pixels:
+    _need("tensorflow_datasets", f"Reading the prepared copy in {directory}")
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder_from_directory(directory)
+        splits = []
+        for split in ("train", "test"):
+            examples, count = (
+                _examples(tfds, builder, split),
+                builder.info.splits[split].num_examples,
+            )
+            splits += _stack(examples, count, RELEASES[name].image_shape, split)
+    except InputError:
+        raise
+    except Exception as error:  # many libraries below, each with its own exceptions
+        raise InputError(
+            f"The prepared copy in {directory} cannot be read ({_first_line(error)}); delete that "
+            f"folder and prepare it again."
+        ) from error
+    pixels = Pixels(*splits)
+    check_labels(f"The copy in {directory}", pixels.y_train, RELEASES[name].num_classes)
+    _to_cache(directory, pixels)
+    return pixels
+
+
+def _examples(tfds, builder, split):
+    """Iterate over a split's examples in stored order, without TensorFlow where possible."""
+    if builder.info.file_format in tfds.core.FileFormat.with_random_access():
+        return builder.as_data_source(split)
+    kind = builder.info.file_format.value
+    _need("tensorflow", f"Reading the prepared copy in {builder.data_path}, stored as {kind},")
+    in_order = tfds.ReadConfig(interleave_cycle_length=1)
+    return tfds.as_numpy(builder.as_dataset(split, shuffle_files=False, read_config=in_order))
+
+
+def _stack(examples, count, image_shape, split):
+    """Stack examples into arrays, undoing TFDS's shuffle.
+
+    TFDS stores the example with key i (here: its official index) at the rank of
+    md5(split name + i) among all of them (tensorflow_datasets/core/hashing.py and shuffle.py).
+    """
+
+    def stored(i):
+        return hashlib.md5(f"{split}{i}".encode(), usedforsecurity=False).digest()
+
+    x, y = np.empty((count, *image_shape), np.uint8), np.empty(count, np.uint8)
+    for i, example in zip(sorted(range(count), key=stored), examples, strict=True):
+        x[i], y[i] = example["image"], example["label"]
+    return x, y
+
+
+def _download(name: str, root: Path | None, looked_in: Path) -> Path:
+    """Let TFDS download and prepare a data set; return the version's folder."""
+    what = f"No copy of {name} was found in {looked_in}"
+    for module in ("tensorflow_datasets", "tensorflow"):
+        _need(module, f"{what}, and downloading it", f", or {_instead(name)}")
+    import tensorflow_datasets as tfds
+
+    url = next(iter(tfds.builder_cls(name).url_infos))
+    if not reachable(url, _SECONDS):
+        raise InputError(
+            f"{what}, and {urlsplit(url).hostname} did not send it within {_SECONDS:g} s; "
+            f"{_instead(name)}."
+        )
+    try:
+        builder = tfds.builder(name, data_dir=root, file_format="array_record")
+        builder.download_and_prepare()
+    except Exception as error:  # network, disk, checksum: each library has its own exceptions
+        raise InputError(
+            f"{what}, and tensorflow-datasets could not download it ({_first_line(error)}); "
+            f"{_instead(name)}."
+        ) from error
+    return Path(builder.data_path)
+
+
+def reachable(url: str, seconds: float) -> bool:
+    """Say whether the first byte of a URL arrives in time, through the proxy that is set, if any.
+
+    TFDS itself would retry, or wait without limit, for many minutes.
+
+    Args:
+        url: The URL to ask for.
+        seconds: How long to wait in all; a name look-up that hangs is left behind in a thread.
+
+    Returns:
+        True if a byte came.
+    """
+    answered = threading.Event()
+
+    def ask():
+        request = urllib.request.Request(url, headers={"Range": "bytes=0-0"})
+        try:
+            with urllib.request.urlopen(request, timeout=seconds) as response:
+                if response.read(1):
+                    answered.set()
+        except (OSError, ValueError, http.client.HTTPException):
+            pass
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return answered.is_set()
+
+
+def _need(module: str, situation: str, remedy: str = "") -> None:
+    if importlib.util.find_spec(module) is None:
+        package = {"tensorflow_datasets": "tensorflow-datasets", "tensorflow": "TensorFlow"}[module]
+        raise InputError(
+            f"{situation} needs {package}, which is not installed: pip install 'dofbook[tfds]'"
+            f"{remedy}."
+        )
+
+
+def _instead(name: str) -> str:
+    return (
+        f"put the official {RELEASES[name].wanted()} in a folder and name it with data_dir or "
+        f"$DOFBOOK_DATA_DIR, or use the embedded digits"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
