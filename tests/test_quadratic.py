@@ -125,12 +125,12 @@ def test_the_paper_bound_stays_below_the_closed_form(D, seed, fraction):
 
 @settings(deadline=None, max_examples=40)
 @given(sizes, seeds, fractions)
-def test_success_rises_with_d_and_eps_and_inverts_the_threshold(D, seed, fraction):
+def test_success_rises_with_d_and_inverts_the_threshold(D, seed, fraction):
     well = random_well(D, seed)
     eps = fraction * well.initial_loss
-    d = np.arange(D + 1)
-    curve = predicted_success(well, eps, d)
-    assert (np.diff(curve) >= 0).all() and (predicted_success(well, 1.3 * eps, d) >= curve).all()
+    assert (np.diff(predicted_success(well, eps, np.arange(D + 1))) >= 0).all()
+    # In eps only the centre moves monotonically; the normal curves about it may cross.
+    assert closed_form(well, 1.01 * eps).codimension < closed_form(well, eps).codimension
     threshold = predicted_threshold(well, eps, 0.1)
     if 0 < threshold < D:
         assert predicted_success(well, eps, threshold) == pytest.approx(0.9, abs=1e-9)
@@ -290,7 +290,7 @@ def test_closed_form_threshold_against_exact_simulation(name):
 
 
 def test_random_direction_adds_its_own_spread():
-    D, runs = 150, 1500
+    D, runs = 100, 1000
     well = QuadraticWell(log_uniform_spectrum(D), np.full(D, D**-0.5))
     eps = 0.3 * well.initial_loss
     form = closed_form(well, eps)

@@ -145,13 +145,13 @@ def isotropic_direction(key: jax.Array, D: int, R: float = 1.0) -> np.ndarray:
     Returns:
         (D,) point.
     """
-    return _sphere_point(key, D, R)
+    return _sphere_points(key, 1, D, R)[0]
 
 
 @in_float64
-def _sphere_point(key: jax.Array, D: int, R: float) -> jax.Array:
-    g = jax.random.normal(key, (D,), dtype=jnp.float64)
-    return R * g / jnp.linalg.norm(g)
+def _sphere_points(key: jax.Array, count: int, D: int, R: float) -> jax.Array:
+    g = jax.random.normal(key, (count, D), dtype=jnp.float64)
+    return R * g / jnp.linalg.norm(g, axis=1, keepdims=True)
 
 
 # --- the closed form -----------------------------------------------------------------------
@@ -218,7 +218,7 @@ def predicted_success(
 ) -> np.ndarray:
     """Predict the success probability P_s(d, eps) = Phi((d - D + Q) / sigma).
 
-    Asymptotic in D. The two ends are exact: a point (d = 0) hits S only from inside, and
+    Asymptotic in D, so at small D the curves of two eps may cross. The two ends are exact: a point (d = 0) hits S only from inside, and
     d >= rank H reaches the minimum with probability one.
 
     Args:
@@ -395,9 +395,7 @@ def minimum_losses(
     """
     if random_direction:
         start_key, key = jax.random.split(key)
-        starts = np.stack(
-            [_sphere_point(k, well.D, well.R) for k in jax.random.split(start_key, _count(runs))]
-        )
+        starts = _sphere_points(start_key, _count(runs), well.D, well.R)
         return _simulate(well.eigenvalues, starts[:, None, :], key)[:, 0]
     return minimum_losses_from(well.eigenvalues, well.w0[None], key, runs)[:, 0]
 
