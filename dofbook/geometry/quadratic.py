@@ -218,8 +218,9 @@ def predicted_success(
 ) -> np.ndarray:
     """Predict the success probability P_s(d, eps) = Phi((d - D + Q) / sigma).
 
-    Asymptotic in D, so at small D the curves of two eps may cross. The two ends are exact: a point (d = 0) hits S only from inside, and
-    d >= rank H reaches the minimum with probability one.
+    Asymptotic in D, so at small D the curves of two eps may cross. The two ends are exact: a
+    point (d = 0) hits S only from inside, and d >= rank H reaches the minimum with probability
+    one.
 
     Args:
         well: the loss and its starting point.
