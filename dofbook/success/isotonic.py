@@ -1,0 +1,89 @@
+"""Isotonic estimate of d*: the most likely success probabilities that increase with d.
+
+The rule of Definition 2.1, the first d that succeeds, reads low where a noisy curve crosses
+1 - delta several times. The isotonic curve crosses once.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import isotonic_regression
+
+from dofbook.success.checks import check_counts, check_dims, check_fraction
+from dofbook.success.threshold import SLACK
+
+
+def isotonic_curve(successes: ArrayLike, runs: ArrayLike) -> np.ndarray:
+    """Fit the success probabilities that increase with d and are most likely.
+
+    Args:
+        successes: Numbers of successes, shape (dims,).
+        runs: Numbers of runs, a scalar or shape (dims,); at least 1.
+
+    Returns:
+        Non-decreasing probabilities, shape (dims,).
+
+    Raises:
+        InputError: If the counts make no sense.
+
+    Source: Barlow, Bartholomew, Bremner and Brunk (1972), "Statistical inference under order
+        restrictions": pooling adjacent violators maximises the binomial likelihood.
+    """
+    k, n = check_counts(successes, runs, least=1)
+    n = np.broadcast_to(n, k.shape)
+    return isotonic_regression(k / n, weights=n).x
+
+
+def isotonic_threshold(
+    dims: ArrayLike,
+    successes: ArrayLike,
+    runs: ArrayLike,
+    delta: float,
+    *,
+    interpolate: bool = False,
+) -> np.ndarray:
+    """Read d* off the isotonic curve, for many curves at once.
+
+    Args:
+        dims: Training dimensions, shape (dims,), increasing.
+        successes: Numbers of successes, shape (dims, ...).
+        runs: Numbers of runs, shape (dims,) or that of successes.
+        delta: Failure probability allowed, in (0, 1).
+        interpolate: Cross 1 - delta linearly in log2 d between grid points, instead of taking the
+            smallest d of the grid at which the curve reaches it.
+
+    Returns:
+        Thresholds, shape (...), inf where the curve never reaches 1 - delta.
+
+    Raises:
+        InputError: If an argument is outside its range.
+    """
+    grid = check_dims(dims)
+    k, n = check_counts(successes, runs)
+    n = np.broadcast_to(n, k.shape)
+    level = 1 - check_fraction("delta", delta)
+    # The curve is the slope of the greatest convex minorant of (cumulative runs, cumulative
+    # successes), so it is >= level exactly from the minimum of (successes - level * runs) on.
+    # Taken from the end: of equal minima, which dimensions without runs give, the last counts.
+    start = np.zeros((1, *k.shape[1:]))
+    S = np.concatenate([start, np.cumsum(k, axis=0)])
+    W = np.concatenate([start, np.cumsum(n, axis=0)])
+    first = len(grid) - np.argmin((S - (level - SLACK) * W)[::-1], axis=0)
+    on_grid = np.append(grid, np.inf)[first]
+    if not interpolate:
+        return on_grid
+    inside = (first > 0) & (first < len(grid))
+    below, above = _slopes_beside(S, W, first)
+    share = np.clip((level - below) / np.where(inside, above - below, 1), 0, 1)
+    left, right = grid[np.maximum(first - 1, 0)], grid[np.minimum(first, len(grid) - 1)]
+    return np.where(inside, left * (right / left) ** share, on_grid)
+
+
+def _slopes_beside(S: np.ndarray, W: np.ndarray, knot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the convex minorant's slopes left and right of one of its knots."""
+    index = np.arange(len(S)).reshape((-1,) + (1,) * knot.ndim)
+    rise = S - np.take_along_axis(S, knot[None], axis=0)
+    run = W - np.take_along_axis(W, knot[None], axis=0)
+    slope = np.divide(rise, run, out=np.zeros(S.shape), where=run != 0)
+    left = np.where((index < knot) & (run != 0), slope, 0.0).max(axis=0)
+    right = np.where((index > knot) & (run != 0), slope, 1.0).min(axis=0)
+    return left, right

@@ -1,0 +1,205 @@
+"""Probit estimate of d*: P_s(d) = Phi((log2 d - centre) / width), by penalised likelihood.
+
+On a grid of octaves the transition often falls between two grid points, or has one inside. The
+width is then not identified: the likelihood alone drives it to 0. A log-normal prior around the
+width that theory gives a convex sublevel set settles it.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import log_ndtr, ndtr, ndtri
+
+from dofbook.errors import InputError
+from dofbook.success.checks import check_counts, check_dims, check_fraction
+from dofbook.success.isotonic import isotonic_threshold
+
+LN2 = math.log(2)
+PRIOR_SD = 1.0
+"""Default of ln(width / theoretical width): a factor e either way is one standard deviation."""
+STEPS = 200  # of Levenberg-Marquardt; about 10 are used
+
+
+@dataclass(frozen=True)
+class ProbitFit:
+    """The curve P_s(d) = Phi((log2 d - centre) / width).
+
+    Args:
+        centre: log2 of the d at which P_s = 1/2; inf without successes, -inf without failures.
+        width: Standard deviation of the transition, in octaves of d.
+    """
+
+    centre: float
+    width: float
+
+    def probability(self, d: ArrayLike) -> np.ndarray:
+        """Evaluate the curve.
+
+        Args:
+            d: Training dimensions, any shape.
+
+        Returns:
+            Success probabilities, the shape of d.
+        """
+        return ndtr((np.log2(d) - self.centre) / self.width)
+
+    def threshold(self, delta: float) -> float:
+        """Invert the curve at 1 - delta.
+
+        Args:
+            delta: Failure probability allowed, in (0, 1).
+
+        Returns:
+            The d with P_s(d) = 1 - delta, not confined to any grid.
+
+        Raises:
+            InputError: If delta is outside (0, 1).
+        """
+        z = ndtri(1 - check_fraction("delta", delta))
+        exponent = self.centre + z * self.width
+        return math.inf if exponent > 1000 else 2.0**exponent
+
+
+def theoretical_width(centre: ArrayLike) -> np.ndarray:
+    """Compute the width in octaves that a convex sublevel set would give its transition.
+
+    For a convex set and a fixed initialization the variance of the transition in d is at most
+    2 d*, so its relative width is at most sqrt(2 / d*). Sublevel sets of networks are not convex
+    and initializations vary: a scale to start from, not a law.
+
+    Args:
+        centre: log2 of d*, any shape.
+
+    Returns:
+        sqrt(2 / d*) / ln 2, the shape of centre.
+
+    Source: McCoy and Tropp (2014), "From Steiner formulas for cones to concentration of intrinsic
+        volumes" (the variance bound).
+    """
+    return np.sqrt(2 * np.exp2(-np.asarray(centre, dtype=float))) / LN2
+
+
+def fit_probit(
+    dims: ArrayLike, successes: ArrayLike, runs: ArrayLike, *, prior_sd: float | None = PRIOR_SD
+) -> ProbitFit:
+    """Fit a probit curve in log2 d.
+
+    Args:
+        dims: Training dimensions, shape (dims,), increasing, at least 2.
+        successes: Numbers of successes, shape (dims,).
+        runs: Numbers of runs, a scalar or shape (dims,).
+        prior_sd: Standard deviation of ln(width / theoretical width); small values hold the width
+            to theory, None leaves it to the data (kept above 1/100 of the finest grid spacing).
+
+    Returns:
+        The fit.
+
+    Raises:
+        InputError: If the counts make no sense or prior_sd is not positive.
+    """
+    k, n = check_counts(successes, runs)
+    if k.ndim != 1:
+        raise InputError(f"successes have shape {k.shape}; it must be (dims,).")
+    centre, width = _fit(dims, k[:, None], np.broadcast_to(n, k.shape)[:, None], prior_sd)
+    return ProbitFit(float(centre[0]), float(width[0]))
+
+
+def probit_threshold(
+    dims: ArrayLike,
+    successes: ArrayLike,
+    runs: ArrayLike,
+    delta: float,
+    *,
+    prior_sd: float | None = PRIOR_SD,
+) -> np.ndarray:
+    """Read d* off probit fits, censored to the grid, for many curves at once.
+
+    Args:
+        dims: Training dimensions, shape (dims,), increasing, at least 2.
+        successes: Numbers of successes, shape (dims, ...).
+        runs: Numbers of runs, shape (dims,) or that of successes.
+        delta: Failure probability allowed, in (0, 1).
+        prior_sd: See `fit_probit`.
+
+    Returns:
+        Thresholds, shape (...): inf beyond the largest d, because the fit is not extrapolated,
+        and d_min below the smallest.
+
+    Raises:
+        InputError: If an argument is outside its range.
+    """
+    grid = check_dims(dims)
+    k, n = check_counts(successes, runs)
+    n = np.broadcast_to(n, k.shape)
+    centre, width = _fit(grid, k.reshape(len(k), -1), n.reshape(len(k), -1), prior_sd)
+    d = np.exp2(np.clip(centre + ndtri(1 - check_fraction("delta", delta)) * width, -99, 99))
+    return np.where(d > grid[-1], np.inf, np.maximum(d, grid[0])).reshape(k.shape[1:])
+
+
+def _fit(dims, k, n, prior_sd) -> tuple[np.ndarray, np.ndarray]:
+    """Fit each column of successes k and runs n, (dims, curves): centres and widths."""
+    grid = check_dims(dims)
+    if len(grid) < 2 or len(k) != len(grid):
+        raise InputError(f"dims {grid.shape} and successes {k.shape} must be two or more, alike.")
+    if prior_sd is not None and not prior_sd > 0:
+        raise InputError(f"prior_sd is {prior_sd!r}; it must be positive or None.")
+    x = np.log2(grid)
+    span, finest = x[-1] - x[0], np.diff(x).min()
+    middle = isotonic_threshold(grid, k, n, 0.5, interpolate=True)
+    m = np.log2(np.clip(middle, grid[0], grid[-1]))
+    log_s = np.log(finest / 2) if prior_sd is None else np.log(theoretical_width(m))
+    low = np.array([[x[0] - span - 3], [math.log(finest / 100)]])
+    high = np.array([[x[-1] + span + 3], [math.log(100 * span)]])
+    start = np.clip(np.stack([m, np.broadcast_to(log_s, m.shape)]), low, high)
+    m, log_s = _minimise(start, low, high, lambda p: _loss(p, x[:, None], k, n - k, prior_sd))
+    m = np.where(k.sum(axis=0) == 0, np.inf, np.where((n - k).sum(axis=0) == 0, -np.inf, m))
+    return m, np.exp(log_s)
+
+
+def _loss(p, x, k, failures, prior_sd) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Evaluate minus the log posterior of p = (centre, ln width), its gradient and curvature.
+
+    The curvature is Fisher's information (with the prior's), shape (2, 2, curves).
+    """
+    m, log_s = p
+    s = np.exp(log_s)
+    z = (x - m) / s
+    up, down = log_ndtr(z), log_ndtr(-z)
+    log_density = -0.5 * z**2 - 0.5 * math.log(2 * math.pi)
+    slope = k * np.exp(log_density - up) - failures * np.exp(log_density - down)
+    information = (k + failures) * np.exp(2 * log_density - up - down)
+    dz = np.stack([np.broadcast_to(-1 / s, z.shape), -z])  # of z by centre and by ln width
+    value = -np.sum(k * up + failures * down, axis=0)
+    gradient = -np.einsum("dc,pdc->pc", slope, dz)
+    curvature = np.einsum("dc,pdc,qdc->pqc", information, dz, dz)
+    if prior_sd is not None:
+        gap = (log_s - np.log(theoretical_width(m))) / prior_sd
+        towards = np.array([LN2 / 2, 1.0]) / prior_sd  # the theoretical width falls with d
+        value = value + 0.5 * gap**2
+        gradient = gradient + towards[:, None] * gap
+        curvature = curvature + np.outer(towards, towards)[:, :, None]
+    return value, gradient, curvature
+
+
+def _minimise(p, low, high, loss) -> np.ndarray:
+    """Minimise many two-parameter losses at once by Levenberg-Marquardt within bounds."""
+    damping = np.full(p.shape[1], 1e-2)
+    value, gradient, curvature = loss(p)
+    for _ in range(STEPS):
+        (a, b), (_, c) = curvature
+        a, c = a * (1 + damping) + 1e-12, c * (1 + damping) + 1e-12
+        step = np.stack([b * gradient[1] - c * gradient[0], b * gradient[0] - a * gradient[1]])
+        trial = np.clip(p + np.clip(step / (a * c - b**2), -1, 1), low, high)
+        found = loss(trial)
+        better = found[0] <= value
+        moved = np.abs(trial - p).max()
+        p = np.where(better, trial, p)
+        value = np.where(better, found[0], value)
+        gradient = np.where(better, found[1], gradient)
+        curvature = np.where(better, found[2], curvature)
+        damping = np.where(better, damping / 5, damping * 5)
+        if moved < 1e-9:
+            break
+    return p
