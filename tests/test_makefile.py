@@ -1,0 +1,62 @@
+"""The first thing a new reader meets: `make venv` and `make help`."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess:
+    command = ["make", "--directory", str(ROOT), "--no-print-directory", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def fake_python(folder: Path, version: str) -> Path:
+    """A stand-in that answers the version check as a Python of that version would."""
+    major, minor, _ = version.split(".")
+    supported = (3, 11) <= (int(major), int(minor)) <= (3, 13)
+    path = folder / "python"
+    path.write_text(
+        f'#!/bin/sh\ncase "$1" in -V) echo Python {version};; -c) exit {int(not supported)};; '
+        "*) echo no ensurepip >&2; exit 1;; esac\n"
+    )
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize("version", ["3.10.9", "3.14.0", "2.7.18"])
+def test_unsupported_python_gets_one_sentence(tmp_path, version):
+    python = fake_python(tmp_path, version)
+    result = make("venv", f"PYTHON={python}", f"VENV={tmp_path}/venv")
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert result.returncode != 0
+    assert len(errors) == 1
+    assert "needs Python 3.11 to 3.13" in errors[0]
+    assert f"Python {version}" in errors[0]
+    assert not (tmp_path / "venv").exists()
+
+
+def test_absent_python_gets_one_sentence(tmp_path):
+    result = make("venv", "PYTHON=python-that-is-not-there", f"VENV={tmp_path}/venv")
+    assert result.returncode != 0
+    assert "error: there is no 'python-that-is-not-there' here" in result.stderr
+
+
+def test_python_that_cannot_make_environments_gets_one_sentence(tmp_path):
+    python = fake_python(tmp_path, "3.12.3")
+    result = make("venv", f"PYTHON={python}", f"VENV={tmp_path}/venv")
+    assert result.returncode != 0
+    assert "python3-venv" in result.stderr
+
+
+def test_help_lists_every_target():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split()
+    listed = [line.split()[0] for line in make("help").stdout.splitlines()]
+    assert sorted(listed) == sorted(targets)
