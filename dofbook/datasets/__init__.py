@@ -6,6 +6,6 @@ tensorflow-datasets.
 """
 
 from dofbook.datasets.dataset import Dataset, from_pixels, subset
-from dofbook.datasets.loading import NAMES, load
+from dofbook.datasets.loading import NAMES, load, locate
 
-__all__ = ["NAMES", "Dataset", "from_pixels", "load", "subset"]
+__all__ = ["NAMES", "Dataset", "from_pixels", "load", "locate", "subset"]

@@ -153,7 +153,9 @@ def fingerprint(x_train, y_train, x_test, y_test) -> str:
     return digest.hexdigest()
 
 
-def subset(dataset: Dataset, n_train: int, n_test: int | None = None, seed: int = 0) -> Dataset:
+def subset(
+    dataset: Dataset, n_train: int | None, n_test: int | None = None, seed: int = 0
+) -> Dataset:
     """Take a fixed stratified part of a data set, for reduced runs.
 
     Every class keeps its share (to within one image), the images keep their order, and the mean
@@ -163,7 +165,7 @@ def subset(dataset: Dataset, n_train: int, n_test: int | None = None, seed: int 
 
     Args:
         dataset: The data set to take from.
-        n_train: Training images to keep, 1 to N.
+        n_train: Training images to keep, 1 to N; None keeps all.
         n_test: Test images to keep, 1 to M; None keeps all.
         seed: Non-negative integer naming the choice.
 
@@ -175,6 +177,7 @@ def subset(dataset: Dataset, n_train: int, n_test: int | None = None, seed: int 
         InputError: If a size or the seed is out of range.
     """
     sizes = len(dataset.y_train), len(dataset.y_test)
+    n_train = sizes[0] if n_train is None else n_train
     n_test = sizes[1] if n_test is None else n_test
     for what, n, most in (("n_train", n_train, sizes[0]), ("n_test", n_test, sizes[1])):
         _check_integer(what, n, 1, most)

@@ -6,8 +6,8 @@ from pathlib import Path
 from dofbook.datasets.dataset import Dataset, from_pixels
 from dofbook.datasets.digits import load_digits
 from dofbook.datasets.official import RELEASES
-from dofbook.datasets.prepared import read_tfds
-from dofbook.datasets.raw import read_raw
+from dofbook.datasets.prepared import find_prepared, read_tfds
+from dofbook.datasets.raw import find_raw, read_raw
 from dofbook.errors import InputError
 
 NAMES = ("digits", *RELEASES)
@@ -44,14 +44,41 @@ def load(name: str, data_dir: str | os.PathLike | None = None, *, verify: bool =
         InputError: If the name is unknown, files are missing, damaged or not the official ones,
             or nothing is there and a download is not possible.
     """
-    if name not in NAMES:
-        raise InputError(f"There is no data set {name!r}; choose one of {', '.join(NAMES)}.")
+    _check_name(name)
     if name == "digits":
         return load_digits()
     root = _folder(data_dir)
-    found = (read_raw(name, root, verify) if root else None) or read_tfds(name, root, verify)
-    pixels, source = found
+    found = root and read_raw(name, root, verify)
+    pixels, source = found or read_tfds(name, root, verify)
     return from_pixels(name, *pixels, num_classes=RELEASES[name].num_classes, source=source)
+
+
+def locate(name: str, data_dir: str | os.PathLike | None = None) -> str | None:
+    """Say where `load` would find a data set, reading nothing.
+
+    Args:
+        name: One of `NAMES`.
+        data_dir: As for `load`.
+
+    Returns:
+        A path, "scikit-learn" for digits, or None if `load` would have to download.
+
+    Raises:
+        InputError: As `load`, for the name, the folder, or files missing beside others.
+    """
+    _check_name(name)
+    if name == "digits":
+        return "scikit-learn"
+    root = _folder(data_dir)
+    found = (root and find_raw(name, root)) or find_prepared(name, root)
+    if isinstance(found, dict):
+        found = next(iter(found.values())).parent
+    return found and str(found)
+
+
+def _check_name(name):
+    if name not in NAMES:
+        raise InputError(f"There is no data set {name!r}; choose one of {', '.join(NAMES)}.")
 
 
 def _folder(data_dir: str | os.PathLike | None) -> Path | None:

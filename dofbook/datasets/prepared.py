@@ -1,5 +1,6 @@
 """Read what tensorflow-datasets (TFDS) has prepared, or let it download and prepare."""
 
+import contextlib
 import hashlib
 import http.client
 import importlib.util
@@ -35,30 +36,33 @@ def read_tfds(name: str, root: Path | None, verify: bool) -> tuple[Pixels, str]:
     Raises:
         InputError: If there is no prepared copy and no way to download, or it cannot be read.
     """
-    default = Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
-    roots = (root, default) if root else (default,)
-    directory = next(filter(None, (find_prepared(name, folder) for folder in roots)), None)
-    if directory is None:
-        directory = _download(name, root, roots[0])
+    directory = find_prepared(name, root) or _download(name, root)
     pixels = _from_cache(directory) or _decode(name, directory)
     if verify:
         _verify(name, pixels, directory)
     return pixels, f"tensorflow-datasets {name} {directory.name}"
 
 
-def find_prepared(name: str, root: Path) -> Path | None:
-    """Find the newest prepared version of a data set under a TFDS data folder.
+def find_prepared(name: str, root: Path | None) -> Path | None:
+    """Find the newest prepared version of a data set.
 
     Args:
         name: TFDS name of the data set.
-        root: TFDS data folder.
+        root: TFDS data folder to look in before TFDS's own default, if any.
 
     Returns:
         The version's folder, such as `root/mnist/3.0.1`, or None.
     """
-    versions = [info.parent for info in (root / name).glob("*.*.*/dataset_info.json")]
-    numbered = [v for v in versions if v.name.replace(".", "").isdecimal()]
-    return max(numbered, key=lambda v: [int(n) for n in v.name.split(".")], default=None)
+    for folder in filter(None, (root, _default_root())):
+        versions = [info.parent for info in (folder / name).glob("*.*.*/dataset_info.json")]
+        numbered = [v for v in versions if v.name.replace(".", "").isdecimal()]
+        if numbered:
+            return max(numbered, key=lambda v: [int(n) for n in v.name.split(".")])
+    return None
+
+
+def _default_root() -> Path:
+    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 
 def _verify(name, pixels, directory):
@@ -93,12 +97,13 @@ def _from_cache(directory: Path) -> Pixels | None:
 
 def _to_cache(directory: Path, pixels: Pixels) -> None:
     temporary = directory / f"{_CACHE}.{os.getpid()}.tmp"
-    try:
-        with temporary.open("wb") as stream:
-            np.savez(stream, **pixels._asdict())
-        os.replace(temporary, directory / _CACHE)
-    except OSError:  # a read-only or full disk: slower next time, nothing else
-        temporary.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # a read-only or full disk: slower next time, nothing else
+        try:
+            with temporary.open("wb") as stream:
+                np.savez(stream, **pixels._asdict())
+            os.replace(temporary, directory / _CACHE)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _decode(name: str, directory: Path) -> Pixels:
@@ -109,17 +114,15 @@ def _decode(name: str, directory: Path) -> Pixels:
         builder = tfds.builder_from_directory(directory)
         splits = []
         for split in ("train", "test"):
-            examples, count = (
-                _examples(tfds, builder, split),
-                builder.info.splits[split].num_examples,
-            )
+            count = builder.info.splits[split].num_examples
+            examples = _examples(tfds, builder, split)
             splits += _stack(examples, count, RELEASES[name].image_shape, split)
     except InputError:
         raise
     except Exception as error:  # many libraries below, each with its own exceptions
         raise InputError(
-            f"The prepared copy in {directory} cannot be read ({_first_line(error)}); delete that "
-            f"folder and prepare it again."
+            f"The prepared copy in {directory} cannot be read ({_first_line(error)}); install what "
+            f"is missing, or delete that folder and prepare it again."
         ) from error
     pixels = Pixels(*splits)
     check_labels(f"The copy in {directory}", pixels.y_train, RELEASES[name].num_classes)
@@ -153,9 +156,9 @@ def _stack(examples, count, image_shape, split):
     return x, y
 
 
-def _download(name: str, root: Path | None, looked_in: Path) -> Path:
+def _download(name: str, root: Path | None) -> Path:
     """Let TFDS download and prepare a data set; return the version's folder."""
-    what = f"No copy of {name} was found in {looked_in}"
+    what = f"No copy of {name} was found in {root or _default_root()}"
     for module in ("tensorflow_datasets", "tensorflow"):
         _need(module, f"{what}, and downloading it", f", or {_instead(name)}")
     import tensorflow_datasets as tfds

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import math
 import tarfile
 import zlib
 from pathlib import Path
@@ -49,7 +50,7 @@ def read_raw(name: str, root: Path, verify: bool) -> tuple[Pixels, str] | None:
         InputError: If files are missing, truncated, of another format, or not the official ones.
     """
     release = RELEASES[name]
-    found = _find(root / name, release) or _find(root, release)
+    found = find_raw(name, root)
     if found is None:
         return None
     if isinstance(found, dict):
@@ -60,6 +61,22 @@ def read_raw(name: str, root: Path, verify: bool) -> tuple[Pixels, str] | None:
     official = verify and _verify(release, contents, archive)
     kind = "official" if official else "unverified"
     return pixels, f"{kind} files ({_FORMATS[release.format]})"
+
+
+def find_raw(name: str, root: Path) -> dict[str, Path] | Path | None:
+    """Find the official raw files of a data set in `root / name` or `root`.
+
+    Args:
+        name: A key of `official.RELEASES`.
+        root: Folder to look in.
+
+    Returns:
+        The path of each file, or that of the archive, or None.
+
+    Raises:
+        InputError: If some of the files are there and others missing.
+    """
+    return _find(root / name, RELEASES[name]) or _find(root, RELEASES[name])
 
 
 def _find(base: Path, release: Release) -> dict[str, Path] | Path | None:
@@ -198,7 +215,7 @@ def parse_idx(content: Content, ndim: int) -> np.ndarray:
             f"{where} starts with the magic number {magic} where an IDX file of "
             f"{'images' if ndim == 3 else 'labels'} has {0x0800 + ndim}; {_AGAIN}."
         )
-    size = start + int(np.prod(shape, dtype=object))
+    size = start + math.prod(shape)
     if len(data) != size:
         raise InputError(
             f"{where} holds {len(data)} bytes unpacked, but its header promises {size}; {_AGAIN}."
