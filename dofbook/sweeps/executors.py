@@ -5,9 +5,12 @@ cell, ``compute``, which writes the result to the store itself and hands back a 
 that an executor may send it to other processes or hosts.
 """
 
+import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -162,6 +165,30 @@ def check_cells(
                 )
 
 
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Note every Ctrl-C beside raising it.
+
+    Python drops an exception raised inside a garbage collection callback, and JAX has one: so
+    some would be lost. The caller looks at the list between cells.
+    """
+    caught: list[int] = []
+
+    def note(number, frame):
+        caught.append(number)
+        signal.default_int_handler(number, frame)
+
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield caught
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield caught
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def run_sweep(
     cells: Sequence[CellConfig],
     store: Store,
@@ -198,17 +225,14 @@ def run_sweep(
     check_cells(missing, [cell for cell in present.values() if cell], data_dir)
     store.prepare()
     run = partial(compute, store=store, data_dir=data_dir, run_cell=run_cell)
-    bar = tqdm(
-        total=len(cells),
-        initial=report.stored,
-        unit="cell",
-        disable=None if progress else True,
-    )
-    with bar:
+    line = {"total": len(cells), "initial": report.stored, "unit": "cell"}
+    with _interrupts() as caught, tqdm(**line, disable=None if progress else True) as bar:
         for cell, outcome in (executor or InProcessExecutor()).map(run, missing):
             if outcome.error is None:
                 report.computed += 1
             else:
                 report.failures[cell.name] = outcome.error
             bar.update()
+            if caught:
+                raise KeyboardInterrupt
     return report

@@ -8,6 +8,7 @@ The digest covers every byte of the file: it is the SHA-256 of the file with 64 
 digest's own place. Damage is thus found before a Parquet reader sees it.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -71,7 +72,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that its name never stands for a part of it.
 
     Args:
-        path: Final name; its folder must exist.
+        path: Final name; its folder is created.
         data: The content.
 
     Raises:
@@ -79,6 +80,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "xb") as file:
             file.write(data)
             file.flush()
@@ -88,7 +90,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError as problem:
         raise StoreError(f"cannot write {path}: {problem.strerror or problem}.") from problem
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # nearly always: it has been renamed
+            temporary.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -195,11 +198,10 @@ class Store:
             InputError: If it cannot.
         """
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
             write_atomically(probe := self.root / f".probe-{uuid.uuid4().hex[:8]}", b"")
             probe.unlink()
         except (OSError, StoreError) as problem:
-            raise InputError(f"the store {self.root} cannot be written: {problem}") from problem
+            raise InputError(f"the store {self.root} cannot be used: {problem}") from problem
 
     def path(self, name: str) -> Path:
         """Give the file of a cell.
@@ -281,7 +283,6 @@ class Store:
         Raises:
             StoreError: If it cannot be written.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path(cell.name), encode(cell, rows, provenance))
         self._failure_path(cell.name).unlink(missing_ok=True)
 
@@ -301,7 +302,6 @@ class Store:
         """
         record = {"config": canonical_json(cell), "traceback": traceback, "provenance": provenance}
         text = json.dumps(record, indent=1, sort_keys=True)
-        self.root.mkdir(parents=True, exist_ok=True)
         write_atomically(self._failure_path(cell.name), text.encode())
 
     def failures(self) -> dict[str, FailedCell]:

@@ -143,7 +143,6 @@ def write_table(store: Store, path: Path, names: Iterable[str] | None = None) ->
     cells = read_cells(store, names)
     joined = compact(cells)
     content = parquet_bytes(joined, {"dofbook.schema": str(SCHEMA_VERSION)})
-    path.parent.mkdir(parents=True, exist_ok=True)
     origin = json.dumps(summarize(cells, content), indent=1, sort_keys=True) + "\n"
     write_atomically(path.with_suffix(".provenance.json"), origin.encode())
     write_atomically(path, content)

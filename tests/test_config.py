@@ -1,0 +1,202 @@
+"""Configurations: round trips, hashes, and what the named sweeps contain."""
+
+import hashlib
+import json
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dofbook.datasets import NAMES as DATASETS
+from dofbook.errors import InputError
+from dofbook.networks import NAMES as NETWORKS
+from dofbook.optimizers import OptimizerConfig
+from dofbook.sweeps.config import (
+    CellConfig,
+    SweepConfig,
+    TaskConfig,
+    canonical_json,
+    cell_from_json,
+    default_epochs,
+    follow_convention,
+)
+from dofbook.sweeps.profiles import PROFILES, make_sweep, octaves
+
+unit = st.floats(0, 1, exclude_max=True)
+positive = st.floats(0, 1e6, exclude_min=True)
+optimizers = st.builds(
+    OptimizerConfig,
+    name=st.sampled_from(["adam", "momentum"]),
+    learning_rate=positive,
+    b1=unit,
+    b2=unit,
+    eps=positive,
+    momentum=unit,
+    bias_correction=st.sampled_from(["textbook", "constant"]),
+)
+sizes = st.none() | st.integers(1, 10**6)
+tasks = st.builds(
+    TaskConfig,
+    dataset=st.sampled_from(DATASETS),
+    network=st.sampled_from(NETWORKS),
+    pooling=st.sampled_from(["max", "average"]),
+    train_size=sizes,
+    test_size=sizes,
+    epochs=sizes,
+    batch_size=st.integers(1, 10**5),
+    checkpoints_per_epoch=st.integers(1, 100),
+    optimizer=optimizers,
+    burn_in_optimizer=optimizers,
+    extra_burn_in_step=st.integers(0, 1),
+)
+seeds = st.lists(st.integers(0, 2**31), min_size=1, max_size=5, unique=True).map(tuple)
+steps = st.integers(0, 1000)
+cells = st.one_of(
+    st.builds(
+        CellConfig,
+        task=tasks,
+        burn_in_steps=steps,
+        d=st.integers(1, 10**6),
+        seeds=seeds,
+        nested=st.booleans(),
+    ),
+    st.builds(CellConfig, task=tasks, method=st.just("full"), d=st.none(), seeds=seeds),
+)
+
+
+@given(cells)
+def test_a_cell_survives_json(cell):
+    text = canonical_json(cell)
+    assert cell_from_json(text) == cell
+    assert canonical_json(cell_from_json(text)) == text
+    assert cell.name == hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert "\n" not in text
+    assert list(json.loads(text)) == sorted(json.loads(text))
+
+
+@given(cells, cells)
+def test_equal_names_mean_equal_cells(one, other):
+    assert (one.name == other.name) == (one == other)
+
+
+@given(cells)
+def test_every_field_is_in_the_hash(cell):
+    changes = {
+        "burn_in_steps": cell.burn_in_steps + 1,
+        "seeds": (*cell.seeds, 2**32),
+        "nested": not cell.nested,
+        "task": replace(cell.task, batch_size=cell.task.batch_size + 1),
+    }
+    names = {replace(cell, **{name: value}).name for name, value in changes.items()}
+    assert len(names | {cell.name}) == len(changes) + 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": 2},
+        {"schema": None},
+        {"color": "red"},
+        {"seeds": []},
+        {"method": "lottery"},
+        {"task": {"dataset": "digits"}},
+    ],
+)
+def test_another_json_is_refused(change):
+    raw = {**json.loads(canonical_json(CellConfig(task=TaskConfig()))), **change}
+    with pytest.raises(InputError):
+        cell_from_json(json.dumps(raw))
+
+
+@given(
+    dims=st.lists(st.integers(1, 5000), min_size=1, max_size=6, unique=True).map(tuple),
+    burn_in=st.lists(steps, min_size=1, max_size=4, unique=True).map(tuple),
+    runs=st.integers(1, 4),
+    first=st.integers(0, 100),
+    nested=st.booleans(),
+)
+def test_a_sweep_is_the_baseline_and_the_whole_grid(dims, burn_in, runs, first, nested):
+    sweep = SweepConfig(
+        dims=dims, burn_in_steps=burn_in, runs=runs, first_seed=first, nested=nested
+    )
+    found = sweep.cells()
+    grid = [cell for cell in found if cell.method == "affine"]
+    assert {(cell.d, cell.burn_in_steps) for cell in grid} == {
+        (d, t) for d in dims for t in burn_in
+    }
+    assert len(grid) == len(dims) * len(burn_in)
+    assert [cell.d for cell in grid] == sorted(cell.d for cell in grid)
+    baseline = [cell for cell in found if cell.method == "full"]
+    rates = [cell.task.optimizer.learning_rate for cell in baseline]
+    assert rates == list(sweep.baseline_learning_rates)
+    assert {cell.seeds for cell in found} == {tuple(range(first, first + runs))}
+    assert len({cell.name for cell in found}) == len(found)
+
+
+def test_the_paper_profile_is_the_papers_figure_2():
+    """Sec. 2.2 and A.4: powers of two up to 4096, 10 runs, 3 epochs, t = 0, 4, 8, 16."""
+    sweep = make_sweep("paper")
+    assert sweep.dims == tuple(2**k for k in range(13))
+    assert (sweep.runs, sweep.burn_in_steps) == (10, (0, 4, 8, 16))
+    assert (sweep.task.dataset, sweep.task.network, sweep.task.epochs) == ("mnist", "conv2", 3)
+    assert (sweep.task.batch_size, sweep.task.train_size) == (128, None)
+    assert len(sweep.cells()) == 13 * 4 + 2
+
+
+def test_options_override_a_profile_and_resolve_epochs_afterwards():
+    sweep = make_sweep("reduced", dataset="cifar10", dims=(3,), runs=1, baseline=False)
+    assert sweep.task.epochs == default_epochs("cifar10", "conv2") == 4
+    assert (sweep.dims, sweep.runs, sweep.burn_in_steps) == ((3,), 1, (0, 4, 8, 16))
+    assert all(cell.method == "affine" for cell in sweep.cells())
+    assert make_sweep("reduced", epochs=2).task.epochs == 2
+    assert make_sweep("reduced", learning_rate=0.1).task.optimizer.learning_rate == 0.1
+    assert make_sweep() == SweepConfig()
+
+
+def test_the_conventions_differ_in_every_documented_option():
+    paper, released = (
+        make_sweep("paper", convention=name).task for name in ("paper", "released_code")
+    )
+    differing = {
+        f.name for f in fields(TaskConfig) if getattr(paper, f.name) != getattr(released, f.name)
+    }
+    assert differing == {"pooling", "optimizer", "extra_burn_in_step"}
+    assert paper == make_sweep("paper").task == follow_convention(released, "paper")
+    mixed = make_sweep("paper", convention="released_code", pooling="max").task
+    assert mixed == replace(released, pooling="max")
+
+
+@given(st.integers(1, 50), st.integers(0, 5000), st.floats(1.01, 10))
+def test_octaves_are_increasing_within_bounds_and_dense_enough(smallest, extra, factor):
+    dims = octaves(smallest + extra, smallest, factor)
+    assert dims[0] == smallest
+    assert dims[-1] <= smallest + extra
+    assert all(a < b <= (a + 0.5) * factor + 0.5 for a, b in zip(dims, dims[1:], strict=False))
+    assert (dims[-1] + 0.5) * factor >= smallest + extra + 0.5 - 1e-6
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"profile": "huge"},
+        {"convention": "mine"},
+        {"colour": "red"},
+        {"dims": ()},
+        {"dims": [1, 2]},
+        {"dims": (1.0,)},
+        {"dims": (True,)},
+        {"runs": 0},
+        {"learning_rate": float("nan")},
+        {"pooling": "median", "convention": "paper"},
+        {"nested": "yes"},
+    ],
+)
+def test_wrong_options_are_refused(options):
+    with pytest.raises(InputError):
+        make_sweep(**options).cells()
+
+
+def test_profiles_are_valid():
+    for name in PROFILES:
+        assert make_sweep(name).cells()

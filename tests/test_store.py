@@ -1,0 +1,330 @@
+"""The store keeps a result whole or not at all, and notices every kind of damage."""
+
+import contextlib
+import json
+import random
+import resource
+import shutil
+import signal
+from dataclasses import replace
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from dofbook.errors import InputError
+from dofbook.sweeps import store as store_module
+from dofbook.sweeps.config import CellConfig, TaskConfig, cell_from_json
+from dofbook.sweeps.executors import run_sweep
+from dofbook.sweeps.store import DamagedCell, Store, StoreError, decode, encode, write_atomically
+from dofbook.sweeps.tables import ORDER, read_cells, table, write_table
+
+TASK = TaskConfig(network="mlp", train_size=100, test_size=50, epochs=1)
+CELL = CellConfig(task=TASK, d=4, seeds=(0, 1))
+PROVENANCE = {"wall_seconds": 1.5, "environment": {"versions": {"jax": "0"}}, "dataset": None}
+
+
+def make_rows(cell: CellConfig, data_dir=None) -> pd.DataFrame:
+    """Rows of the shape ``run_cell`` gives, a function of the run alone."""
+    records = []
+    for seed in cell.seeds:
+        for step in (0, 7):
+            draw = random.Random(f"{cell.method} {cell.d} {cell.burn_in_steps} {seed} {step}")
+            records.append(
+                {
+                    "cell": cell.name,
+                    "dataset": cell.task.dataset,
+                    "network": cell.task.network,
+                    "method": cell.method,
+                    "burn_in_steps": cell.burn_in_steps,
+                    "d": cell.d or 1000,
+                    "learning_rate": cell.task.optimizer.learning_rate,
+                    "seed": seed,
+                    "step": step,
+                    "train_loss": draw.random(),
+                }
+            )
+    return pd.DataFrame(records)
+
+
+def grid(seeds=(0, 1)) -> list[CellConfig]:
+    return [
+        CellConfig(task=TASK, d=d, burn_in_steps=t, seeds=seeds) for d in (1, 2, 4) for t in (0, 8)
+    ] + [CellConfig(task=TASK, method="full", d=None, seeds=seeds)]
+
+
+def fill(store: Store, cells) -> Store:
+    for cell in cells:
+        store.write(cell, make_rows(cell), PROVENANCE)
+    return store
+
+
+def files(store: Store) -> set[str]:
+    return {path.name for path in store.root.iterdir()}
+
+
+def test_a_cell_comes_back_as_it_was(tmp_path):
+    store = fill(Store(tmp_path / "new" / "store"), [CELL])
+    found = store.read(CELL.name)
+    assert found.config == CELL
+    assert found.provenance == PROVENANCE
+    pd.testing.assert_frame_equal(found.table.to_pandas(), make_rows(CELL))
+    assert files(store) == {f"{CELL.name}.parquet"}
+
+
+def test_any_parquet_reader_opens_a_cell_file(tmp_path):
+    store = fill(Store(tmp_path), [CELL])
+    path = store.path(CELL.name)
+    pd.testing.assert_frame_equal(pd.read_parquet(path), make_rows(CELL))
+    metadata = pq.read_metadata(path).metadata
+    assert cell_from_json(metadata[b"dofbook.config"].decode()) == CELL
+    assert json.loads(metadata[b"dofbook.provenance"]) == PROVENANCE
+
+
+def test_every_flipped_bit_and_every_cut_is_noticed():
+    data = encode(CELL, make_rows(CELL), PROVENANCE)
+    assert decode(CELL.name, data).config == CELL
+    draw = random.Random(0)
+    for position in range(len(data)):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << draw.randrange(8)
+        with pytest.raises(DamagedCell):
+            decode(CELL.name, bytes(damaged))
+        with pytest.raises(DamagedCell):
+            decode(CELL.name, data[:position])
+    with pytest.raises(DamagedCell):
+        decode(CELL.name, data + b"\0")
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def foreign(path):
+    pd.DataFrame({"x": [1]}).to_parquet(path)
+
+
+def text(path):
+    path.write_text("not a table")
+
+
+def another_cell(path):
+    other = replace(CELL, d=5)
+    path.write_bytes(encode(other, make_rows(other), PROVENANCE))
+
+
+@pytest.mark.parametrize("damage", [cut, flip, empty, foreign, text, another_cell])
+def test_a_damaged_cell_is_kept_aside_reported_and_recomputed(tmp_path, caplog, damage):
+    cells = grid()
+    whole, store = Store(tmp_path / "whole"), Store(tmp_path / "store")
+    for one in (whole, store):
+        assert run_sweep(cells, one, run_cell=make_rows).computed == len(cells)
+    victim = store.path(cells[3].name)
+    for number in (1, 2):
+        damage(victim)
+        content = victim.read_bytes()
+        report = run_sweep(cells, store, run_cell=make_rows)
+        assert (report.stored, report.computed, report.failures) == (len(cells) - 1, 1, {})
+        aside = store.root / f"{cells[3].name}.corrupt-{number}"
+        assert aside.read_bytes() == content
+        assert aside.name in caplog.text
+    for one, name in ((whole, "a.parquet"), (store, "b.parquet")):
+        write_table(one, tmp_path / name)
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_another_schema_version_is_refused_not_moved_aside(tmp_path, monkeypatch):
+    import dofbook.sweeps.config as config
+
+    monkeypatch.setattr(config, "SCHEMA_VERSION", 99)
+    store = fill(Store(tmp_path), [CELL])
+    before = files(store)
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="schema version 99"):
+        table(store)
+    assert files(store) == before
+
+
+def test_a_failed_cell_is_recorded_the_others_go_on_and_success_clears_it(tmp_path):
+    cells, store = grid(), Store(tmp_path)
+
+    def sometimes(cell, data_dir=None):
+        if cell.d == 2:
+            raise ZeroDivisionError("no two")
+        return make_rows(cell)
+
+    report = run_sweep(cells, store, run_cell=sometimes)
+    expected = {cell.name for cell in cells if cell.d == 2}
+    assert set(report.failures) == set(store.failures()) == expected
+    assert report.computed == len(cells) - len(expected)
+    for name, failed in store.failures().items():
+        assert failed.config.name == name
+        assert "ZeroDivisionError: no two" in failed.traceback
+    report = run_sweep(cells, store, run_cell=make_rows)
+    assert (report.stored, report.computed) == (len(cells) - 2, 2)
+    assert store.failures() == {}
+    assert files(store) == {f"{cell.name}.parquet" for cell in cells}
+
+
+def test_an_interrupted_cell_leaves_nothing_behind(tmp_path):
+    cells, store = grid(), Store(tmp_path)
+
+    def interrupted(cell, data_dir=None):
+        if cell == cells[2]:
+            raise KeyboardInterrupt
+        return make_rows(cell)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(cells, store, run_cell=interrupted)
+    assert files(store) == {f"{cell.name}.parquet" for cell in cells[:2]}
+
+
+def test_the_store_refuses_to_mix_data(tmp_path):
+    cells, store = grid(), Store(tmp_path)
+    run_sweep(cells[:3], store, run_cell=make_rows)
+    found = store.read(cells[0].name)
+    altered = {**found.provenance, "dataset": {"source": "elsewhere", "fingerprint": "0"}}
+    store.write(cells[0], make_rows(cells[0]), altered)
+    with pytest.raises(InputError, match="computed from other digits data"):
+        run_sweep(cells, store, run_cell=make_rows)
+
+
+def test_the_table_does_not_depend_on_order_or_times(tmp_path):
+    cells = grid()
+    contents = set()
+    for number in range(4):
+        order = random.Random(number).sample(cells, len(cells))
+        store = Store(tmp_path / str(number))
+        for cell in order:
+            store.write(cell, make_rows(cell), {**PROVENANCE, "wall_seconds": float(number)})
+        write_table(store, tmp_path / f"{number}.parquet")
+        contents.add((tmp_path / f"{number}.parquet").read_bytes())
+    assert len(contents) == 1
+    frame = pd.read_parquet(tmp_path / "0.parquet")
+    assert len(frame) == len(cells) * 2 * 2
+    keys = [name for name in ORDER if name in frame]
+    pd.testing.assert_frame_equal(frame, frame.sort_values(keys, ignore_index=True))
+
+
+def test_a_run_that_is_in_two_cells_counts_once(tmp_path):
+    few, many = grid(seeds=(0, 1)), grid(seeds=(1, 0, 2, 3))
+    both = table(fill(Store(tmp_path / "both"), few + many)).drop(columns="cell")
+    alone = table(fill(Store(tmp_path / "alone"), many)).drop(columns="cell")
+    pd.testing.assert_frame_equal(both, alone)
+    chosen = table(Store(tmp_path / "both"), [cell.name for cell in few])
+    assert set(chosen["seed"]) == {0, 1}
+
+
+def test_the_provenance_beside_a_table_accounts_for_it(tmp_path):
+    import hashlib
+
+    cells = grid()
+    store = fill(Store(tmp_path / "store"), cells)
+    rows = write_table(store, tmp_path / "deep" / "t.parquet")
+    origin = json.loads((tmp_path / "deep" / "t.provenance.json").read_text())
+    content = (tmp_path / "deep" / "t.parquet").read_bytes()
+    assert origin["table_sha256"] == hashlib.sha256(content).hexdigest()
+    assert rows == len(pd.read_parquet(tmp_path / "deep" / "t.parquet"))
+    assert origin["wall_seconds"] == pytest.approx(1.5 * len(cells))
+    assert origin["seeds"] == [0, 1]
+    assert origin["environments"] == [PROVENANCE["environment"]]
+    assert {name: cell_from_json(json.dumps(raw)) for name, raw in origin["cells"].items()} == {
+        cell.name: cell for cell in cells
+    }
+
+
+def test_what_compute_records_beside_the_rows(tmp_path):
+    import jax
+
+    store = Store(tmp_path)
+    run_sweep([CELL], store, run_cell=make_rows)
+    recorded = store.read(CELL.name).provenance
+    assert recorded["environment"]["versions"]["jax"] == jax.__version__
+    assert recorded["environment"]["devices"][0]["platform"] == jax.devices()[0].platform
+    assert len(recorded["dataset"]["fingerprint"]) == 64
+    assert recorded["wall_seconds"] >= 0
+    assert pd.Timestamp(recorded["started"]).utcoffset() == pd.Timedelta(0)
+
+
+def test_strangers_in_the_folder_are_left_alone(tmp_path):
+    store = fill(Store(tmp_path), [CELL])
+    strangers = {"notes.txt": b"x", "mine.parquet": b"x", "0123456789abcdef.failed.json": b"{"}
+    for name, content in {**strangers, f".{CELL.name}.parquet.1-2.tmp": b"half"}.items():
+        (tmp_path / name).write_bytes(content)
+    assert store.names() == [CELL.name]
+    assert store.failures() == {}
+    assert [cell.config for cell in read_cells(store)] == [CELL]
+    assert all((tmp_path / name).read_bytes() == content for name, content in strangers.items())
+
+
+def test_an_empty_store_has_no_table(tmp_path):
+    with pytest.raises(InputError, match="holds none of the cells"):
+        table(Store(tmp_path))
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_part_of_the_new(tmp_path):
+    """A limit on file size makes the system refuse the write half way, as a full disk does."""
+    path = tmp_path / "x"
+    write_atomically(path, b"old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(StoreError, match="cannot write"):
+            write_atomically(path, b"new" * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_write_that_stops_before_the_renaming_changes_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "x"
+    write_atomically(path, b"old")
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store_module.os, "replace", stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, b"new")
+    assert [entry.read_bytes() for entry in tmp_path.iterdir()] == [b"old"]
+
+
+def test_a_store_that_vanishes_stops_the_sweep_with_one_sentence(tmp_path):
+    store = Store(tmp_path / "store")
+
+    def vandal(cell, data_dir=None):
+        shutil.rmtree(store.root)
+        store.root.write_text("now a file")
+        return make_rows(cell)
+
+    with pytest.raises(StoreError, match="cannot write"):
+        run_sweep(grid(), store, run_cell=vandal)
+
+
+def test_an_interrupt_that_is_swallowed_takes_effect_after_the_cell(tmp_path):
+    """Python drops exceptions raised in garbage collection callbacks, of which JAX has one."""
+    cells, store = grid(), Store(tmp_path)
+
+    def swallowing(cell, data_dir=None):
+        if cell == cells[1]:
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        return make_rows(cell)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(cells, store, run_cell=swallowing)
+    assert files(store) == {f"{cell.name}.parquet" for cell in cells[:2]}
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
