@@ -66,7 +66,7 @@ format: $(STAMP) ## format the code
 	$(VENV)/bin/ruff format .
 
 bench: $(STAMP) ## time the training step
-	$(PY) -m benchmarks
+	$(PY) -m pytest benchmarks --benchmark-only --benchmark-columns=min,median,max $(ARGS)
 
 lock: ## renew requirements.lock (needs uv; UPGRADE=--upgrade takes the newest versions)
 	@command -v $(UV) >/dev/null || \
