@@ -89,9 +89,9 @@ def _from_cache(directory: Path) -> Pixels | None:
     try:
         if path.stat().st_mtime < (directory / "dataset_info.json").stat().st_mtime:
             return None
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return Pixels(*(arrays[field] for field in Pixels._fields))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
 
 
@@ -195,8 +195,8 @@ def reachable(url: str, seconds: float) -> bool:
     answered = threading.Event()
 
     def ask():
-        request = urllib.request.Request(url, headers={"Range": "bytes=0-0"})
         try:
+            request = urllib.request.Request(url, headers={"Range": "bytes=0-0"})
             with urllib.request.urlopen(request, timeout=seconds) as response:
                 if response.read(1):
                     answered.set()
