@@ -273,10 +273,17 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-FIGURES = ("figure_2", "figure_3", "figure_12")
+# The options each figure takes; Fig. 3 has a panel for each of several metrics.
+FIGURES = {
+    "figure_2": ("metric", "delta"),
+    "figure_3": ("metrics", "delta"),
+    "figure_12": ("metric",),
+}
 
 
 def _figures(args: argparse.Namespace) -> int:
+    import io
+
     import pandas as pd
 
     if not args.table.is_file():
@@ -284,37 +291,29 @@ def _figures(args: argparse.Namespace) -> int:
     try:
         table = pd.read_parquet(args.table)
     except (OSError, ValueError) as problem:
-        raise InputError(f"{args.table} cannot be read as Parquet: {problem}.") from None
-    import matplotlib
-
-    matplotlib.use("agg")
+        reason = " ".join(str(problem).split())
+        raise InputError(f"{args.table} cannot be read as Parquet: {reason}.") from None
     from dofbook import figures
+    from dofbook.sweeps.store import write_atomically
 
-    options = {
-        name: value for name in ("metric", "delta") if (value := getattr(args, name)) is not None
-    }
-    drawn = {name: getattr(figures, name)(table, **options) for name in args.figure or FIGURES}
-    args.output.mkdir(parents=True, exist_ok=True)
-    for name, figure in drawn.items():
-        path = args.output / f"{name}.{args.format}"
-        figure.savefig(path)
+    given = {"metric": args.metric, "metrics": args.metric and (args.metric,), "delta": args.delta}
+    drawn = {}
+    for name in args.figure or FIGURES:
+        options = {key: given[key] for key in FIGURES[name] if given[key] is not None}
+        buffer = io.BytesIO()
+        getattr(figures, name)(table, **options).savefig(buffer, format=args.format)
+        drawn[args.output / f"{name}.{args.format}"] = buffer.getvalue()
+    for path, content in drawn.items():
+        write_atomically(path, content)
         _say(str(path))
     return 0
 
 
 def _information(data_dir: str | None) -> dict:
-    import os
-
     from dofbook import provenance
-    from dofbook.datasets import NAMES
+    from dofbook.datasets import NAMES, locate
 
-    raw = data_dir or os.environ.get("DOFBOOK_DATA_DIR")
-    prepared = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-    folders = [Path(folder).expanduser() for folder in (raw, prepared) if folder]
-    data = {
-        name: next((str(f / name) for f in folders if (f / name).is_dir()), None) for name in NAMES
-    }
-    data["digits"] = "embedded in scikit-learn"
+    data = {name: locate(name, data_dir) for name in NAMES}
     return {**provenance.environment(), "machine": provenance.machine(), "data": data}
 
 
@@ -333,7 +332,7 @@ def _info(args: argparse.Namespace) -> int:
     dirty = ", with uncommitted changes" if git and git["dirty"] else ""
     _say(f"{'commit':<12}{git['commit'] + dirty if git else 'not a checkout'}")
     for name, where in facts["data"].items():
-        _say(f"{name:<14}{where or 'no folder found; see the README on data sets'}")
+        _say(f"{name:<14}{where or 'would be downloaded'}")
     return 0
 
 
@@ -387,9 +386,9 @@ def build_parser() -> argparse.ArgumentParser:
     figures = command("figures", _figures, "Draw the paper's figures from a tidy table.")
     figures.add_argument("table", type=Path, help="a table of dofbook sweep or dofbook table")
     figures.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
-    figures.add_argument("--figure", action="append", choices=FIGURES, help="default: all")
+    figures.add_argument("--figure", action="append", choices=tuple(FIGURES), help="default: all")
     figures.add_argument("--metric", help="such as test_accuracy")
-    figures.add_argument("--delta", type=float, help="allowed failure probability")
+    figures.add_argument("--delta", type=float, help="allowed failure probability (Figs. 2, 3)")
     figures.add_argument("--format", choices=("png", "svg", "pdf"), default="png")
 
     info = command("info", _info, "Show versions, devices and data sets.")

@@ -194,8 +194,8 @@ def check_parameters(source: str, given: Mapping[str, str]) -> dict[str, object]
             values[name] = typed(text, defaults[name])
         except ValueError:
             raise InputError(
-                f"parameter {name} is {text!r}; it must be a {type(defaults[name]).__name__} like "
-                f"its default (allowed, with defaults: {allowed})."
+                f"parameter {name} is {text!r}; its default is of type "
+                f"{type(defaults[name]).__name__} (allowed, with defaults: {allowed})."
             ) from None
     return values
 

@@ -237,8 +237,15 @@ class Store:
             FileNotFoundError: If there is no such file.
             DamagedCell: If its content cannot be trusted.
             InputError: If it has another schema version.
+            StoreError: If the system refuses to read it.
         """
-        return decode(name, self.path(name).read_bytes())
+        try:
+            data = self.path(name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            raise FileNotFoundError(self.path(name)) from None
+        except OSError as problem:
+            raise StoreError(f"cannot read {self.path(name)}: {problem.strerror}.") from problem
+        return decode(name, data)
 
     def take(self, name: str) -> StoredCell | None:
         """Read and verify one cell; move a damaged file aside and say so.

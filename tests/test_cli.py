@@ -1,0 +1,282 @@
+"""The command line: what it prints, writes and refuses."""
+
+import json
+import subprocess
+import sys
+from functools import partial
+
+import pandas as pd
+import pytest
+
+from dofbook import __version__, cli, provenance
+from dofbook.datasets import NAMES as DATASETS
+from dofbook.datasets import locate
+from dofbook.networks import NAMES as NETWORKS
+from dofbook.sweeps import executors
+from dofbook.sweeps.profiles import PROFILES, make_sweep
+
+SMALL = [
+    "--network", "mlp", "--train-size", "100", "--test-size", "50", "--epochs", "1",
+    "--dims", "1,4", "--runs", "2",
+]  # fmt: skip
+
+
+def run(*arguments: str, cwd=None) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "dofbook", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A small sweep of real training through the installed command."""
+    folder = tmp_path_factory.mktemp("swept")
+    done = run("sweep", *SMALL, "--store", "store", "--table", "out/table.parquet", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # no progress line outside a terminal
+    assert "4 cells: 0 were stored, 4 computed, 0 failed." in done.stdout
+    return folder
+
+
+def tree(folder) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_a_sweep_writes_the_tidy_table_and_its_origin(swept):
+    frame = pd.read_parquet(swept / "out" / "table.parquet")
+    assert len(frame) == 4 * 2 * 2  # cells x runs x checkpoints
+    assert not frame.duplicated(["cell", "seed", "step"]).any()
+    affine = frame[frame["method"] == "affine"]
+    assert set(affine["d"]) == {1, 4}
+    assert set(frame.loc[frame["method"] == "full", "learning_rate"]) == {0.05, 0.01}
+    origin = json.loads((swept / "out" / "table.provenance.json").read_text())
+    assert set(origin["cells"]) == set(frame["cell"])
+    assert origin["environments"][0]["versions"]["dofbook"] == __version__
+
+
+def test_status_of_a_store_and_of_a_larger_sweep(swept, capsys, monkeypatch):
+    monkeypatch.chdir(swept)
+    before = tree(swept)
+    assert cli.main(["status"]) == 0
+    assert "4 cells in store: 4 done." in capsys.readouterr().out
+    larger = [*SMALL[:-4], "--dims", "1,4,8", "--burn-in-steps", "0,3", "--runs", "2"]
+    assert cli.main(["status", *larger]) == 0
+    out = capsys.readouterr().out
+    assert "8 cells in store: 4 done, 4 missing." in out
+    rows = [line.split() for line in out.splitlines() if line.split()[2:3] == ["affine"]]
+    assert {(row[3], row[4]): row[5:] for row in rows} == {
+        (t, d): ["1", "0", "0", "0"] if t == "0" and d != "8" else ["0", "0", "1", "0"]
+        for t in "03"
+        for d in "148"
+    }
+    assert tree(swept) == before
+
+
+def test_status_names_damage_and_changes_nothing(swept, tmp_path, capsys):
+    (tmp_path / "0123456789abcdef.parquet").write_bytes(b"junk")
+    assert cli.main(["status", "--store", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "damaged: " in out
+    assert "holds no cells" in out
+    assert tree(tmp_path) == {"0123456789abcdef.parquet"}
+
+
+def test_table_of_the_whole_store_and_of_one_sweep(swept, tmp_path, capsys):
+    whole, part = tmp_path / "new" / "whole.parquet", tmp_path / "part.parquet"
+    store = ["--store", str(swept / "store")]
+    assert cli.main(["table", *store, "-o", str(whole)]) == 0
+    assert whole.read_bytes() == (swept / "out" / "table.parquet").read_bytes()
+    one = [*SMALL[:-4], "--dims", "4,64", "--runs", "2", "--no-baseline"]
+    assert cli.main(["table", *store, *one, "-o", str(part)]) == 0
+    assert "1 of 2 cells are missing" in capsys.readouterr().out
+    assert set(pd.read_parquet(part)["d"]) == {4}
+
+
+def test_dry_run_lists_cells_and_writes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["sweep", *SMALL, "--dry-run", "--table", "t.parquet"]) == 0
+    assert "4 cells in store: 4 missing." in capsys.readouterr().out
+    assert tree(tmp_path) == set()
+
+
+def test_a_failing_cell_gives_exit_code_1_and_its_traceback(tmp_path, monkeypatch, capsys):
+    def broken(cell, data_dir=None):
+        if cell.d == 4:
+            raise FloatingPointError("nothing but NaN")
+        return pd.DataFrame({"cell": cell.name, "seed": cell.seeds, "step": 0})
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(executors, "run_sweep", partial(executors.run_sweep, run_cell=broken))
+    assert cli.main(["sweep", *SMALL, "--table", "t.parquet"]) == 1
+    captured = capsys.readouterr()
+    assert "4 cells: 0 were stored, 3 computed, 1 failed." in captured.out
+    assert "FloatingPointError: nothing but NaN" in captured.err
+    assert "t.parquet is not written" in captured.err
+    assert not (tmp_path / "t.parquet").exists()
+    assert cli.main(["status", *SMALL]) == 0
+    out = capsys.readouterr().out
+    assert "3 done, 1 failed." in out
+    assert "FloatingPointError: nothing but NaN" in out
+    assert cli.main(["status"]) == 0
+    assert "3 done, 1 failed." in capsys.readouterr().out
+
+
+BAD = [
+    "",
+    "swep",
+    "sweep --colour red",
+    "sweep --data",
+    "sweep --dataset mnits",
+    "sweep --dataset mnist --data-dir /does/not/exist",
+    "sweep --network conv9",
+    "sweep --network lenet",  # digits are too small for it
+    "sweep --pooling median",
+    "sweep --convention mine",
+    "sweep --profile huge",
+    "sweep --dims 0",
+    "sweep --dims -4,8",
+    "sweep --dims 1,x",
+    "sweep --dims 1.5",
+    "sweep --dims 4,4",
+    "sweep --dims octaves:0",
+    "sweep --dims octaves:many",
+    "sweep --dims 8:1:x2",
+    "sweep --dims 1:8:2",
+    "sweep --dims 1:8:x1",
+    "sweep --dims 1:8:xnan",
+    "sweep --dims 1,10000000",  # d > D
+    "sweep --burn-in-steps -1",
+    "sweep --burn-in-steps a",
+    "sweep --burn-in-steps 0,0",
+    "sweep --runs 0",
+    "sweep --runs 2.5",
+    "sweep --first-seed -1",
+    "sweep --epochs 0",
+    "sweep --batch-size 0",
+    "sweep --batch-size many",
+    "sweep --checkpoints-per-epoch 0",
+    "sweep --learning-rate nan",
+    "sweep --learning-rate -0.1",
+    "sweep --learning-rate inf",
+    "sweep --train-size 0",
+    "sweep --train-size 1000000",
+    "sweep --test-size -5",
+    "sweep --store FILE",
+    "sweep --store FILE/store",
+    "sweep --store /proc/nowhere",
+    "sweep --table table.csv",
+    "sweep --table FILE/table.parquet",
+    "sweep --table FOLDER.parquet",
+    "status --store missing",
+    "status --store FILE",
+    "status --store FOLDER.parquet --dims x",
+    "table --store missing -o t.parquet",
+    "table --store FOLDER.parquet -o t.parquet",
+    "table --store FOLDER.parquet",
+    "figures missing.parquet -o figures",
+    "figures FILE -o figures",
+    "figures FILE -o figures --figure figure_99",
+    "run missing.md -o out.ipynb",
+    "run FILE -o out.ipynb",
+    "run CHAPTER.md",
+    "run CHAPTER.md -o out.txt",
+    "run CHAPTER.md -o FOLDER.parquet",
+    "run CHAPTER.md -o out.ipynb -p runs",
+    "run CHAPTER.md -o out.ipynb -p 2=3",
+    "run CHAPTER.md -o out.ipynb -p runs=2 -p runs=3",
+    "run CHAPTER.md -o out.ipynb --cell-timeout 0",
+    "run CHAPTER.md -o out.ipynb --start-timeout -3",
+    "info --jsn",
+]
+
+
+@pytest.mark.parametrize("line", BAD)
+def test_bad_input_is_one_sentence_exit_code_2_and_nothing_written(
+    line, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DOFBOOK_DATA_DIR", raising=False)
+    (tmp_path / "FILE").write_text("plain text")
+    (tmp_path / "FOLDER.parquet").mkdir()
+    (tmp_path / "CHAPTER.md").write_text("# No kernel\n")
+    before = tree(tmp_path)
+    assert cli.main(line.split()) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("dofbook: ")
+    assert captured.err.count("\n") == 1
+    assert captured.err.endswith(".\n")
+    assert tree(tmp_path) == before
+
+
+def test_exit_codes_of_the_real_process(tmp_path):
+    done = run("sweep", "--runs", "0", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "dofbook: runs is 0; it must be an integer of at least 1.\n"
+
+
+def test_help_and_version_answer_without_jax():
+    script = (
+        "import sys, contextlib\nfrom dofbook.cli import main\n"
+        "for arguments in (['--version'], ['--help'], ['sweep', '--help']):\n"
+        "    with contextlib.suppress(SystemExit): main(arguments)\n"
+        "assert not {'jax', 'numpy', 'pandas'} & set(sys.modules), 'imported too much'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"dofbook {__version__}\n")
+
+
+def test_help_names_every_data_set_network_and_profile(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["sweep", "--help"])
+    text = capsys.readouterr().out
+    for name in (*DATASETS, *NETWORKS, *PROFILES):
+        assert name in text
+
+
+def test_every_flag_reaches_the_configuration():
+    """Each option changes the cells, so none is accepted and ignored."""
+    values = {
+        "profile": "paper", "dataset": "mnist", "network": "conv3", "pooling": "average",
+        "dims": "3:9:x3", "burn_in_steps": "5", "runs": "4", "first_seed": "7", "epochs": "9",
+        "batch_size": "64", "learning_rate": "0.2", "train_size": "50", "test_size": "60",
+        "checkpoints_per_epoch": "3", "convention": "released_code",
+    }  # fmt: skip
+    assert set(values) == {name for name, _, _ in cli.SWEEP_OPTIONS}
+    lines = [["--" + name.replace("_", "-"), value] for name, value in values.items()]
+    for line in [*lines, ["--nested"], ["--no-baseline"]]:
+        cells = cli._cells(cli.build_parser().parse_args(["sweep", *line]))
+        assert cells != make_sweep().cells(), line
+
+
+def test_info_reads_the_same_for_people_and_machines(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("DOFBOOK_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    assert cli.main(["info", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["versions"] == provenance.versions()
+    assert facts["data"] == {name: locate(name, tmp_path) for name in DATASETS}
+    assert facts["machine"]["cores"] >= 1
+    assert cli.main(["info"]) == 0
+    text = capsys.readouterr().out
+    assert facts["versions"]["jax"] in text
+    assert text.count("would be downloaded") == len(DATASETS) - 1
+
+
+def test_figures_are_drawn_from_a_table_of_a_sweep(swept, tmp_path, capsys):
+    table, out = swept / "out" / "table.parquet", tmp_path / "new" / "figures"
+    assert cli.main(["figures", str(table), "-o", str(out)]) == 0
+    paths = [out / f"figure_{number}.png" for number in (2, 3, 12)]
+    assert capsys.readouterr().out.split() == [str(path) for path in paths]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+    chosen = ["--figure", "figure_2", "--metric", "test_loss", "--delta", "0.5"]
+    assert cli.main(["figures", str(table), "-o", str(out), *chosen, "--format", "svg"]) == 0
+    assert tree(out) == {*(path.name for path in paths), "figure_2.svg"}
+
+
+@pytest.mark.parametrize("wrong", [["--metric", "loss"], ["--delta", "2"]])
+def test_wrong_figure_options_write_nothing(swept, tmp_path, capsys, wrong):
+    table = swept / "out" / "table.parquet"
+    assert cli.main(["figures", str(table), "-o", str(tmp_path / "f"), *wrong]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert tree(tmp_path) == set()

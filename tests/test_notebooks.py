@@ -1,0 +1,238 @@
+"""Chapters run with other parameters: checked before anything runs, kept whole or marked failed."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dofbook import cli
+from dofbook.errors import InputError
+from dofbook.notebooks import (
+    JupytextHandler,
+    check_parameters,
+    literal_assignments,
+    prepare_chapter,
+    typed,
+)
+
+CHAPTER = """\
+---
+jupytext:
+  text_representation: {extension: .md, format_name: myst, format_version: 0.13}
+kernelspec: {display_name: Python 3, language: python, name: python3}
+---
+
+# A chapter
+
+```{code-cell} ipython3
+:tags: [parameters]
+
+runs = 3           # seeds
+rate = 5e-2
+dataset = "digits"
+nested = False
+dims = (1, 2, 4)
+rates = [0.1]
+options = {"a": 1}
+train_size = None
+derived = runs * 2
+```
+
+```{code-cell} ipython3
+from pathlib import Path
+
+found = [runs, rate, dataset, nested, dims, rates, options, train_size, derived]
+if dataset == "fail":
+    raise LookupError("as asked")
+if dataset == "sleep":
+    import time
+
+    time.sleep(60)
+if dataset == "die":
+    import os
+
+    os._exit(1)
+print(found)
+print(Path("beside.txt").read_text())
+```
+"""
+
+
+@pytest.fixture
+def chapter(tmp_path) -> Path:
+    path = tmp_path / "book" / "chapter.md"
+    path.parent.mkdir()
+    path.write_text(CHAPTER)
+    (path.parent / "beside.txt").write_text("read from the chapter's folder")
+    return path
+
+
+def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "dofbook", "run", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=120
+    )
+
+
+def printed(path: Path) -> list[str]:
+    cells = nbformat.read(path, as_version=4).cells
+    text = "".join(o.text for c in cells for o in c.get("outputs", []) if o.get("name") == "stdout")
+    return text.splitlines()
+
+
+def test_parameters_reach_the_chapter_with_their_types(chapter, tmp_path):
+    given = {
+        "runs": "5", "rate": "1", "dataset": 'it\'s "x"', "nested": "true", "dims": "8,16",
+        "rates": "[1, 2.5]", "options": "{'b': (1, 2)}", "train_size": "200",
+    }  # fmt: skip
+    flags = [part for name, value in given.items() for part in ("-p", f"{name}={value}")]
+    done = run("book/chapter.md", *flags, "-o", "new/folder/out.ipynb", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "new/folder/out.ipynb\n"
+    out = tmp_path / "new" / "folder" / "out.ipynb"
+    values, beside = printed(out)
+    # What the parameters cell computes from a default is computed before the values come in.
+    assert ast.literal_eval(values) == [
+        5, 1.0, 'it\'s "x"', True, (8, 16), [1.0, 2.5], {"b": (1, 2)}, 200, 6
+    ]  # fmt: skip
+    assert beside == "read from the chapter's folder"
+    recorded = nbformat.read(out, as_version=4).metadata["dofbook"]["parameters"]
+    assert recorded["runs"] == "5"
+    assert recorded["dims"] == "(8, 16)"
+    assert [path.name for path in out.parent.iterdir()] == ["out.ipynb"]
+
+
+def test_a_failing_cell_is_named_and_the_old_output_survives(chapter, tmp_path):
+    (tmp_path / "out.ipynb").write_text("from before")
+    done = run(chapter, "-p", "dataset=fail", "-o", "out.ipynb", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    last = done.stderr.splitlines()[-1]
+    assert "code cell 3 ('from pathlib import Path') raised LookupError: as asked" in last
+    assert "out.failed.ipynb" in last
+    assert (tmp_path / "out.ipynb").read_text() == "from before"
+    partial = nbformat.read(tmp_path / "out.failed.ipynb", as_version=4)
+    assert any(o.get("ename") == "LookupError" for c in partial.cells for o in c.get("outputs", []))
+    assert {path.name for path in tmp_path.iterdir()} == {"book", "out.ipynb", "out.failed.ipynb"}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "named"), [("sleep", "CellTimeoutError"), ("die", "DeadKernelError")]
+)
+def test_a_cell_that_hangs_or_kills_its_kernel(chapter, tmp_path, dataset, named):
+    arguments = ["-p", f"dataset={dataset}", "--cell-timeout", 2, "-o", "out.ipynb"]
+    done = run(chapter, *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert named in done.stderr.splitlines()[-1]
+    assert {path.name for path in tmp_path.iterdir()} == {"book", "out.failed.ipynb"}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "sentence"),
+    [
+        ("run=3", "the chapter has no parameter 'run'"),
+        ("derived=3", "the chapter has no parameter 'derived'"),
+        ("runs=many", "parameter runs is 'many'; its default is of type int"),
+        ("runs=2.5", "its default is of type int"),
+        ("runs=", "its default is of type int"),
+        ("rate=nan", "its default is of type float"),
+        ("rate=fast", "its default is of type float"),
+        ("nested=3", "its default is of type bool"),
+        ("dims=a,b", "its default is of type tuple"),
+        ("dims=1.5", "its default is of type tuple"),
+        ("rates={}", "its default is of type list"),
+        ("options=[1]", "its default is of type dict"),
+    ],
+)
+def test_wrong_parameters_are_refused_before_anything_runs(
+    chapter, tmp_path, capsys, parameter, sentence
+):
+    code = cli.main(["run", str(chapter), "-p", parameter, "-o", str(tmp_path / "new" / "x.ipynb")])
+    captured = capsys.readouterr()
+    assert (code, captured.out) == (2, "")
+    assert sentence in captured.err
+    assert "runs=3, rate=0.05, dataset='digits'" in captured.err  # what is allowed
+    assert captured.err.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"book"}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (CHAPTER.replace("runs = 3", "runs = ="), "not valid Python"),
+        (CHAPTER.replace("kernelspec", "kernel"), "names no kernel"),
+        (CHAPTER + "\n```{code-cell} ipython3\n:tags: [parameters]\nx = 1\n```\n", "2 cells"),
+        (CHAPTER.replace(":tags: [parameters]", ""), "allowed, with defaults: none"),
+    ],
+)
+def test_a_chapter_that_cannot_be_parameterized(chapter, text, sentence):
+    chapter.write_text(text)
+    with pytest.raises(InputError, match=sentence):
+        prepare_chapter(chapter, {"runs": "4"})
+
+
+def test_the_parameters_cell_is_never_executed(tmp_path):
+    witness = tmp_path / "witness"
+    source = f"open({str(witness)!r}, 'w')\nx = open({str(witness)!r}, 'w')\ny = -1\nz: int = 2"
+    assert literal_assignments(source) == {"y": -1, "z": 2}
+    assert not witness.exists()
+
+
+def test_a_name_that_is_recomputed_is_no_parameter():
+    assert literal_assignments("a = 1\na = a + 1\nb = c = 2") == {"b": 2, "c": 2}
+
+
+literals = st.one_of(
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.lists(st.integers()),
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1).map(tuple),
+    st.dictionaries(st.text(), st.integers()),
+)
+
+
+@given(literals)
+def test_a_default_written_out_reads_back_as_itself(default):
+    value = typed(repr(default), default)
+    assert (value, type(value)) == (default, type(default))
+    assert check_parameters(f"x = {default!r}", {"x": repr(default)}) == {"x": default}
+
+
+@given(st.text())
+def test_text_parameters_take_any_text(text):
+    assert typed(text, "default") == text
+
+
+def test_none_takes_any_literal_or_text():
+    assert [typed(text, None) for text in ("3", "[1]", "None", "digits")] == [
+        3,
+        [1],
+        None,
+        "digits",
+    ]
+
+
+def test_papermill_itself_reads_chapters(chapter, tmp_path):
+    """The entry point makes ``papermill jupytext:x.md`` work for people who know papermill."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "papermill", "jupytext:chapter.md",
+         "../out.ipynb", "-p", "runs", "7", "--no-progress-bar"],
+        capture_output=True, text=True, cwd=chapter.parent, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert printed(tmp_path / "out.ipynb")[0].startswith("[7, 0.05, 'digits', False")
+
+
+def test_the_handler_reads_lists_and_refuses_to_write(chapter):
+    notebook = nbformat.reads(JupytextHandler.read(f"jupytext:{chapter}"), as_version=4)
+    assert [cell.cell_type for cell in notebook.cells] == ["markdown", "code", "code"]
+    assert f"jupytext:{chapter}" in JupytextHandler.listdir(f"jupytext:{chapter.parent}")
+    with pytest.raises(InputError, match="only read"):
+        JupytextHandler.write("{}", f"jupytext:{chapter}")
