@@ -247,6 +247,12 @@ def test_digits_are_always_located():
     assert locate("mnist") is None
 
 
+def test_digits_without_scikit_learn_say_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(InputError, match="pip install scikit-learn"):
+        load("digits")
+
+
 def test_import_stays_light():
     heavy = "{'tensorflow', 'tensorflow_datasets', 'sklearn', 'matplotlib', 'scipy', 'jax'}"
     code = f"import sys, dofbook.datasets; print(sorted({heavy} & set(sys.modules)))"

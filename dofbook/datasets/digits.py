@@ -3,6 +3,7 @@
 import numpy as np
 
 from dofbook.datasets.dataset import Dataset, from_pixels
+from dofbook.errors import InputError
 
 
 def load_digits() -> Dataset:
@@ -14,13 +15,18 @@ def load_digits() -> Dataset:
     Returns:
         Images (N, 8, 8, 1), ten classes; a pixel counts inked dots of a 4 x 4 block, 0 to 16.
 
+    Raises:
+        InputError: If scikit-learn is not installed.
+
     References:
         E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine
         Learning Repository, 1998 (doi:10.24432/C50P49).
     """
-    import sklearn
-    from sklearn import datasets
-
+    try:
+        import sklearn
+        from sklearn import datasets
+    except ImportError:
+        raise InputError("digits comes with scikit-learn: pip install scikit-learn.") from None
     images, labels = datasets.load_digits(return_X_y=True)
     images = images.astype(np.uint8).reshape(-1, 8, 8, 1)
     test = _rank_in_class(labels) % 5 == 2
