@@ -5,7 +5,8 @@
 - `escape`: Gordon's escape theorem, its sharper form, exact and simulated hitting probabilities
 - `affine`: random affine subspaces meeting an affine target (Appendix B.3)
 - `quadratic`, `elliptic_cones`, `tomography`: the quadratic well (Section 3.2)
-- `precision`: float64 for one computation
+- `montecarlo`, `precision`, `threads`: averages over Gaussian vectors; float64 for one
+  computation; BLAS without spinning
 
 Import the modules themselves; the package imports none of them, so it costs nothing.
 """

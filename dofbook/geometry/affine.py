@@ -15,6 +15,7 @@ from scipy.special import gammaln
 
 from dofbook.errors import InputError
 from dofbook.geometry.precision import in_float64
+from dofbook.geometry.threads import one_blas_thread
 
 
 def mean_squared_distance(dimension: int, n: int, d: int, norm: float = 1.0) -> float:
@@ -99,7 +100,10 @@ def simulate_distances(
 def _simulate(
     start: np.ndarray, key: jax.Array, dimension: int, s: int, d: int, runs: int
 ) -> np.ndarray:
-    return _distances(start, jax.random.split(key, runs), dimension, s, d)
+    with one_blas_thread():
+        return jax.block_until_ready(
+            _distances(start, jax.random.split(key, runs), dimension, s, d)
+        )
 
 
 @partial(jax.jit, static_argnums=(2, 3, 4))

@@ -18,6 +18,7 @@ from scipy.special import betainc
 from dofbook.errors import InputError
 from dofbook.geometry.gaussian_width import alpha
 from dofbook.geometry.precision import in_float64
+from dofbook.geometry.threads import one_blas_thread
 
 RUN_NUMBERS = 2**22  # numbers in the random matrices held at once while simulating
 
@@ -223,7 +224,9 @@ def simulate_alignment(centers: np.ndarray, *, key: jax.Array, runs: int) -> np.
 
 @in_float64
 def _alignments(centers: np.ndarray, key: jax.Array, start: int, batch: int) -> np.ndarray:
-    return _alignment_batch(jnp.asarray(centers), _run_keys(key, start, batch))
+    with one_blas_thread():
+        found = _alignment_batch(jnp.asarray(centers), _run_keys(key, start, batch))
+        return jax.block_until_ready(found)
 
 
 @jax.jit
@@ -268,7 +271,10 @@ def simulate_subspace_margin(
 
 @in_float64
 def _margins(dimension: int, m: int, k: int, key: jax.Array, runs: int) -> np.ndarray:
-    return _margin_batch(jnp.eye(dimension, m), _run_keys(key, 0, runs), k)
+    with one_blas_thread():
+        return jax.block_until_ready(
+            _margin_batch(jnp.eye(dimension, m), _run_keys(key, 0, runs), k)
+        )
 
 
 @partial(jax.jit, static_argnames="k")
