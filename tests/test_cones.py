@@ -15,7 +15,7 @@ from dofbook.geometry.gaussian_width import alpha
 from dofbook.geometry.precision import float64_enabled
 
 KEY = jax.random.key(7)
-FEW = settings(max_examples=25, deadline=None)
+FEW = settings(max_examples=10, deadline=None)
 BASIS = np.random.default_rng(0).normal(size=(6, 2))
 CONES = {
     "circular": cones.circular_cone(0.6),

@@ -19,7 +19,7 @@ from dofbook.geometry.gaussian_width import (
 )
 
 KEY = jax.random.key(3)
-FEW = settings(max_examples=30, deadline=None)
+FEW = settings(max_examples=15, deadline=None)
 
 
 def assert_frequency(hits: np.ndarray, probability: float) -> None:
