@@ -35,7 +35,7 @@ from dofbook.success import (
 )
 from dofbook.success.tables import Value, check_table, metric_kind
 
-PANEL_WIDTH, PANEL_HEIGHT = 2.6, 2.4  # inches
+PANEL_WIDTH, PANEL_HEIGHT = 2.6, 2.5  # inches
 FONT_SIZE = 10  # points
 LEVELS = 120  # rows of a success map
 
@@ -161,23 +161,24 @@ def _figure(columns: int, rows: int, extra: float) -> Figure:
     return figure
 
 
-def _integer(value: float, _position: int | None = None) -> str:
-    return f"{value:g}" if value < 1 else f"{value:.0f}"
+def _dimension_axis(ax: Axes, dims: np.ndarray, margin: float, zero: bool = False) -> None:
+    """Set a log2 axis of d with ticks at powers of two; with zero, a linear piece from 0 to 1.
 
-
-def _dimension_axis(ax: Axes, low: float, high: float, zero: bool = False) -> None:
-    """Set a log2 axis of d with ticks at powers of two; with zero, a linear piece from 0 to 1."""
+    The margin is the factor by which the axis reaches beyond the smallest and largest d.
+    """
+    low, high = dims.min(), dims.max()
     if zero:
         ax.set_xscale("symlog", base=2, linthresh=1)
+        low = 1
     else:
         ax.set_xscale("log", base=2)
-    ax.set_xlim(low, high)
-    first, last = 0 if zero else math.ceil(math.log2(low)), math.floor(math.log2(high))
+    ax.set_xlim(-0.15 if zero else low / margin, high * margin)
+    first, last = math.ceil(math.log2(low)), math.floor(math.log2(high))
     step = 1 if last - first <= 4 else 2 if last - first <= 8 else 3
-    ticks = [2.0**i for i in range(last, first - 1, -step)]
+    ticks = [2.0**i for i in range(last, first - 1, -step)] or [low, high]
     ax.xaxis.set_major_locator(FixedLocator([0.0, *ticks] if zero else ticks))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(_integer))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
 
 
 def _level_axis(ax: Axes, limits: tuple[float, float], kind: str) -> None:
@@ -313,14 +314,11 @@ def figure_2(
         mesh = _draw_block(
             drawn, members, styles, delta, limits, baselines.get(block), _block_label(block), metric
         )
+    width, height = figure.get_size_inches()
     bar = figure.colorbar(
-        mesh,
-        ax=axes,
-        location="top",
-        shrink=2.5 / figure.get_figwidth(),
-        aspect=25,
+        mesh, ax=axes, location="top", shrink=2.5 / width, aspect=25, pad=0.15 / height,
         ticks=[0, 0.5, 1],
-    )
+    )  # fmt: skip
     bar.set_label("success probability", fontsize=FONT_SIZE)
     bar.ax.tick_params(labelsize=FONT_SIZE)
     _legend(figure, styles, widest, "--" if baselines else None)
@@ -341,7 +339,9 @@ def _draw_block(
     kind = metric_kind(metric)
     numbers = np.concatenate([runs.values[runs.present] for runs in members.values()])
     limits = limits or _limits(np.append(numbers, np.nan if baseline is None else baseline), kind)
+    dims = np.concatenate([runs.dims for runs in members.values()])
     edges = np.concatenate([_edges(runs.dims.astype(float)) for runs in members.values()])
+    margin = max(dims.min() / edges.min(), edges.max() / dims.max())
     mesh, overlay = None, axes[-1]
     for ax, (key, runs) in zip(axes, members.items(), strict=False):
         boundary = _scale(kind) * phase_boundary(
@@ -352,7 +352,7 @@ def _draw_block(
         _draw_curve(ax, runs.dims, boundary, style, halo=True)
         _draw_curve(overlay, runs.dims, boundary, style)
     for i, ax in enumerate(axes):
-        _dimension_axis(ax, edges.min(), edges.max())
+        _dimension_axis(ax, dims, margin)
         _level_axis(ax, limits, kind)
         _draw_baseline(ax, baseline, kind, "--", halo=ax is not overlay)
         first_column = ax.get_subplotspec().is_first_col()
@@ -429,7 +429,7 @@ def figure_3(
             shown += [*np.concatenate(lines)]
             _draw_banded(ax, part.dims, lines, part.kind, styles[key.method, key.burn_in_steps])
         reach = np.concatenate([_up_to(r, max_d).dims for r in data[metric][block].values()])
-        _dimension_axis(ax, reach.min() / 1.2, reach.max() * 1.2)
+        _dimension_axis(ax, reach, 1.2)
         _finish_panel(ax, block, metric, level, limits, shown, "threshold training\ndimension d*")
     _legend(figure, styles, columns, ":" if baselines else None)
     return figure
@@ -532,7 +532,8 @@ def figure_12(
             shown += [*np.concatenate(lines)]
             style = styles[key.method, key.burn_in_steps]
             _draw_banded(ax, np.append(0, part.dims), lines, part.kind, style)
-        _dimension_axis(ax, -0.15, max_d * 1.15, zero=True)
+        reach = np.concatenate([_up_to(runs, max_d).dims for runs in members.values()])
+        _dimension_axis(ax, reach, 1.15, zero=True)
         level = baselines.get(block)
         _finish_panel(ax, block, metric, level, limits, shown, "training dimension d")
     _legend(figure, styles, columns, ":" if baselines else None)

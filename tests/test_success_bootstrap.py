@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
 from scipy.stats import t as student
@@ -209,6 +209,7 @@ def test_the_rule_on_octaves_reads_the_next_grid_point():
 # --- first hits -----------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_hit_dimensions_are_the_first_successes_of_each_run(seed):
     values = np.random.default_rng(seed).choice([0.2, 0.8, math.nan], size=(5, 4))

@@ -42,12 +42,14 @@ def slow_probability(values, levels, kind):
     return np.array(table)
 
 
+@settings(deadline=None)
 @given(MATRICES, LEVELS, KINDS)
 def test_probability_is_the_fraction_counted_by_hand(values, levels, kind):
     found = success_probability(values, levels, kind=kind)
     np.testing.assert_array_equal(found, slow_probability(values, levels, kind))
 
 
+@settings(deadline=None)
 @given(MATRICES, LEVELS, KINDS, st.randoms(use_true_random=False))
 def test_probability_ignores_the_order_of_runs(values, levels, kind, random):
     order = list(range(values.shape[1]))
@@ -58,6 +60,7 @@ def test_probability_ignores_the_order_of_runs(values, levels, kind, random):
     )
 
 
+@settings(deadline=None)
 @given(MATRICES, LEVELS, KINDS)
 def test_probability_is_monotone_in_the_level(values, levels, kind):
     found = success_probability(values, sorted(levels), kind=kind)
@@ -65,6 +68,7 @@ def test_probability_is_monotone_in_the_level(values, levels, kind):
     assert np.all(step >= 0) if kind == "loss" else np.all(step <= 0)
 
 
+@settings(deadline=None)
 @given(MATRICES, LEVELS, KINDS, st.integers(-20, 20))
 def test_probability_ignores_units_and_negation_swaps_the_kinds(values, levels, kind, power):
     found = success_probability(values, levels, kind=kind)
@@ -76,6 +80,7 @@ def test_probability_ignores_units_and_negation_swaps_the_kinds(values, levels, 
     np.testing.assert_array_equal(negated, found)
 
 
+@settings(deadline=None)
 @given(MATRICES, LEVELS, KINDS, st.data())
 def test_absent_runs_are_not_failures(values, levels, kind, data):
     present = data.draw(arrays(bool, values.shape))
@@ -127,6 +132,7 @@ def test_nine_of_ten_leave_much_open():
     assert (round(float(low), 2), round(float(high), 2)) == (0.62, 0.99)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 200), st.data())
 def test_intervals_mirror_and_contain_the_fraction(n, data):
     k = data.draw(st.integers(0, n))
@@ -144,7 +150,7 @@ def test_runs_per_dimension_broadcast_over_levels():
     np.testing.assert_array_equal(low, expected)
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(MATRICES, KINDS)
 def test_running_maximum_carries_the_best_over(values, kind):
     found = running_maximum(values, kind=kind)

@@ -68,6 +68,7 @@ def first_at_least(dims, probabilities, level):
 # --- how many runs must succeed -------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.integers(1, 400), st.integers(1, 99))
 def test_required_successes_is_the_least_that_satisfies_the_definition(runs, percent):
     needed = int(required_successes(runs, percent / 100))
@@ -93,6 +94,7 @@ def test_all_but_one_selects_different_quantiles():
 # --- Definition 2.1 -------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(counts(), DELTAS)
 def test_first_threshold_is_the_definition(case, delta):
     dims, k, n = case
@@ -101,6 +103,7 @@ def test_first_threshold_is_the_definition(case, delta):
     assert first_threshold(dims, k, n, float(delta)) == expected
 
 
+@settings(deadline=None)
 @given(counts(), DELTAS)
 def test_isotonic_rule_is_the_definition_on_the_exact_fit(case, delta):
     dims, k, n = case
@@ -108,6 +111,7 @@ def test_isotonic_rule_is_the_definition_on_the_exact_fit(case, delta):
     assert isotonic_threshold(dims, k, n, float(delta)) == expected
 
 
+@settings(deadline=None)
 @given(counts())
 def test_isotonic_curve_agrees_with_exact_formula_and_scikit_learn(case):
     dims, k, n = case
@@ -117,6 +121,7 @@ def test_isotonic_curve_agrees_with_exact_formula_and_scikit_learn(case):
     np.testing.assert_allclose(curve, other, atol=1e-12)
 
 
+@settings(deadline=None)
 @given(counts(), DELTAS)
 def test_interpolation_crosses_between_the_right_grid_points(case, delta):
     dims, k, n = case
@@ -156,6 +161,7 @@ def test_a_dimension_without_runs_decides_nothing():
     assert isotonic_threshold([1, 2, 4], [0, 1, 0], [5, 5, 0], 0.1) == math.inf
 
 
+@settings(deadline=None)
 @given(MATRICES, st.sampled_from(["first", "isotonic", "interpolated"]))
 def test_threshold_is_monotone_in_level_and_delta(values, rule):
     dims = 2.0 ** np.arange(len(values))
@@ -170,6 +176,7 @@ def test_threshold_is_monotone_in_level_and_delta(values, rule):
         assert np.all(lax <= strict * (1 + 1e-12))  # a larger delta is easier
 
 
+@settings(deadline=None)
 @given(MATRICES, st.randoms(use_true_random=False), st.sampled_from([0.1, 0.5]))
 def test_threshold_ignores_the_order_of_runs_and_scales_with_d(values, random, delta):
     dims = 2.0 ** np.arange(len(values))
@@ -184,6 +191,7 @@ def test_threshold_ignores_the_order_of_runs_and_scales_with_d(values, random, d
         np.testing.assert_allclose(scaled, 8 * plain)
 
 
+@settings(deadline=None)
 @given(MATRICES, st.sampled_from([0.1, 0.3, 0.5]), st.sampled_from(["loss", "accuracy"]))
 def test_phase_boundary_is_the_threshold_read_the_other_way(values, delta, kind):
     dims = 2.0 ** np.arange(len(values))
@@ -280,7 +288,7 @@ def test_separated_data_give_a_finite_answer_inside_the_gap():
     np.testing.assert_allclose(theoretical_width(7), math.sqrt(2 / 128) / math.log(2))
 
 
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 @given(counts(), DELTAS)
 def test_probit_threshold_exists_for_any_counts(case, delta):
     dims, k, n = case
@@ -295,6 +303,7 @@ def test_probit_threshold_exists_for_any_counts(case, delta):
 # --- inverted intervals ---------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(counts(), DELTAS)
 def test_inverted_interval_is_the_set_of_d_that_the_runs_do_not_exclude(case, delta):
     dims, k, n = case
