@@ -27,6 +27,9 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 SWEEP_TIMEOUT_SECONDS = 900
 BOOK_TIMEOUT_SECONDS = 1800
 
+# Parts of the package that draw, explain or start sweeps, and that no sweep's number depends on.
+NOT_IN_SWEEPS = ("__main__.py", "cli.py", "figures.py", "geometry", "notebooks.py")
+
 
 class BuildError(Exception):
     """A build that must not be published; the message is one sentence for the author."""
@@ -151,6 +154,8 @@ def build_book(source: Path) -> Path:
     """
     build = source / "_build"
     clean(build)
+    if (build / "sweeps").exists():
+        drop_stale_sweeps(source)
     try:
         jupyter_book(source, "-W")
         return verify(source, build)
@@ -162,28 +167,42 @@ def build_book(source: Path) -> Path:
 
 def package_digest(source: Path) -> str:
     """Digest of all that a sweep's numbers depend on: package, sweep notebooks, locked versions."""
+    package = source / "dofbook"
+    notebooks = (source / "book" / "sweeps").glob("*.md")
+    modules = (
+        path
+        for path in package.rglob("*.py")
+        if path.relative_to(package).parts[0] not in NOT_IN_SWEEPS
+    )
     digest = hashlib.sha256()
-    paths = [*(source / "dofbook").rglob("*.py"), *(source / "book" / "sweeps").glob("*.md")]
-    for path in [*sorted(paths), source / "requirements.lock"]:
+    for path in [*sorted([*modules, *notebooks]), source / "requirements.lock"]:
         digest.update(path.relative_to(source).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 
-def run_sweeps(source: Path) -> None:
-    """Executes each sweep notebook in a process of its own, on the reduced profile.
+def drop_stale_sweeps(source: Path) -> Path:
+    """Removes sweep results of another version of the package and returns their folder.
 
-    Results of an earlier version of the package are removed first; those of this version are
-    kept, so that an interrupted sweep goes on where it was.
+    Those of this version are kept, so that an interrupted sweep goes on where it was.
     """
-    build = source / "_build" / "sweeps"
-    stamp, digest = build / "package.sha256", package_digest(source)
+    folder = source / "_build" / "sweeps"
+    stamp, digest = folder / "package.sha256", package_digest(source)
     if not stamp.is_file() or stamp.read_text() != digest:
-        shutil.rmtree(build, ignore_errors=True)
-        build.mkdir(parents=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         stamp.write_text(digest)
+    return folder
+
+
+def run_sweeps(source: Path) -> None:
+    """Executes each sweep notebook in a process of its own, on the reduced profile."""
+    folder = drop_stale_sweeps(source)
+    notebooks = sorted((source / "book" / "sweeps").glob("*.md"))
+    if not notebooks:
+        raise BuildError("There is no sweep notebook in book/sweeps.")
     dofbook = str(Path(sys.executable).with_name("dofbook"))
-    for path in sorted((source / "book" / "sweeps").glob("*.md")):
-        out = build / f"{path.stem}.ipynb"
+    for path in notebooks:
+        out = folder / f"{path.stem}.ipynb"
         command = [dofbook, "run", str(path), "-p", "profile=reduced", "-o", str(out)]
         run_bounded(command, SWEEP_TIMEOUT_SECONDS, f"The sweep {path.name}", cwd=source)
 

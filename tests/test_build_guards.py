@@ -5,6 +5,7 @@ The small book has our own ``_config.yml``, extension and vendored files, and pa
 
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -189,18 +190,47 @@ def test_a_command_that_hangs_is_stopped(build_book):
 
 
 def test_sweep_results_of_another_package_version_are_dropped(build_book, tmp_path):
-    for name in ("dofbook", "book/sweeps"):
+    for name in ("dofbook/geometry", "book/sweeps"):
         (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "requirements.lock").touch()
-    module = tmp_path / "dofbook" / "a.py"
-    result = tmp_path / "_build" / "sweeps" / "result"
-    kept = []
-    for text in ("x = 1", "x = 1", "x = 2"):
-        module.write_text(text)
-        build_book.run_sweeps(tmp_path)
-        kept.append(result.exists())
+    lock, notebook, module, drawing = (
+        tmp_path / name
+        for name in ("requirements.lock", "book/sweeps/s.md", "dofbook/a.py", "dofbook/figures.py")
+    )
+    for path in (lock, notebook, module, drawing):
+        path.write_text("x = 1")
+    folder = build_book.drop_stale_sweeps(tmp_path)
+    result = folder / "store" / "result"
+    for edited, kept in (
+        (None, True),
+        (drawing, True),
+        (lock, False),
+        (notebook, False),
+        (module, False),
+    ):
+        result.parent.mkdir(exist_ok=True)
         result.touch()
-    assert kept == [False, True, False]
+        if edited:
+            edited.write_text("x = 2")
+        assert build_book.drop_stale_sweeps(tmp_path) == folder
+        assert result.exists() == kept, edited
+
+
+def test_what_sweeps_do_not_depend_on_is_never_imported_by_what_they_do(build_book):
+    package = ROOT / "dofbook"
+    outside = [Path(name).stem for name in build_book.NOT_IN_SWEEPS]
+    assert all((package / name).exists() for name in build_book.NOT_IN_SWEEPS)
+    pattern = re.compile(
+        rf"^\s*(from|import) dofbook(\.| import )({'|'.join(outside)})\b", re.MULTILINE
+    )
+    for path in package.rglob("*.py"):
+        if path.relative_to(package).parts[0] not in build_book.NOT_IN_SWEEPS:
+            assert not pattern.search(path.read_text()), path
+
+
+def test_absent_sweep_notebooks_are_an_error(build_book, tmp_path):
+    (tmp_path / "requirements.lock").touch()
+    with pytest.raises(build_book.BuildError, match="no sweep notebook"):
+        build_book.run_sweeps(tmp_path)
 
 
 def test_exported_notebooks_install_the_package_and_keep_their_outputs(tmp_path):
