@@ -256,9 +256,9 @@ def prepare_chapter(path: Path, parameters: Mapping[str, str]):
     Raises:
         InputError: If the chapter cannot be read or a parameter is not allowed.
     """
-    import nbformat
-
     notebook, index = read_chapter(path)
+    import nbformat  # with jupytext, which read_chapter has found
+
     source = notebook.cells[index].source if index is not None else ""
     values = check_parameters(source, parameters)
     if values:

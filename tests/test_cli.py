@@ -226,6 +226,22 @@ def test_help_and_version_answer_without_jax():
     assert done.stdout.startswith(f"dofbook {__version__}\n")
 
 
+def test_sweeps_need_none_of_the_optional_packages():
+    script = (
+        "import sys\n"
+        "for name in ('matplotlib', 'sklearn', 'papermill', 'jupytext', 'nbformat',\n"
+        "             'tensorflow_datasets', 'tensorflow'):\n"
+        "    sys.modules[name] = None  # importing it raises ImportError\n"
+        "from dofbook.cli import main\n"
+        "import dofbook.sweeps.tables\n"
+        "assert main(['status', '--store', '.', '--dims', '1']) == 0\n"
+        "assert main(['run', 'x.md', '-o', 'x.ipynb']) == 2\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "pip install 'dofbook[book]'" in done.stderr
+
+
 def test_help_names_every_data_set_network_and_profile(capsys):
     with pytest.raises(SystemExit):
         cli.main(["sweep", "--help"])

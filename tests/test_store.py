@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import pickle  # noqa: S403
 import random
 import resource
 import shutil
@@ -328,3 +329,19 @@ def test_an_interrupt_that_is_swallowed_takes_effect_after_the_cell(tmp_path):
         run_sweep(cells, store, run_cell=swallowing)
     assert files(store) == {f"{cell.name}.parquet" for cell in cells[:2]}
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_an_executor_is_given_can_be_sent_to_another_process(tmp_path):
+    """The contract of ``Executor``: a function of one cell that writes to the store itself."""
+    cells, store, order = grid(), Store(tmp_path), []
+
+    class Posting:
+        def map(self, run, cells):
+            for cell in reversed(cells):
+                order.append(cell)
+                there = pickle.loads(pickle.dumps((run, cell)))  # noqa: S301
+                yield cell, pickle.loads(pickle.dumps(there[0](there[1])))  # noqa: S301
+
+    report = run_sweep(cells, store, executor=Posting(), run_cell=make_rows)
+    assert (report.computed, order) == (len(cells), cells[::-1])
+    assert set(store.names()) == {cell.name for cell in cells}
