@@ -256,6 +256,9 @@ def test_hit_interval_with_censored_runs_is_open_on_that_side():
     assert (early.lower, early.interval_text()[:6]) == (4, "[<= 4,")
     assert (str(found([4, 4, 4])), str(found([math.inf] * 3))) == ("<= 4", "> 32")
     assert found([4, 8, math.inf]).interval_text() == "[<= 4, > 32]"
+    # No d is smaller than 1: a hit there is not censored.
+    values = np.where(np.array([[1], [8], [64], [512]]) >= np.array([1, 8, 8, 8]), 0.0, 1.0)
+    assert hit_interval([1, 8, 64, 512], values, 0.5, kind="loss", confidence=0.5).lower > 1
 
 
 def test_bad_arguments_are_refused():
