@@ -17,11 +17,11 @@ CELLS = len(DIMS)
 
 
 def start(folder, dims=DIMS) -> subprocess.Popen:
-    """Start the command; a folder's later runs reuse what its first compiled, to save time."""
+    """Start the command; all but the undisturbed sweep share compiled programs, to save time."""
     command = [sys.executable, "-m", "dofbook", "sweep", *SWEEP, "--dims", ",".join(dims)]
     folder.mkdir(exist_ok=True)
     cache = {
-        "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
+        "JAX_COMPILATION_CACHE_DIR": str(folder.parent.parent / f"cache-{folder.name == 'whole'}"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     return subprocess.Popen(
