@@ -20,7 +20,7 @@ class OptimizerConfig:
     Args:
         name: "adam" (inside subspaces, paper A.4) or "momentum" (full space, released code).
         learning_rate: Step size; the paper uses 5e-2 inside subspaces.
-        b1: Adam's decay of the first moment, or the momentum coefficient's counterpart.
+        b1: Adam's decay of the first moment.
         b2: Adam's decay of the second moment.
         eps: Added to Adam's denominator; 1e-7 in the paper.
         momentum: Coefficient of "momentum"; 0.9 in the released code.
@@ -48,6 +48,9 @@ class OptimizerConfig:
                 raise InputError(
                     f"optimizer {field} is {getattr(self, field)!r}; allowed: {', '.join(allowed)}."
                 )
+        for field in ("learning_rate", "b1", "b2", "eps", "momentum"):
+            # 1 and 1.0 are one configuration and must hash alike.
+            object.__setattr__(self, field, float(getattr(self, field)))
         if not 0 < self.learning_rate < float("inf"):
             raise InputError(
                 f"learning_rate is {self.learning_rate}; it must be positive and finite."

@@ -90,3 +90,11 @@ def test_a_cells_name_changes_with_everything_that_changes_its_result():
     ]
     assert len({c.name for c in [base, *others]}) == 1 + len(others)
     assert base.name == CellConfig(task=TASK, d=8).name
+
+
+def test_whole_and_decimal_numbers_name_the_same_cell():
+    names = {
+        CellConfig(task=replace(TASK, optimizer=OptimizerConfig(learning_rate=rate))).name
+        for rate in (1, 1.0)
+    }
+    assert len(names) == 1
