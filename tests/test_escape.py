@@ -17,6 +17,7 @@ from dofbook.geometry.gaussian_width import (
     spherical_cap,
     squared,
 )
+from dofbook.geometry.threads import one_blas_thread
 
 KEY = jax.random.key(3)
 FEW = settings(max_examples=15, deadline=None)
@@ -202,3 +203,17 @@ def test_margin_vanishes_beyond_the_threshold():
     assert np.all(escape.simulate_subspace_margin(10, 6, 5, key=KEY, runs=3) == 0)
     with pytest.raises(InputError, match="1..10"):
         escape.simulate_subspace_margin(10, 0, 5, key=KEY, runs=3)
+
+
+def test_one_blas_thread_is_undone():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+
+    def blas():
+        pools = threadpoolctl.threadpool_info()
+        return [pool["num_threads"] for pool in pools if pool["user_api"] == "blas"]
+
+    np.linalg.qr(np.eye(3))  # the library is loaded
+    before = blas()
+    with one_blas_thread():
+        assert all(count == 1 for count in blas())
+    assert blas() == before
