@@ -24,8 +24,8 @@ from pathlib import Path
 import yaml
 from sphinx_external_toc.parsing import parse_toc_yaml
 
-SWEEP_TIMEOUT_SECONDS = 900
-BOOK_TIMEOUT_SECONDS = 1800
+SWEEP_TIMEOUT_SECONDS = 3600
+BOOK_TIMEOUT_SECONDS = 3600
 
 # Parts of the package that draw, explain or start sweeps, and that no sweep's number depends on.
 NOT_IN_SWEEPS = ("__main__.py", "cli.py", "figures.py", "geometry", "notebooks.py")
