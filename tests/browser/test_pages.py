@@ -125,11 +125,17 @@ def test_page(visit):
     )
     assert width <= room + 1, f"{width} px wide in {room} px: {page.evaluate(WIDE_ELEMENTS)}"
 
-    # Pictures are there, and described.
+    # Pictures are there, described, and neither stretched nor squeezed.
     for image in page.locator("article img").all():
         source = image.get_attribute("src")
         assert (image.get_attribute("alt") or "").strip(), f"{source} has no alternative text"
-        assert image.evaluate("e => e.complete && e.naturalWidth > 0"), f"{source} is broken"
+        natural, shown = image.evaluate(
+            "e => [[e.naturalWidth, e.naturalHeight], [e.clientWidth, e.clientHeight]]"
+        )
+        assert min(natural) > 0, f"{source} is broken"
+        if min(shown) > 0:  # 0 inside a folded solution
+            ratio = (shown[0] * natural[1]) / (shown[1] * natural[0])
+            assert 0.97 < ratio < 1.03, f"{source} is {natural} and shown as {shown}"
 
     # No cell failed, and none printed a warning.
     assert page.locator(".cell_output .traceback, .cell_output .stderr").count() == 0
