@@ -38,7 +38,7 @@ def test_jensen_and_scaling(dimension, data):
     assert (mean == 0) == (n + d >= dimension)
 
 
-@pytest.mark.parametrize("d", [0, 3, 9, 13])
+@pytest.mark.parametrize("d", [0, 9])
 def test_simulated_distances_follow_the_beta_law(d):
     found = affine.simulate_distances(20, 6, d, key=KEY, runs=1500, start=2.0)
     q = 20 - 6 - d
@@ -67,7 +67,7 @@ def test_fixed_start_depends_only_on_the_short_coordinates():
 
 
 def test_transition_at_d_plus_n_equals_D():
-    for d in (13, 14, 20):
+    for d in (13, 14):
         distances = affine.simulate_distances(20, 6, d, key=KEY, runs=50)
         assert np.all(distances < 1e-10) == (d + 6 >= 20)
         assert np.all(distances > 1e-6) == (d + 6 < 20)
