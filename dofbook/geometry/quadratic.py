@@ -13,7 +13,6 @@ coordinate of w0 (sum_i w0_i^2 / (mu + r_i^2) = 1): it then reads
 which needs no radii, so zero eigenvalues (infinite radii) are ordinary numbers.
 """
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ from scipy.special import ndtr, ndtri
 
 from dofbook.errors import InputError
 from dofbook.geometry.precision import in_float64
+from dofbook.geometry.threads import one_blas_thread
 
 _MAX_NEWTON_STEPS = 200
 
@@ -481,22 +481,9 @@ def _count(runs: int) -> int:
 @in_float64
 def _simulate(eigenvalues: np.ndarray, starts: np.ndarray, key: jax.Array) -> jax.Array:
     keys = jax.random.split(key, starts.shape[0])
-    with _one_blas_thread():
+    with one_blas_thread():
         losses = _simulate_runs(jnp.asarray(eigenvalues), jnp.asarray(starts), keys)
         return jax.block_until_ready(losses)
-
-
-def _one_blas_thread() -> AbstractContextManager:
-    """Keep OpenBLAS from spinning: matrices this small gain nothing from its threads.
-
-    On a machine with other work its waiting threads made 200 runs at D = 500 up to seven times
-    slower. threadpoolctl comes with scikit-learn; without it only time is lost.
-    """
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        return nullcontext()
-    return threadpool_limits(1, user_api="blas")
 
 
 @jax.jit
