@@ -60,7 +60,7 @@ lint: $(STAMP) ## check style, format and spelling of code and chapters
 	$(VENV)/bin/codespell
 	@# plain `ruff check x.md` checks nothing, silently: turn the chapters into scripts first
 	@for page in $(CHAPTERS); do \
-	  $(VENV)/bin/jupytext --quiet --to py:percent --output - $$page | \
+	  script=$$($(VENV)/bin/jupytext --quiet --to py:percent --output - $$page) && printf '%s\n' "$$script" | \
 	  $(VENV)/bin/ruff check --quiet --ignore E402,B018,T201,E501 --stdin-filename $$page.py - || exit 1; \
 	done
 
