@@ -1,12 +1,14 @@
-"""Mends of three faults in the tools that build the book.
+"""Mends of four faults in the tools that build the book.
 
 * sphinx-thebe puts scripts on every page that throw when no live-code button is present.
 * The theme's Colab button opens the chapter's ``.md`` source, which Colab cannot read; the
   executed ``.ipynb`` files are published on the branch ``notebooks``.
 * sphinx-exercise registers handlers for ``singlehtml``, which hides the ``html`` handlers that
   every other extension relies on there.
+* Sphinx wraps a formula of several lines in ``split``, which allows no ``\\tag``.
 """
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 NOTEBOOKS_BRANCH = "notebooks"
@@ -39,9 +41,19 @@ def share_html_handlers(app: Sphinx) -> None:
     handlers["singlehtml"] = {**handlers.get("html", {}), **handlers.get("singlehtml", {})}
 
 
+def leave_tagged_formulas_whole(app: Sphinx, doctree: nodes.document) -> None:
+    r"""Puts a formula with both ``\\`` and ``\tag`` in ``equation*``, which Sphinx leaves alone."""
+    for node in doctree.findall(nodes.math_block):
+        text = node.astext().strip()
+        if r"\tag" in text and r"\\" in text and not node.get("nowrap"):
+            node["nowrap"] = True
+            node[:] = [nodes.Text(f"\\begin{{equation*}}\n{text}\n\\end{{equation*}}")]
+
+
 def setup(app: Sphinx) -> dict:
     """Connects the mends, after the theme and sphinx-thebe have done their part."""
     app.connect("html-page-context", drop_thebe_scripts, priority=900)
     app.connect("html-page-context", mend_colab_button, priority=900)
+    app.connect("doctree-read", leave_tagged_formulas_whole)
     app.connect("builder-inited", share_html_handlers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

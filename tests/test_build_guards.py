@@ -22,6 +22,11 @@ jupytext:
 kernelspec: {display_name: Python 3, language: python, name: python3}
 ---
 """
+TAGGED = r"""
+$$
+\begin{aligned} a &= b \\ c &= d \end{aligned} \tag{3.4}
+$$
+"""
 
 
 def cell(code: str) -> str:
@@ -70,7 +75,7 @@ def build(source: Path) -> subprocess.CompletedProcess:
 def test_good_book_builds_prints_its_first_page_and_shows_no_stale_output(book):
     # One page reads a value from outside the notebook, as chapters read the package.
     page = HEADER + "# One\n\n" + cell("from pathlib import Path\nprint(Path('value').read_text())")
-    source = book(one=page, two="# Two\n\n$\\E x \\in \\R$, see [](one.md).\n")
+    source = book(one=page, two=f"# Two\n\n$\\E x \\in \\R$, see [](one.md).\n\n{TAGGED}")
     value = source / "book" / "value"
     for text in ("before the edit", "after the edit"):
         value.write_text(text)
@@ -84,6 +89,9 @@ def test_good_book_builds_prints_its_first_page_and_shows_no_stale_output(book):
     assert "/blob/notebooks/book/one.ipynb" in page
     assert "/blob/main/book/one.md" not in page.split("colab.research.google.com")[1][:200]
     assert (first.parent / "../mathjax/tex-svg-full.js").is_file()
+    two = (first.parent / "two.html").read_text()
+    assert r"\begin{equation*}" in two
+    assert r"\begin{split}" not in two
 
 
 def test_failing_cell_fails_the_build_twice(book):
