@@ -6,6 +6,7 @@ run leaves them out. ``DOFBOOK_SCREENSHOTS=folder`` keeps a picture of each page
 """
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -137,6 +138,10 @@ def test_page(visit):
             ratio = (shown[0] * natural[1]) / (shown[1] * natural[0])
             assert 0.97 < ratio < 1.03, f"{source} is {natural} and shown as {shown}"
 
+    # Nothing is shown as a mere description of a Python object.
+    outputs = page.locator(".cell_output").all_inner_texts()
+    assert not [text for text in outputs if re.search(r"<Figure size|<\w[\w.]* object at 0x", text)]
+
     # No cell failed, and none printed a warning.
     assert page.locator(".cell_output .traceback, .cell_output .stderr").count() == 0
 
@@ -145,7 +150,7 @@ def test_page(visit):
 def test_figures_have_captions_with_numbers(name, chromium, html):
     visit = Visit(chromium, html / f"{name}.html", 1280)
     for figure in visit.page.locator("article figure").all():
-        assert figure.locator("img, svg").count() >= 1
+        assert figure.locator("img").count() >= 1, figure.inner_text()[:80]
         assert figure.locator(".caption-number").count() == 1, figure.inner_text()[:80]
         assert figure.locator(".caption-text").inner_text().strip()
     visit.page.close()
