@@ -39,6 +39,12 @@ RAW_TEX = r"""() => {
     }
     return found;
 }"""
+# What sticks out on the left can't be scrolled to: the beginning of such a formula is lost.
+CUT_FORMULAS = """() => [...document.querySelectorAll('article mjx-container')]
+    .filter(e => e.getBoundingClientRect().width > 0)
+    .filter(e => e.querySelector('svg').getBoundingClientRect().left
+                 < e.closest('.math').getBoundingClientRect().left - 2)
+    .map(e => e.closest('.math').id || e.closest('section').id)"""
 WIDE_ELEMENTS = """() => [...document.querySelectorAll('article *')]
     .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
     .slice(0, 5).map(e => e.tagName + '.' + e.className)"""
@@ -119,6 +125,7 @@ def test_page(visit):
     # Mathematics.
     assert page.evaluate(BAD_FORMULAS) == []
     assert page.evaluate(RAW_TEX) == []
+    assert page.evaluate(CUT_FORMULAS) == []
 
     # Nothing sticks out sideways.
     width, room = page.evaluate(
