@@ -294,7 +294,7 @@ def _describe(problem: Exception, chapter: Path) -> str:
         first = next((line for line in problem.source.splitlines() if line.strip()), "")
         return (
             f"{chapter}: code cell {problem.exec_count} ({first!r}) raised {problem.ename}: "
-            f"{problem.evalue}."
+            f"{problem.evalue.rstrip('.')}."
         )
     return f"{chapter}: {type(problem).__name__}: {' '.join(str(problem).split())}."
 

@@ -183,7 +183,7 @@ def test_octaves_are_increasing_within_bounds_and_dense_enough(smallest, extra, 
         {"convention": "mine"},
         {"colour": "red"},
         {"dims": ()},
-        {"dims": [1, 2]},
+        {"dims": [1, 1]},
         {"dims": (1.0,)},
         {"dims": (True,)},
         {"runs": 0},
@@ -200,3 +200,8 @@ def test_wrong_options_are_refused(options):
 def test_profiles_are_valid():
     for name in PROFILES:
         assert make_sweep(name).cells()
+
+
+def test_lists_from_notebooks_are_taken_for_tuples():
+    sweep = make_sweep("reduced", dims=[2, 4], burn_in_steps=[0])
+    assert sweep == make_sweep("reduced", dims=(2, 4), burn_in_steps=(0,))

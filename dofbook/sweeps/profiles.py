@@ -80,6 +80,8 @@ def make_sweep(
     if profile is not None and profile not in PROFILES:
         raise InputError(f"profile is {profile!r}; allowed: {', '.join(PROFILES)}.")
     chosen = {**PROFILES.get(profile, {}), **options}
+    # Notebooks and JSON give lists where the frozen configuration holds tuples.
+    chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in chosen.items()}
     if unknown := sorted(chosen.keys() - _TASK - _SWEEP):
         raise InputError(
             f"unknown option {', '.join(unknown)}; allowed: {', '.join(sorted(_TASK | _SWEEP))}."
