@@ -5,6 +5,8 @@ CPU backend runs about forty times slower inside any loop. Here the gradients ar
 ordinary convolutions and matrix products instead. On other backends, and for shapes not covered
 (dilation, groups, other layouts), the call goes to ``lax.conv_general_dilated`` unchanged.
 
+Like every custom gradient it has no forward mode (jvp) on a CPU.
+
 A Flax network takes it as ``nn.Conv(..., conv_general_dilated=layers.conv_general_dilated)``.
 """
 
