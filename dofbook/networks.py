@@ -190,19 +190,26 @@ class FlatNetwork:
         init: Draws w0 of shape (D,) from a key.
         apply: Maps w (D,) and images (N, H, W, C) to logits (N, classes).
         D: Number of parameters.
+        evaluation_chunk: Images evaluated at once. It sets speed and memory (on a CPU small chunks
+            stay in the cache); with on-the-fly batch normalization also the batch of the
+            statistics.
     """
 
     init: Callable[[jax.Array], jax.Array]
     apply: Callable[[jax.Array, jax.Array], jax.Array]
     D: int
+    evaluation_chunk: int = 100
 
 
-def flatten(module: nn.Module, image_shape: tuple[int, ...]) -> FlatNetwork:
+def flatten(
+    module: nn.Module, image_shape: tuple[int, ...], evaluation_chunk: int = 100
+) -> FlatNetwork:
     """Flatten any Flax module with a single "params" collection.
 
     Args:
         module: The network; ``module.apply({"params": p}, images)`` gives logits.
         image_shape: Shape (H, W, C) of one image.
+        evaluation_chunk: Images evaluated at once; see ``FlatNetwork``.
 
     Returns:
         The network as a function of its flat weights, in ``ravel_pytree`` order.
@@ -226,7 +233,7 @@ def flatten(module: nn.Module, image_shape: tuple[int, ...]) -> FlatNetwork:
     def apply(w, images):
         return module.apply({"params": unravel(w)}, images)
 
-    return FlatNetwork(init=jax.jit(init), apply=apply, D=flat.size)
+    return FlatNetwork(jax.jit(init), apply, flat.size, evaluation_chunk)
 
 
 @lru_cache(maxsize=32)
@@ -247,4 +254,5 @@ def flat_network(
     Raises:
         InputError: If the name or the pooling is unknown.
     """
-    return flatten(build(name, num_classes, pooling), image_shape)
+    module = build(name, num_classes, pooling)
+    return flatten(module, image_shape, 1000 if isinstance(module, ResNet20) else 100)

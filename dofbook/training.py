@@ -22,9 +22,6 @@ from dofbook.networks import FlatNetwork
 from dofbook.optimizers import OptimizerConfig, make_optimizer
 from dofbook.subspaces import AffineSubspace, Identity
 
-EVALUATION_CHUNK = 1000
-"""Images evaluated at once; for on-the-fly batch normalization also the batch of the statistics."""
-
 
 @partial(
     jax.tree_util.register_dataclass,
@@ -182,20 +179,42 @@ def _evaluate(network: FlatNetwork) -> Callable:
         loss = optax.softmax_cross_entropy_with_integer_labels(logits, y).sum()
         return jnp.stack([loss, (logits.argmax(-1) == y).sum().astype(jnp.float32)])
 
+    size = network.evaluation_chunk
+
     @fast_jit
-    def evaluate(subspace, theta, x, y):
-        w, count = subspace.point(theta), len(x)
-        whole = count // EVALUATION_CHUNK * EVALUATION_CHUNK
+    def evaluate(w, x, y):
+        count = len(x)
+        whole = count // size * size
         total = jnp.zeros(2)
         if whole:
-            shape = (-1, EVALUATION_CHUNK)
-            xs = x[:whole].reshape(*shape, *x.shape[1:])
-            total += lax.map(lambda b: chunk(w, *b), (xs, y[:whole].reshape(shape))).sum(0)
+            xs = x[:whole].reshape(-1, size, *x.shape[1:])
+            total += lax.map(lambda b: chunk(w, *b), (xs, y[:whole].reshape(-1, size))).sum(0)
         if whole < count:
             total += chunk(w, x[whole:], y[whole:])
         return total / count
 
     return evaluate
+
+
+def evaluate(network: FlatNetwork, data: DeviceData, w: jax.Array) -> jax.Array:
+    """Evaluate loss and accuracy on the whole training and test sets.
+
+    Args:
+        network: The flat network.
+        data: The data set on the device.
+        w: Weights, (D,).
+
+    Returns:
+        Training loss, training accuracy, test loss and test accuracy, (4,).
+    """
+    program = _evaluate(network)
+    train = program(w, data.x_train, data.y_train)
+    return jnp.concatenate([train, program(w, data.x_test, data.y_test)])
+
+
+@jax.jit
+def _point(subspace: AffineSubspace, theta: jax.Array) -> jax.Array:
+    return subspace.point(theta)
 
 
 @partial(jax.jit, static_argnames="count")
@@ -236,6 +255,7 @@ def train(
     subspace: AffineSubspace,
     key: jax.Array,
     config: TrainConfig,
+    at_offset: jax.Array | None = None,
 ) -> Trained:
     """Minimise the training loss inside an affine subspace, starting at theta = 0.
 
@@ -245,6 +265,8 @@ def train(
         subspace: Where to train; ``AffineSubspace(w0, Identity(D))`` is the full space.
         key: Key of the order of the batches; each epoch is a fresh permutation.
         config: Epochs, batches, checkpoints and optimizer.
+        at_offset: ``evaluate`` of the offset, (4,), if it is known already: it is the same for
+            every d.
 
     Returns:
         Metrics at theta = 0 and at each checkpoint, and the final theta.
@@ -252,24 +274,21 @@ def train(
     Source:
         Larsen et al. (2022), sections 2 and A.4.
     """
-    descend, evaluate = _descend(network, config.optimizer), _evaluate(network)
+    descend = _descend(network, config.optimizer)
     count = len(data.x_train)
     steps = steps_per_epoch(count, config.batch_size)
     cuts = np.unique(np.linspace(0, steps, config.checkpoints_per_epoch + 1).round().astype(int))
 
-    def metrics(theta):
-        train = evaluate(subspace, theta, data.x_train, data.y_train)
-        return jnp.concatenate([train, evaluate(subspace, theta, data.x_test, data.y_test)])
-
     state = _start(subspace, config.optimizer)
-    made, records = [0], [metrics(state.theta)]
+    at_offset = evaluate(network, data, subspace.offset) if at_offset is None else at_offset
+    made, records = [0], [at_offset]
     for epoch in range(config.epochs):
         order = _permutation(key, epoch, count)
         for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
             for batches in _stretches(order, start, stop, config.batch_size):
                 state = descend(subspace, state, data.x_train, data.y_train, batches)
             made.append(epoch * steps + int(stop))
-            records.append(metrics(state.theta))
+            records.append(evaluate(network, data, _point(subspace, state.theta)))
     table = np.asarray(jnp.stack(records))
     step = np.asarray(made)
     return Trained(History(step, step / steps, *table.T), state.theta)

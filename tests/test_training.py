@@ -1,5 +1,7 @@
 """The trainer against a plain Python loop with stock Flax layers, and its bookkeeping."""
 
+from dataclasses import replace
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -72,12 +74,10 @@ def test_a_run_equals_a_plain_loop_over_batches(network, data):
     np.testing.assert_allclose(got, _plain_loop(data, subspace, key, config), rtol=1e-2, atol=1e-4)
 
 
-def test_metrics_equal_those_of_the_whole_split_at_once(network, data, monkeypatch):
-    monkeypatch.setattr(training, "EVALUATION_CHUNK", 64)  # 300 images: 4 chunks and a rest of 44
-    training._evaluate.cache_clear()
+def test_metrics_equal_those_of_the_whole_split_at_once(network, data):
+    network = replace(network, evaluation_chunk=64)  # 300 images: 4 chunks and a rest of 44
     subspace = methods.random_affine(network, data, seed=1, d=5)
     trained = train(network, data, subspace, jax.random.key(0), TrainConfig(epochs=1))
-    training._evaluate.cache_clear()
     for index, theta in ((0, jnp.zeros(5)), (-1, trained.theta)):
         for split in ("train", "test"):
             x, y = getattr(data, f"x_{split}"), np.asarray(getattr(data, f"y_{split}"))

@@ -2,17 +2,18 @@
 
 from functools import lru_cache
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from dofbook import methods
 from dofbook.datasets import Dataset, load, subset
 from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
 from dofbook.networks import FlatNetwork, flat_network
-from dofbook.subspaces import AffineSubspace
+from dofbook.sweeps.building import build_subspace
 from dofbook.sweeps.config import CellConfig, TaskConfig
-from dofbook.training import DeviceData, History, TrainConfig, put, train
+from dofbook.training import DeviceData, History, TrainConfig, evaluate, put, train
 
 METRICS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
@@ -57,22 +58,11 @@ def task_network(task: TaskConfig, dataset: Dataset) -> FlatNetwork:
     return flat_network(task.network, shape, dataset.num_classes, task.pooling)
 
 
-def _subspace(
-    cell: CellConfig, network: FlatNetwork, data: DeviceData, seed: int
-) -> AffineSubspace:
-    if cell.method == "full":
-        return methods.full_space(network, seed)
-    extra = cell.task.extra_burn_in_step if cell.burn_in_steps else 0
-    return methods.random_affine(
-        network,
-        data,
-        seed,
-        cell.d,
-        cell.burn_in_steps + extra,
-        nested=cell.nested,
-        batch_size=cell.task.batch_size,
-        optimizer=cell.task.burn_in_optimizer,
-    )
+@lru_cache(maxsize=64)
+def _at_offset(task: TaskConfig, data_dir: str | None, offset: bytes) -> jax.Array:
+    """Evaluate an offset; cells that differ in d alone share it."""
+    dataset, data = task_data(task, data_dir)
+    return evaluate(task_network(task, dataset), data, jnp.frombuffer(offset, jnp.float32))
 
 
 def _rows(history: History, seed: int) -> pd.DataFrame:
@@ -109,9 +99,11 @@ def run_cell(cell: CellConfig, data_dir: str | None = None) -> pd.DataFrame:
     config = TrainConfig(task.epochs, task.batch_size, task.checkpoints_per_epoch, task.optimizer)
     frames = []
     for seed in cell.seeds:
-        subspace = _subspace(cell, network, data, seed)
+        subspace = build_subspace(cell, network, data, seed)
         key = run_key(seed, Role.SUBSPACE_BATCHES)
-        frames.append(_rows(train(network, data, subspace, key, config).history, seed))
+        start = _at_offset(task, data_dir, np.asarray(subspace.offset).tobytes())
+        history = train(network, data, subspace, key, config, start).history
+        frames.append(_rows(history, seed))
     constants = {
         "cell": cell.name,
         "dataset": task.dataset,
