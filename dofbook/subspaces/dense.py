@@ -1,0 +1,65 @@
+"""Directions held as an explicit matrix, and Gaussian ones."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from dofbook.subspaces.base import check_dimension
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["rows"], meta_fields=[])
+@dataclass(frozen=True)
+class Dense:
+    """Hold the columns of A explicitly.
+
+    Args:
+        rows: A^T, (d, D): the columns of A as rows, the layout in which both products read memory
+            once and in order.
+    """
+
+    rows: jax.Array
+
+    @property
+    def d(self) -> int:
+        """Training dimension."""
+        return self.rows.shape[0]
+
+    def lift(self, theta: jax.Array) -> jax.Array:
+        """Map theta (d,) to A theta (D,)."""
+        return theta @ self.rows
+
+    def project(self, g: jax.Array) -> jax.Array:
+        """Map g (D,) to A^T g (d,)."""
+        return self.rows @ g
+
+
+@partial(jax.jit, static_argnames=("d", "D"))
+def _gaussian_rows(key: jax.Array, d: int, D: int) -> jax.Array:
+    def row(i):
+        g = jax.random.normal(jax.random.fold_in(key, i), (D,))
+        return g / jnp.linalg.norm(g)
+
+    return jax.lax.map(row, jnp.arange(d))
+
+
+def gaussian(key: jax.Array, d: int, D: int) -> Dense:
+    """Draw dense Gaussian directions with columns of unit norm (paper, A.4).
+
+    The span is uniform on the Grassmannian. Column i depends on the key and i alone, so with the
+    same key the subspace of dimension d lies inside that of any larger dimension.
+
+    Args:
+        key: Random key.
+        d: Training dimension, 1 <= d <= D.
+        D: Number of parameters.
+
+    Returns:
+        The directions, 4 d D bytes.
+
+    Raises:
+        InputError: If d does not lie between 1 and D.
+    """
+    check_dimension(d, D)
+    return Dense(_gaussian_rows(key, d, D))

@@ -1,0 +1,88 @@
+"""Fastfood directions: nearly Gaussian columns in linear memory."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from dofbook.subspaces.base import check_dimension, transpose
+from dofbook.subspaces.transform import length_above, transform
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["signs", "order", "scales"],
+    meta_fields=["d", "D"],
+)
+@dataclass(frozen=True)
+class Fastfood:
+    """Hold the leading D x d block of sqrt(n / D) T G P T B, n >= D.
+
+    B are random signs, P a random permutation, G Gaussian numbers, T an orthonormal transform of
+    length n, the Hadamard transform where n is a power of two.
+
+    Args:
+        signs: B, (n,).
+        order: P, (n,).
+        scales: G times sqrt(n / D), (n,).
+        d: Training dimension.
+        D: Number of parameters.
+    """
+
+    signs: jax.Array
+    order: jax.Array
+    scales: jax.Array
+    d: int
+    D: int
+
+    def lift(self, theta: jax.Array) -> jax.Array:
+        """Map theta (d,) to A theta (D,)."""
+        n = self.signs.shape[-1]
+        x = transform(jnp.pad(theta * self.signs[: self.d], (0, n - self.d)))
+        x = x.at[self.order].get(unique_indices=True, mode="promise_in_bounds")
+        return transform(x * self.scales)[: self.D]
+
+    def project(self, g: jax.Array) -> jax.Array:
+        """Map g (D,) to A^T g (d,)."""
+        return transpose(self.lift, self.d, g)
+
+
+@partial(jax.jit, static_argnames="D")
+def _draw(key: jax.Array, D: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    n = length_above(D)
+    signs_key, order_key, scales_key = jax.random.split(key, 3)
+    g = jax.random.normal(scales_key, (n,))
+    return (
+        jax.random.rademacher(signs_key, (n,), jnp.float32),
+        jax.random.permutation(order_key, n),
+        g * (n / jnp.linalg.norm(g) / D**0.5),
+    )
+
+
+def fastfood(key: jax.Array, d: int, D: int) -> Fastfood:
+    """Draw Fastfood directions.
+
+    Columns have norm 1 exactly where D is a power of two, and mean square 1 exactly otherwise, with
+    a relative deviation of order 1 / sqrt(D). They are not orthogonal: like independent Gaussian
+    columns they meet at cosines of order 1 / sqrt(D). E |A^T g|^2 = d |g|^2 / D for every g. Column
+    i depends on the key and i alone (given D), so the subspaces of one key are nested.
+
+    Args:
+        key: Random key.
+        d: Training dimension, 1 <= d <= D.
+        D: Number of parameters.
+
+    Returns:
+        The directions, 12 n bytes with n < 17/16 D (plus one); each product takes O(D log D) at
+        any d.
+
+    Raises:
+        InputError: If d does not lie between 1 and D.
+
+    Source:
+        Le, Sarlos and Smola (2013); as a map into weight space Li et al. (2018), supplement S7,
+        who pad to a power of two.
+    """
+    check_dimension(d, D)
+    return Fastfood(*_draw(key, D), d, D)

@@ -1,0 +1,80 @@
+"""Random directions that are exactly orthonormal, by a randomised Hadamard transform."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from dofbook.subspaces.base import check_dimension, transpose
+from dofbook.subspaces.transform import length_below, transform
+
+_ROUNDS = 2
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["signs", "orders"], meta_fields=["d"])
+@dataclass(frozen=True)
+class Hadamard:
+    """Hold the first d columns of Q = P2 S2 T P1 S1 T, an orthogonal matrix of R^D.
+
+    T transforms the leading coordinates, as many as a fast transform has a length for (more than
+    15/16 of D, all of them for a power of two), and leaves the others; S are random signs, P random
+    permutations. Every factor is orthogonal for any D: nothing is padded or cut off, so the
+    columns are orthonormal up to rounding, and A is an isometry.
+
+    Args:
+        signs: S1 and S2, (2, D).
+        orders: P1 and P2, (2, D): entry k goes where ``orders`` holds k.
+        d: Training dimension.
+    """
+
+    signs: jax.Array
+    orders: jax.Array
+    d: int
+
+    def lift(self, theta: jax.Array) -> jax.Array:
+        """Map theta (d,) to A theta (D,)."""
+        D = self.signs.shape[-1]
+        n = length_below(D)
+        x = jnp.pad(theta, (0, D - self.d))
+        for signs, order in zip(self.signs, self.orders, strict=True):
+            x = jnp.concatenate([transform(x[:n]), x[n:]]) * signs
+            x = x.at[order].get(unique_indices=True, mode="promise_in_bounds")
+        return x
+
+    def project(self, g: jax.Array) -> jax.Array:
+        """Map g (D,) to A^T g (d,)."""
+        return transpose(self.lift, self.d, g)
+
+
+@partial(jax.jit, static_argnames="D")
+def _draw(key: jax.Array, D: int) -> tuple[jax.Array, jax.Array]:
+    signs_key, orders_key = jax.random.split(key)
+    signs = jax.random.rademacher(signs_key, (_ROUNDS, D), jnp.float32)
+    shuffle = partial(jax.random.permutation, x=D)
+    return signs, jax.vmap(shuffle)(jax.random.split(orders_key, _ROUNDS))
+
+
+def hadamard(key: jax.Array, d: int, D: int) -> Hadamard:
+    """Draw orthonormal directions by a subsampled randomised Hadamard transform.
+
+    Because the last step is a uniform permutation, E |A^T g|^2 = d |g|^2 / D exactly, for every g.
+    The span is not uniform on the Grassmannian, only close to it: two rounds of signs spread any
+    g. Column i depends on the key and i alone (given D), so the subspaces of one key are nested.
+
+    Args:
+        key: Random key.
+        d: Training dimension, 1 <= d <= D.
+        D: Number of parameters.
+
+    Returns:
+        The directions, 16 D bytes; each product takes O(D log D) at any d.
+
+    Raises:
+        InputError: If d does not lie between 1 and D.
+
+    Source:
+        Ailon and Chazelle (2009), Tropp (2011), with a second round in place of random rows.
+    """
+    check_dimension(d, D)
+    return Hadamard(*_draw(key, D), d)

@@ -1,0 +1,31 @@
+"""The full space as directions."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=[], meta_fields=["D"])
+@dataclass(frozen=True)
+class Identity:
+    """Stand for the full space: A is the identity of R^D.
+
+    Args:
+        D: Number of parameters.
+    """
+
+    D: int
+
+    @property
+    def d(self) -> int:
+        """Training dimension, here D."""
+        return self.D
+
+    def lift(self, theta: jax.Array) -> jax.Array:
+        """Return theta itself."""
+        return theta
+
+    def project(self, g: jax.Array) -> jax.Array:
+        """Return g itself."""
+        return g

@@ -1,0 +1,91 @@
+"""Random directions with few non-zero entries per column."""
+
+from dataclasses import dataclass
+from functools import partial
+from math import isqrt
+
+import jax
+import jax.numpy as jnp
+
+from dofbook.errors import InputError
+from dofbook.subspaces.base import check_dimension
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["indices", "values"], meta_fields=["D"])
+@dataclass(frozen=True)
+class Sparse:
+    """Hold the non-zero entries of A, as many in every column.
+
+    Args:
+        indices: Row of each entry, (d, nnz), distinct in every column.
+        values: The entries, (d, nnz).
+        D: Number of parameters.
+    """
+
+    indices: jax.Array
+    values: jax.Array
+    D: int
+
+    @property
+    def d(self) -> int:
+        """Training dimension."""
+        return self.indices.shape[-2]
+
+    def lift(self, theta: jax.Array) -> jax.Array:
+        """Map theta (d,) to A theta (D,)."""
+        zeros = jnp.zeros(self.D, theta.dtype)
+        return zeros.at[self.indices].add(theta[:, None] * self.values, mode="promise_in_bounds")
+
+    def project(self, g: jax.Array) -> jax.Array:
+        """Map g (D,) to A^T g (d,)."""
+        return (g.at[self.indices].get(mode="promise_in_bounds") * self.values).sum(-1)
+
+
+@partial(jax.jit, static_argnames=("d", "D", "nnz"))
+def _draw(key: jax.Array, d: int, D: int, nnz: int) -> tuple[jax.Array, jax.Array]:
+    indices_key, values_key = jax.random.split(key)
+    columns = D // nnz
+
+    def deal(block):
+        order = jax.random.permutation(jax.random.fold_in(indices_key, block), D)
+        return order[: columns * nnz].reshape(columns, nnz)
+
+    def column(i):
+        g = jax.random.normal(jax.random.fold_in(values_key, i), (nnz,))
+        return g / jnp.linalg.norm(g)
+
+    indices = jax.lax.map(deal, jnp.arange(-(-d // columns))).reshape(-1, nnz)[:d]
+    return indices, jax.lax.map(column, jnp.arange(d))
+
+
+def sparse(key: jax.Array, d: int, D: int, nnz: int | None = None) -> Sparse:
+    """Draw Gaussian directions with nnz non-zero entries in every column, of unit norm.
+
+    Rows are dealt to the columns from a shuffled deck of all D, reshuffled when fewer than nnz are
+    left: as long as d <= D // nnz the columns share no row, so they are exactly orthonormal, and
+    the rows outside them never move. E |A^T g|^2 = d |g|^2 / D for every g. Column i depends on the
+    key and i alone (given D and nnz), so the subspaces of one key are nested.
+
+    Args:
+        key: Random key.
+        d: Training dimension, 1 <= d <= D.
+        D: Number of parameters.
+        nnz: Non-zero entries per column, 1 <= nnz <= D; by default the square root of D, rounded
+            up (Li, Hastie and Church, 2006).
+
+    Returns:
+        The directions, 8 d nnz bytes.
+
+    Raises:
+        InputError: If d or nnz does not lie between 1 and D.
+
+    Source:
+        Larsen et al. (2022), released code, option ``nnz`` (8192 there). It deals without
+        replacement for d nnz <= D as here; beyond, it draws rows independently, so that one column
+        may draw a row twice and have fewer entries.
+    """
+    check_dimension(d, D)
+    nnz = isqrt(D - 1) + 1 if nnz is None else nnz
+    if not 1 <= nnz <= D:
+        raise InputError(f"nnz is {nnz}; it must lie between 1 and D = {D}.")
+    return Sparse(*_draw(key, d, D, nnz), D)
