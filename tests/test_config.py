@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from dofbook.datasets import NAMES as DATASETS
 from dofbook.errors import InputError
 from dofbook.networks import NAMES as NETWORKS
 from dofbook.optimizers import OptimizerConfig
+from dofbook.pruning import PruningConfig
 from dofbook.sweeps.config import (
     CellConfig,
     SweepConfig,
@@ -22,6 +24,10 @@ from dofbook.sweeps.config import (
     follow_convention,
 )
 from dofbook.sweeps.profiles import PROFILES, make_sweep, octaves
+from dofbook.trajectories import LotteryConfig
+
+ROOT = Path(__file__).parents[1]
+TASK = TaskConfig(network="mlp")
 
 unit = st.floats(0, 1, exclude_max=True)
 positive = st.floats(0, 1e6, exclude_min=True)
@@ -205,3 +211,61 @@ def test_profiles_are_valid():
 def test_lists_from_notebooks_are_taken_for_tuples():
     sweep = make_sweep("reduced", dims=[2, 4], burn_in_steps=[0])
     assert sweep == make_sweep("reduced", dims=(2, 4), burn_in_steps=(0,))
+
+
+def test_published_cells_keep_their_hashes():
+    """New optional fields must not rename cells that are published already."""
+    published = sorted((ROOT / "results").glob("*.provenance.json"))
+    assert published
+    for path in published:
+        for name, raw in json.loads(path.read_text())["cells"].items():
+            assert cell_from_json(json.dumps(raw)).name == name
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        CellConfig(TASK, method="affine", directions="fastfood"),
+        CellConfig(TASK, method="lottery_subspace", lottery=LotteryConfig(basis="centred")),
+        CellConfig(TASK, method="lottery_subspace", burn_in_steps=4),
+        CellConfig(TASK, method="lottery_ticket", pruning=PruningConfig(iterations=3)),
+        CellConfig(TASK, method="random_pruning", seeds=(2, 5)),
+    ],
+)
+def test_cells_of_every_method_survive_json(cell):
+    assert cell_from_json(canonical_json(cell)) == cell
+    plain = CellConfig(TASK, seeds=cell.seeds, burn_in_steps=cell.burn_in_steps)
+    assert cell.name != plain.name
+
+
+def test_a_default_and_its_name_are_one_cell():
+    named = CellConfig(TASK, method="lottery_subspace", lottery=LotteryConfig())
+    assert named == CellConfig(TASK, method="lottery_subspace")
+    assert named.name == CellConfig(TASK, method="lottery_subspace").name
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"method": "full", "directions": "sparse"}, "does not take directions"),
+        ({"method": "lottery_subspace", "nested": True}, "does not take nested"),
+        ({"method": "affine", "lottery": LotteryConfig()}, "does not take lottery"),
+        ({"method": "affine", "pruning": PruningConfig()}, "does not take pruning"),
+        ({"method": "random_pruning", "pruning": PruningConfig()}, "must be by 'random'"),
+        ({"method": "affine", "directions": "dense"}, "allowed: sparse, fastfood, hadamard"),
+        ({"method": "tickets"}, "allowed: affine, full"),
+    ],
+)
+def test_what_does_not_belong_to_a_method_is_refused(options, said):
+    with pytest.raises(InputError, match=said):
+        CellConfig(TASK, d=None if options["method"] == "full" else 4, **options)
+
+
+def test_options_by_name_reach_the_method():
+    sweep = make_sweep(method="lottery_subspace", basis="centred", dims=[1, 2], baseline=False)
+    assert {cell.lottery.basis for cell in sweep.cells()} == {"centred"}
+    sweep = make_sweep(method="lottery_ticket", iterations=2, convention="released_code")
+    ticket = sweep.cells()[-1].pruning
+    assert (ticket.iterations, ticket.schedule) == (2, "released_code")
+    assert make_sweep(method="random_pruning").cells()[-1].pruning.criterion == "random"
+    assert all(cell.method == "full" for cell in make_sweep(method="full").cells())

@@ -11,11 +11,14 @@ from dofbook.errors import InputError
 from dofbook.networks import NAMES as NETWORKS
 from dofbook.networks import Pooling
 from dofbook.optimizers import OptimizerConfig
+from dofbook.pruning import PruningConfig
+from dofbook.trajectories import LotteryConfig
 
 SCHEMA_VERSION = 1
 """Version of the cell files; a change of meaning of any field raises it."""
 
-Method = Literal["affine", "full"]
+Method = Literal["affine", "full", "lottery_subspace", "lottery_ticket", "random_pruning"]
+Structure = Literal["sparse", "fastfood", "hadamard"]
 Convention = Literal["paper", "released_code"]
 
 # Paper, Table 2. digits is ours: 40 epochs of 12 batches, a third of an MNIST run's steps.
@@ -142,17 +145,53 @@ def follow_convention(task: TaskConfig, convention: Convention) -> TaskConfig:
     )
 
 
+def _check_method(cell) -> None:
+    """Complete and check what goes with the method, in a cell or a sweep."""
+    _check_choice("method", cell.method, get_args(Method))
+    if cell.directions is not None:
+        _check_choice("directions", cell.directions, get_args(Structure))
+    if not isinstance(cell.nested, bool):
+        raise InputError(f"nested is {cell.nested!r}; it must be true or false.")
+    random = {"directions": cell.directions, "nested": cell.nested or None}
+    owners = {"lottery": ("lottery_subspace",), "pruning": ("lottery_ticket", "random_pruning")}
+    given = {**random, "lottery": cell.lottery, "pruning": cell.pruning}
+    for name, value in given.items():
+        if value is not None and cell.method not in owners.get(name, ("affine",)):
+            raise InputError(
+                f"method {cell.method!r} does not take {name}; it belongs to "
+                f"{' and '.join(owners.get(name, ('affine',)))}."
+            )
+    if cell.method == "lottery_subspace" and cell.lottery is None:
+        object.__setattr__(cell, "lottery", LotteryConfig())
+    if cell.method in owners["pruning"]:
+        criterion = "magnitude" if cell.method == "lottery_ticket" else "random"
+        if cell.pruning is None:
+            object.__setattr__(cell, "pruning", PruningConfig(criterion=criterion))
+        if cell.pruning.criterion != criterion:
+            raise InputError(
+                f"method {cell.method!r} with pruning by {cell.pruning.criterion!r}; it must be "
+                f"by {criterion!r}."
+            )
+
+
 @dataclass(frozen=True)
 class CellConfig:
     """Describe one cell: one task, method, burn-in time and dimension, with all its seeds.
 
     Args:
         task: Data, network and training.
-        method: "affine" (random affine for burn_in_steps = 0, burn-in affine above) or "full".
-        burn_in_steps: t, steps of full-space training before the subspace is laid.
+        method: A row of the paper's Table 1, its left or right entry by ``burn_in_steps``:
+            "affine" (random affine subspaces; burn-in affine for t > 0), "lottery_subspace",
+            "lottery_ticket" (rewound to step t), "random_pruning"; or "full", the baseline.
+        burn_in_steps: t, steps of full-space training before the subspace is laid, or the step
+            that lottery methods rewind to.
         d: Training dimension; None for "full".
         seeds: One run per seed.
-        nested: Whether the subspaces of one seed are nested in d (the first d rows of one draw).
+        nested: Whether the random subspaces of one seed are nested in d (the first d directions
+            of one draw). Lottery subspaces always are.
+        directions: Structured random directions of "affine"; None for dense Gaussian ones.
+        lottery: Trajectory and basis of "lottery_subspace"; None for the defaults.
+        pruning: How "lottery_ticket" and "random_pruning" choose; None for the defaults.
 
     Raises:
         InputError: If a value is not allowed.
@@ -164,9 +203,12 @@ class CellConfig:
     d: int | None = 16
     seeds: tuple[int, ...] = (0,)
     nested: bool = False
+    directions: Structure | None = None
+    lottery: LotteryConfig | None = None
+    pruning: PruningConfig | None = None
 
     def __post_init__(self):
-        _check_choice("method", self.method, get_args(Method))
+        _check_method(self)
         _check_integer("burn_in_steps", self.burn_in_steps, 0)
         _check_integers("seeds", self.seeds, 0)
         if (self.d is None) != (self.method == "full"):
@@ -176,8 +218,6 @@ class CellConfig:
             )
         if self.d is not None:
             _check_integer("d", self.d, 1)
-        if not isinstance(self.nested, bool):
-            raise InputError(f"nested is {self.nested!r}; it must be true or false.")
 
     @property
     def name(self) -> str:
@@ -187,7 +227,7 @@ class CellConfig:
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """Describe a grid of cells.
+    """Describe a grid of cells of one method.
 
     Args:
         task: Data, network and training.
@@ -197,7 +237,11 @@ class SweepConfig:
         first_seed: The seeds are first_seed, first_seed + 1, ...
         baseline_learning_rates: Learning rates of the full-space baseline (paper A.4 takes the
             better of 5e-2 and 1e-2); empty for no baseline.
-        nested: Whether the subspaces of one seed are nested in d.
+        nested: Whether the random subspaces of one seed are nested in d.
+        method: As in ``CellConfig``; "full" gives the baseline alone.
+        directions: As in ``CellConfig``.
+        lottery: As in ``CellConfig``.
+        pruning: As in ``CellConfig``.
 
     Raises:
         InputError: If a value is not allowed.
@@ -210,8 +254,13 @@ class SweepConfig:
     first_seed: int = 0
     baseline_learning_rates: tuple[float, ...] = (5e-2, 1e-2)
     nested: bool = False
+    method: Method = "affine"
+    directions: Structure | None = None
+    lottery: LotteryConfig | None = None
+    pruning: PruningConfig | None = None
 
     def __post_init__(self):
+        _check_method(self)
         _check_integers("burn_in_steps", self.burn_in_steps, 0)
         _check_integers("dims", self.dims, 1)
         _check_integer("runs", self.runs, 1)
@@ -235,11 +284,24 @@ class SweepConfig:
             )
             for rate in self.baseline_learning_rates
         ]  # fmt: skip
+        if self.method == "full":
+            return baseline
+        common = {name: getattr(self, name) for name in _METHOD}
         grid = [
-            CellConfig(task=self.task, burn_in_steps=t, d=d, seeds=seeds, nested=self.nested)
+            CellConfig(task=self.task, burn_in_steps=t, d=d, seeds=seeds, **common)
             for d, t in product(sorted(self.dims), sorted(self.burn_in_steps))
         ]
         return baseline + grid
+
+
+_METHOD = ("method", "nested", "directions", "lottery", "pruning")
+_LATER = ("directions", "lottery", "pruning", "schedule")
+"""Fields younger than the first published cells: left out when None, so that hashes stand."""
+
+
+def _without_unset(fields: dict) -> dict:
+    kept = {k: v for k, v in fields.items() if v is not None or k not in _LATER}
+    return {k: _without_unset(v) if isinstance(v, dict) else v for k, v in kept.items()}
 
 
 def canonical_json(cell: CellConfig) -> str:
@@ -252,7 +314,9 @@ def canonical_json(cell: CellConfig) -> str:
         One line of JSON.
     """
     return json.dumps(
-        {"schema": SCHEMA_VERSION, **asdict(cell)}, sort_keys=True, separators=(",", ":")
+        {"schema": SCHEMA_VERSION, **_without_unset(asdict(cell))},
+        sort_keys=True,
+        separators=(",", ":"),
     )
 
 
@@ -278,6 +342,9 @@ def cell_from_json(text: str) -> CellConfig:
         task = raw.pop("task")
         for name in ("optimizer", "burn_in_optimizer"):
             task[name] = OptimizerConfig(**task[name])
+        for name, kind in (("lottery", LotteryConfig), ("pruning", PruningConfig)):
+            if raw.get(name) is not None:
+                raw[name] = kind(**raw[name])
         return CellConfig(**{**raw, "task": TaskConfig(**task), "seeds": tuple(raw["seeds"])})
     except (KeyError, TypeError) as problem:
         raise InputError(f"the cell's configuration is not one of dofbook's: {problem}.") from None

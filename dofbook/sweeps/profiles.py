@@ -4,7 +4,9 @@ from dataclasses import fields, replace
 
 from dofbook.errors import InputError
 from dofbook.optimizers import OptimizerConfig
+from dofbook.pruning import PruningConfig
 from dofbook.sweeps.config import SweepConfig, TaskConfig, follow_convention
+from dofbook.trajectories import LotteryConfig
 
 
 def octaves(largest: int, smallest: int = 1, factor: float = 2.0) -> tuple[int, ...]:
@@ -49,7 +51,32 @@ PROFILES = {
 }  # fmt: skip
 
 _TASK = {field.name for field in fields(TaskConfig)}
-_SWEEP = {field.name for field in fields(SweepConfig)} - {"task"}
+_SWEEP = {field.name for field in fields(SweepConfig)} - {"task", "lottery", "pruning"}
+# Options by name that make up the configuration of one method: option to field.
+_LOTTERY = {"basis": "basis", "spacing": "spacing", "trajectory_steps": "steps"}
+_PRUNING = {
+    "pruning_epochs": "training_epochs",
+    "iterations": "iterations",
+    "retraining": "schedule",
+    "weight_decay": "weight_decay",
+}
+
+
+def _method_configs(chosen: dict, released: bool) -> dict:
+    """Build the configurations of the chosen method; the convention fills what is not chosen."""
+    method = chosen.get("method", "affine")
+    lottery = {field: chosen[name] for name, field in _LOTTERY.items() if name in chosen}
+    pruning = {field: chosen[name] for name, field in _PRUNING.items() if name in chosen}
+    if method == "lottery_subspace":
+        lottery = {"extra_first_step": int(released)} | lottery
+    if method == "lottery_ticket":
+        pruning = {"schedule": "released_code" if released else "common"} | pruning
+    if method == "random_pruning":
+        pruning = {"criterion": "random"} | pruning
+    return {
+        "lottery": LotteryConfig(**lottery) if lottery else None,
+        "pruning": PruningConfig(**pruning) if pruning else None,
+    }
 
 
 def make_sweep(
@@ -69,7 +96,9 @@ def make_sweep(
         learning_rate: Learning rate inside the subspaces; 5e-2 as in the paper by default.
         baseline: Whether to run the full-space baseline.
         **options: Fields of ``TaskConfig`` and ``SweepConfig``; they override the profile, and
-            ``pooling`` and ``extra_burn_in_step`` override the convention.
+            ``pooling`` and ``extra_burn_in_step`` override the convention. For lottery subspaces
+            also ``basis``, ``spacing`` and ``trajectory_steps``; for pruning ``pruning_epochs``,
+            ``iterations``, ``retraining`` and ``weight_decay``.
 
     Returns:
         The sweep.
@@ -82,9 +111,10 @@ def make_sweep(
     chosen = {**PROFILES.get(profile, {}), **options}
     # Notebooks and JSON give lists where the frozen configuration holds tuples.
     chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in chosen.items()}
-    if unknown := sorted(chosen.keys() - _TASK - _SWEEP):
+    allowed = _TASK | _SWEEP | _LOTTERY.keys() | _PRUNING.keys()
+    if unknown := sorted(chosen.keys() - allowed):
         raise InputError(
-            f"unknown option {', '.join(unknown)}; allowed: {', '.join(sorted(_TASK | _SWEEP))}."
+            f"unknown option {', '.join(unknown)}; allowed: {', '.join(sorted(allowed))}."
         )
     if learning_rate is not None:
         chosen["optimizer"] = OptimizerConfig(learning_rate=learning_rate)
@@ -94,6 +124,7 @@ def make_sweep(
         task = follow_convention(task, convention)
         task = replace(task, **{name: chosen[name] for name in explicit})
     sweep = {name: chosen[name] for name in _SWEEP & chosen.keys()}
+    sweep |= _method_configs(chosen, convention == "released_code")
     if not baseline:
         sweep["baseline_learning_rates"] = ()
     return SweepConfig(task=task, **sweep)
