@@ -152,14 +152,17 @@ def _check_method(cell) -> None:
         _check_choice("directions", cell.directions, get_args(Structure))
     if not isinstance(cell.nested, bool):
         raise InputError(f"nested is {cell.nested!r}; it must be true or false.")
-    random = {"directions": cell.directions, "nested": cell.nested or None}
-    owners = {"lottery": ("lottery_subspace",), "pruning": ("lottery_ticket", "random_pruning")}
-    given = {**random, "lottery": cell.lottery, "pruning": cell.pruning}
-    for name, value in given.items():
-        if value is not None and cell.method not in owners.get(name, ("affine",)):
+    owners = {
+        "directions": ("affine",),
+        "nested": ("affine", "full"),  # a matter of indifference in the full space
+        "lottery": ("lottery_subspace",),
+        "pruning": ("lottery_ticket", "random_pruning"),
+    }
+    for name, methods in owners.items():
+        if getattr(cell, name) and cell.method not in methods:
             raise InputError(
                 f"method {cell.method!r} does not take {name}; it belongs to "
-                f"{' and '.join(owners.get(name, ('affine',)))}."
+                f"{' and '.join(methods)}."
             )
     if cell.method == "lottery_subspace" and cell.lottery is None:
         object.__setattr__(cell, "lottery", LotteryConfig())
