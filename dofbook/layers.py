@@ -5,16 +5,26 @@ CPU backend runs about forty times slower inside any loop. Here the gradients ar
 ordinary convolutions and matrix products instead. On other backends, and for shapes not covered
 (dilation, groups, other layouts), the call goes to ``lax.conv_general_dilated`` unchanged.
 
-Like every custom gradient it has no forward mode (jvp) on a CPU.
+Like every custom gradient, that of ``loop_convolution`` has no forward mode (jvp) on a CPU.
+``linear_convolution`` is the same function with the derivative in both directions, as a
+linearized network needs it; XLA's own convolution has every derivative. ``CONVOLUTIONS`` and
+``MAX_POOLS`` hold the three kinds.
 
 A Flax network takes it as ``nn.Conv(..., conv_general_dilated=layers.conv_general_dilated)``.
 """
 
 from functools import partial
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.custom_derivatives import SymbolicZero, linear_call
+
+Derivatives = Literal["gradient", "linear", "all"]
+"""What can be differentiated: "gradient", reverse mode only, the fastest to train; "linear", first
+derivatives forward (jvp) and back, fast in loops too; "all", XLA's own layers, which have every
+derivative and ``vmap`` but slow gradients in loops on a CPU."""
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 _PATCH_COLUMNS = 64  # below this many columns a patch matrix beats a convolution (measured)
@@ -101,6 +111,45 @@ def _backward(strides, padding, saved, cotangent):
 loop_convolution.defvjp(_forward, _backward)
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def linear_convolution(x, kernel, strides, padding):
+    """Convolve as ``loop_convolution`` does, with a forward mode whose transpose is fast in loops.
+
+    Only first derivatives exist: the tangent is a linear map whose own derivative in x or kernel
+    JAX cannot take.
+
+    Args:
+        x: Images, (N, H, W, C).
+        kernel: Kernels, (kh, kw, C, features).
+        strides: Steps down and across, two integers.
+        padding: Zeros (above, below), (left, right).
+
+    Returns:
+        Feature maps, (N, H', W', features).
+    """
+    return loop_convolution(x, kernel, strides, padding)
+
+
+def _tangent(strides, padding, primals, tangents):
+    """Sum the convolutions of each tangent with the other factor; images have none."""
+
+    def along_x(factors, dx):
+        return loop_convolution(dx, factors[1], strides, padding)
+
+    def along_kernel(factors, dkernel):
+        return loop_convolution(factors[0], dkernel, strides, padding)
+
+    parts = [
+        linear_call(along, lambda f, c, i=i: _backward(strides, padding, f, c)[i], primals, tangent)
+        for i, (along, tangent) in enumerate(zip((along_x, along_kernel), tangents, strict=True))
+        if not isinstance(tangent, SymbolicZero)
+    ]
+    return linear_convolution(*primals, strides, padding), sum(parts)
+
+
+linear_convolution.defjvp(_tangent, symbolic_zeros=True)
+
+
 def conv_general_dilated(
     lhs,
     rhs,
@@ -111,6 +160,7 @@ def conv_general_dilated(
     dimension_numbers=None,
     feature_group_count=1,
     precision=None,
+    convolution=loop_convolution,
 ):
     """Convolve as ``lax.conv_general_dilated`` does, with loop-proof gradients on a CPU.
 
@@ -124,6 +174,7 @@ def conv_general_dilated(
         dimension_numbers: As in ``lax.conv_general_dilated``.
         feature_group_count: As in ``lax.conv_general_dilated``.
         precision: As in ``lax.conv_general_dilated``.
+        convolution: ``loop_convolution`` or ``linear_convolution``.
 
     Returns:
         Feature maps, (N, H', W', features).
@@ -153,7 +204,7 @@ def conv_general_dilated(
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
     pads = tuple((int(low), int(high)) for low, high in padding)
-    return loop_convolution(lhs, rhs, tuple(window_strides), pads)
+    return convolution(lhs, rhs, tuple(window_strides), pads)
 
 
 def _windows(x):
@@ -204,3 +255,26 @@ def average_pool(x):
     """
     w = _windows(x)  # the sum of four slices fuses; a mean over two axes does not
     return (w[:, :, 0, :, 0] + w[:, :, 0, :, 1] + w[:, :, 1, :, 0] + w[:, :, 1, :, 1]) / 4
+
+
+def plain_max_pool(x):
+    """Take the maximum over 2x2 windows with stride 2, with JAX's own derivatives.
+
+    A tie, such as four equal pixels of background, counts as the mean of its entries, which is
+    the derivative wherever there is one.
+
+    Args:
+        x: Feature maps, (N, H, W, C); an odd last row or column is dropped.
+
+    Returns:
+        (N, H // 2, W // 2, C).
+    """
+    return _windows(x).max(axis=(2, 4))
+
+
+CONVOLUTIONS = {
+    "gradient": conv_general_dilated,
+    "linear": partial(conv_general_dilated, convolution=linear_convolution),
+    "all": lax.conv_general_dilated,
+}
+MAX_POOLS = {"gradient": max_pool, "linear": plain_max_pool, "all": plain_max_pool}

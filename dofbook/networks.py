@@ -12,15 +12,20 @@ from jax.flatten_util import ravel_pytree
 
 from dofbook import layers
 from dofbook.errors import InputError
+from dofbook.layers import Derivatives
 
 Pooling = Literal["max", "average"]
 
-# Flax's defaults, lecun_normal kernels and zero biases, are those of the paper's released code.
-Conv = partial(nn.Conv, kernel_size=(3, 3), conv_general_dilated=layers.conv_general_dilated)
+
+def _conv(derivatives: Derivatives) -> Callable[..., nn.Module]:
+    # Flax's defaults, lecun_normal kernels and zero biases, are those of the released code.
+    return partial(
+        nn.Conv, kernel_size=(3, 3), conv_general_dilated=layers.CONVOLUTIONS[derivatives]
+    )
 
 
-def _pool(x: jax.Array, pooling: Pooling) -> jax.Array:
-    return layers.max_pool(x) if pooling == "max" else layers.average_pool(x)
+def _pool(x: jax.Array, pooling: Pooling, derivatives: Derivatives) -> jax.Array:
+    return layers.MAX_POOLS[derivatives](x) if pooling == "max" else layers.average_pool(x)
 
 
 class ConvNet(nn.Module):
@@ -30,16 +35,19 @@ class ConvNet(nn.Module):
         channels: Output channels of each convolution: (16, 32) is Conv-2, (32, 64, 64) Conv-3.
         num_classes: Number of logits.
         pooling: "max" (the paper's text) or "average" (its released code).
+        derivatives: Which derivatives it has; see ``dofbook.layers``.
     """
 
     channels: tuple[int, ...]
     num_classes: int
     pooling: Pooling = "max"
+    derivatives: Derivatives = "gradient"
 
     @nn.compact
     def __call__(self, x):
+        conv = _conv(self.derivatives)
         for features in self.channels:
-            x = _pool(nn.relu(Conv(features)(x)), self.pooling)
+            x = _pool(nn.relu(conv(features)(x)), self.pooling, self.derivatives)
         return nn.Dense(self.num_classes)(x.reshape(x.shape[0], -1))
 
 
@@ -69,19 +77,21 @@ class ResidualBlock(nn.Module):
     Attributes:
         features: Output channels.
         stride: Stride of the first convolution.
+        derivatives: Which derivatives it has; see ``dofbook.layers``.
     """
 
     features: int
     stride: int = 1
+    derivatives: Derivatives = "gradient"
 
     @nn.compact
     def __call__(self, x):
-        strides = (self.stride, self.stride)
-        y = Conv(self.features, strides=strides, use_bias=False)(x)
+        conv, strides = _conv(self.derivatives), (self.stride, self.stride)
+        y = conv(self.features, strides=strides, use_bias=False)(x)
         y = nn.relu(BatchNorm()(y))
-        y = BatchNorm()(Conv(self.features, use_bias=False)(y))
+        y = BatchNorm()(conv(self.features, use_bias=False)(y))
         if y.shape != x.shape:
-            x = Conv(self.features, kernel_size=(1, 1), strides=strides, use_bias=False)(x)
+            x = conv(self.features, kernel_size=(1, 1), strides=strides, use_bias=False)(x)
             x = BatchNorm()(x)
         return nn.relu(x + y)
 
@@ -91,16 +101,19 @@ class ResNet20(nn.Module):
 
     Attributes:
         num_classes: Number of logits.
+        derivatives: Which derivatives it has; see ``dofbook.layers``.
     """
 
     num_classes: int
+    derivatives: Derivatives = "gradient"
 
     @nn.compact
     def __call__(self, x):
-        x = nn.relu(BatchNorm()(Conv(16, use_bias=False)(x)))
+        x = nn.relu(BatchNorm()(_conv(self.derivatives)(16, use_bias=False)(x)))
         for stage, features in enumerate((16, 32, 64)):
             for block in range(3):
-                x = ResidualBlock(features, stride=2 if stage and not block else 1)(x)
+                stride = 2 if stage and not block else 1
+                x = ResidualBlock(features, stride, self.derivatives)(x)
         return nn.Dense(self.num_classes)(x.mean(axis=(1, 2)))
 
 
@@ -129,10 +142,12 @@ class LeNet(nn.Module):
     Attributes:
         num_classes: Number of logits.
         pooling: "max" or "average".
+        derivatives: Which derivatives it has; see ``dofbook.layers``.
     """
 
     num_classes: int
     pooling: Pooling = "max"
+    derivatives: Derivatives = "gradient"
 
     @nn.compact
     def __call__(self, x):
@@ -142,25 +157,27 @@ class LeNet(nn.Module):
                 "16x16."
             )
         for features in (6, 16):
-            x = Conv(features, kernel_size=(5, 5), padding="VALID")(x)
-            x = _pool(nn.relu(x), self.pooling)
+            x = _conv(self.derivatives)(features, kernel_size=(5, 5), padding="VALID")(x)
+            x = _pool(nn.relu(x), self.pooling, self.derivatives)
         x = x.reshape(x.shape[0], -1)
         for width in (120, 84):
             x = nn.relu(nn.Dense(width)(x))
         return nn.Dense(self.num_classes)(x)
 
 
-_BUILDERS: dict[str, Callable[[int, Pooling], nn.Module]] = {
-    "conv2": lambda classes, pooling: ConvNet((16, 32), classes, pooling),
-    "conv3": lambda classes, pooling: ConvNet((32, 64, 64), classes, pooling),
-    "resnet20": lambda classes, pooling: ResNet20(classes),
-    "mlp": lambda classes, pooling: MLP((32,), classes),
-    "lenet": lambda classes, pooling: LeNet(classes, pooling),
+_BUILDERS: dict[str, Callable[[int, Pooling, Derivatives], nn.Module]] = {
+    "conv2": lambda classes, pooling, how: ConvNet((16, 32), classes, pooling, how),
+    "conv3": lambda classes, pooling, how: ConvNet((32, 64, 64), classes, pooling, how),
+    "resnet20": lambda classes, pooling, how: ResNet20(classes, how),
+    "mlp": lambda classes, pooling, how: MLP((32,), classes),
+    "lenet": lambda classes, pooling, how: LeNet(classes, pooling, how),
 }
 NAMES = tuple(_BUILDERS)
 
 
-def build(name: str, num_classes: int, pooling: Pooling = "max") -> nn.Module:
+def build(
+    name: str, num_classes: int, pooling: Pooling = "max", derivatives: Derivatives = "gradient"
+) -> nn.Module:
     """Build a network by name.
 
     Args:
@@ -168,18 +185,24 @@ def build(name: str, num_classes: int, pooling: Pooling = "max") -> nn.Module:
         num_classes: Number of logits.
         pooling: "max" (the paper's text) or "average" (its released code); resnet20 and mlp have
             no pooling layer and ignore it.
+        derivatives: "gradient" (for training), "linear" or "all"; see ``dofbook.layers``. The
+            network is the same function of the same parameters.
 
     Returns:
         The Flax module.
 
     Raises:
-        InputError: If the name or the pooling is unknown.
+        InputError: If the name, the pooling or the derivatives are unknown.
     """
     if name not in _BUILDERS:
         raise InputError(f"network is {name!r}; allowed: {', '.join(NAMES)}.")
     if pooling not in get_args(Pooling):
         raise InputError(f"pooling is {pooling!r}; allowed: {', '.join(get_args(Pooling))}.")
-    return _BUILDERS[name](num_classes, pooling)
+    if derivatives not in get_args(Derivatives):
+        raise InputError(
+            f"derivatives is {derivatives!r}; allowed: {', '.join(get_args(Derivatives))}."
+        )
+    return _BUILDERS[name](num_classes, pooling, derivatives)
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,7 +261,11 @@ def flatten(
 
 @lru_cache(maxsize=32)
 def flat_network(
-    name: str, image_shape: tuple[int, int, int], num_classes: int, pooling: Pooling = "max"
+    name: str,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    pooling: Pooling = "max",
+    derivatives: Derivatives = "gradient",
 ) -> FlatNetwork:
     """Build a network by name and flatten it; equal arguments give the same object.
 
@@ -247,12 +274,13 @@ def flat_network(
         image_shape: Shape (H, W, C) of one image.
         num_classes: Number of logits.
         pooling: "max" or "average".
+        derivatives: "gradient", "linear" or "all"; see ``build``.
 
     Returns:
         The flat network. Sharing one object lets compiled programs be shared between cells.
 
     Raises:
-        InputError: If the name or the pooling is unknown.
+        InputError: If the name, the pooling or the derivatives are unknown.
     """
-    module = build(name, num_classes, pooling)
+    module = build(name, num_classes, pooling, derivatives)
     return flatten(module, image_shape, 1000 if isinstance(module, ResNet20) else 100)

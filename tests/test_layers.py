@@ -98,3 +98,52 @@ def test_max_pool_of_a_relu_has_the_gradient_of_the_native_reduction():
         for p in (layers.max_pool, native)
     )
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def _covered(kind, stride=(1, 1), padding="SAME"):
+    def convolve(x, k):
+        return layers.CONVOLUTIONS[kind](x, k, stride, padding, dimension_numbers=LAYOUT)
+
+    return convolve
+
+
+@pytest.mark.parametrize("channels", [1, 8])  # patches for one channel, a convolution for eight
+@pytest.mark.parametrize(("stride", "padding"), [((1, 1), "SAME"), ((2, 2), "VALID")])
+def test_linear_convolution_has_the_native_jvp_and_the_native_transpose(channels, stride, padding):
+    keys = jax.random.split(jax.random.key(7), 5)
+    x, dx = (jax.random.normal(key, (3, 7, 8, channels)) for key in keys[:2])
+    k, dk = (jax.random.normal(key, (3, 3, channels, 5)) for key in keys[2:4])
+    ours, native = (_covered(kind, stride, padding) for kind in ("linear", "all"))
+
+    def along(convolve):
+        return lambda tangents: jax.jvp(convolve, (x, k), tangents)[1]
+
+    tangent = along(native)((dx, dk))
+    np.testing.assert_allclose(along(ours)((dx, dk)), tangent, rtol=1e-4, atol=1e-4)
+    weights = jax.random.normal(keys[4], tangent.shape)
+    got, wanted = (
+        jax.jit(jax.grad(lambda t, c=c: jnp.vdot(along(c)(t), weights)))((dx, dk))
+        for c in (ours, native)
+    )
+    for one, other in zip(got, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=3e-4)
+    # Images are not differentiated when a network's weights are.
+    only_kernel = jax.jvp(lambda k: ours(x, k), (k,), (dk,))[1]
+    wanted = jax.jvp(lambda k: native(x, k), (k,), (dk,))[1]
+    np.testing.assert_allclose(only_kernel, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_the_three_kinds_of_convolution_have_the_same_value():
+    x = jax.random.normal(jax.random.key(8), (3, 6, 6, 1))
+    k = jax.random.normal(jax.random.key(9), (3, 3, 1, 4))
+    values = {kind: _covered(kind)(x, k) for kind in layers.CONVOLUTIONS}
+    np.testing.assert_array_equal(values["linear"], values["gradient"])
+    np.testing.assert_allclose(values["all"], values["gradient"], rtol=1e-5, atol=1e-5)
+
+
+def test_plain_max_pool_counts_a_tie_once():
+    constant = jnp.ones((1, 4, 4, 2))  # background: every window is a tie
+    slope = jax.grad(lambda b: layers.plain_max_pool(constant + b).sum())(0.5)
+    assert slope == pytest.approx(8.0)  # 2 x 2 windows, 2 channels, each one max(1 + b, ...)
+    _, tangent = jax.jvp(layers.plain_max_pool, (constant,), (3 * constant,))
+    np.testing.assert_array_equal(tangent, jnp.full((1, 2, 2, 2), 3.0))

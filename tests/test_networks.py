@@ -1,5 +1,7 @@
 """Networks: the paper's parameter counts, batch normalization by hand, refusals."""
 
+from typing import get_args
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -8,8 +10,10 @@ import pytest
 
 from dofbook import networks
 from dofbook.errors import InputError
+from dofbook.layers import Derivatives
 
 GREY, COLOUR = (28, 28, 1), (32, 32, 3)
+DERIVATIVES = get_args(Derivatives)
 
 
 @pytest.mark.parametrize(
@@ -99,3 +103,35 @@ def test_unknown_names_are_refused_with_the_allowed_ones():
 def test_networks_with_running_averages_are_refused():
     with pytest.raises(InputError, match="batch_stats"):
         networks.flatten(nn.BatchNorm(use_running_average=False), (4, 4, 1))
+
+
+def test_every_kind_of_derivative_belongs_to_the_same_network():
+    shape = (8, 8, 1)
+    kinds = {k: networks.flat_network("conv2", shape, 10, derivatives=k) for k in DERIVATIVES}
+    w, v = (kinds["gradient"].init(jax.random.key(seed)) for seed in (0, 1))
+    images = jax.random.normal(jax.random.key(2), (4, *shape))
+    logits = {k: jax.jit(network.apply)(w, images) for k, network in kinds.items()}
+    np.testing.assert_array_equal(logits["linear"], logits["gradient"])
+    np.testing.assert_allclose(logits["all"], logits["gradient"], rtol=1e-4, atol=1e-4)
+
+    def gradient(kind):
+        return jax.jit(jax.grad(lambda w: jnp.sin(kinds[kind].apply(w, images)).sum()))(w)
+
+    def slope(kind):
+        return jax.jit(lambda w, v: jax.jvp(lambda w: kinds[kind].apply(w, images), (w,), (v,))[1])(
+            w, v
+        )
+
+    for kind in ("linear", "gradient"):
+        np.testing.assert_allclose(gradient(kind), gradient("all"), rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(slope("linear"), slope("all"), rtol=2e-3, atol=2e-3)
+
+
+def test_a_resnet_of_every_kind_has_the_same_parameters():
+    kinds = [networks.flat_network("resnet20", COLOUR, 10, derivatives=k) for k in DERIVATIVES]
+    assert {network.D for network in kinds} == {272_474}
+
+
+def test_unknown_derivatives_are_refused():
+    with pytest.raises(InputError, match="'third'; allowed: gradient, linear, all"):
+        networks.build("conv2", 10, derivatives="third")
