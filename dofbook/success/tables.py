@@ -1,9 +1,9 @@
 """From the tidy table of runs to success maps, thresholds and baselines.
 
 The table has one row per run and checkpoint (see `REQUIRED`). A *curve* is one (dataset, network,
-method, burn_in_steps); its runs differ in d and seed only. Anything else that varies inside a
-curve (two learning rates, two poolings) is refused, because averaging over it silently would
-answer a question nobody asked.
+method, burn_in_steps, variant); its runs differ in d and seed only. Anything else that varies
+inside a curve (two learning rates, two poolings) is refused, because averaging over it silently
+would answer a question nobody asked.
 """
 
 from collections.abc import Iterator
@@ -51,15 +51,21 @@ class CurveKey(NamedTuple):
     network: str
     method: str
     burn_in_steps: int
+    variant: str = ""
+
+    @property
+    def name(self) -> tuple[str, int, str]:
+        """The method without data and network: method, burn-in time, variant."""
+        return self[2:]
 
     @property
     def label(self) -> str:
         """Words for legends: "random affine", "burn-in affine, t = 8", "lottery subspace"."""
-        if self.method == "affine":
-            t = self.burn_in_steps
-            return f"burn-in affine, t = {t}" if t else "random affine"
+        t = f", t = {self.burn_in_steps}" if self.burn_in_steps else ""
         words = self.method.replace("_", " ")
-        return f"{words}, t = {self.burn_in_steps}" if self.burn_in_steps else words
+        if self.method == "affine":
+            words = "burn-in affine" if t else "random affine"
+        return words + t + (f" ({self.variant})" if self.variant else "")
 
 
 @dataclass(frozen=True)
@@ -148,7 +154,7 @@ def check_table(table: pd.DataFrame, metric: str, value: Value = "best") -> str:
 def curves(
     table: pd.DataFrame, *, baseline: bool = False
 ) -> Iterator[tuple[CurveKey, pd.DataFrame]]:
-    """Split a table into its curves, sorted by dataset, network, method and burn-in time.
+    """Split a table into its curves, sorted by dataset, network, method, burn-in time, variant.
 
     Args:
         table: Tidy table, one row per run and checkpoint.
@@ -158,8 +164,16 @@ def curves(
         The curve's key and its rows.
     """
     rows = table[(table["method"] == "full") == baseline]
-    for key, group in rows.groupby(CURVE, sort=True, observed=True):
-        yield CurveKey(*key[:3], int(key[3])), group
+    variant = _variants(rows)
+    for key, group in rows.groupby([*CURVE, variant], sort=True, observed=True):
+        yield CurveKey(*key[:3], int(key[3]), key[4]), group
+
+
+def _variants(table: pd.DataFrame) -> pd.Series:
+    """Name the variant of every row; tables without the column, and empty entries, have none."""
+    if "variant" not in table.columns:
+        return pd.Series("", index=table.index, name="variant")
+    return table["variant"].fillna("").astype(str)
 
 
 def run_values(table: pd.DataFrame, metric: str, value: Value = "best") -> RunValues:
@@ -180,6 +194,8 @@ def run_values(table: pd.DataFrame, metric: str, value: Value = "best") -> RunVa
     for name in CURVE:
         if table[name].nunique(dropna=False) > 1:
             raise InputError(f"{name} varies: {_listing(table[name])}; select one curve.")
+    if (variants := _variants(table)).nunique() > 1:
+        raise InputError(f"variant varies: {_listing(variants)}; select one curve.")
     _refuse_mixtures(table)
     kind = metric_kind(metric)
     if value == "final":
@@ -234,7 +250,7 @@ def success_map(
         confidence: Coverage of the Wilson intervals.
 
     Returns:
-        One row per curve, d and level: dataset, network, method, burn_in_steps, d, level,
+        One row per curve, d and level: dataset, network, method, burn_in_steps, variant, d, level,
         successes, runs, probability, lower, upper.
 
     Raises:
@@ -293,9 +309,9 @@ def threshold_table(
         replicates: Number of bootstrap samples.
 
     Returns:
-        One row per curve and level: dataset, network, method, burn_in_steps, level, threshold
-        (inf above the grid), censored, lower, upper, d_min, d_max, runs (fewest at any d), text,
-        interval.
+        One row per curve and level: dataset, network, method, burn_in_steps, variant, level,
+        threshold (inf above the grid), censored, lower, upper, d_min, d_max, runs (fewest at any
+        d), text, interval.
 
     Raises:
         InputError: If the table or an argument is not fit for it.

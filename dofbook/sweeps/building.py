@@ -1,12 +1,15 @@
 """From the description of a cell to the affine subspace one of its seeds trains in."""
 
+from dataclasses import fields
+
 from dofbook import methods
 from dofbook.networks import FlatNetwork
 from dofbook.optimizers import OptimizerConfig
-from dofbook.pruning import retraining_optimizer
+from dofbook.pruning import PruningConfig, retraining_optimizer
 from dofbook.subspaces import AffineSubspace
 from dofbook.sweeps.config import CellConfig
 from dofbook.training import DeviceData
+from dofbook.trajectories import LotteryConfig
 
 
 def subspace_optimizer(cell: CellConfig) -> OptimizerConfig:
@@ -22,21 +25,35 @@ def subspace_optimizer(cell: CellConfig) -> OptimizerConfig:
     return common if cell.pruning is None else retraining_optimizer(cell.pruning, common)
 
 
-def method_columns(cell: CellConfig) -> dict[str, object]:
-    """Tabulate what distinguishes methods of one name.
+def variant(cell: CellConfig) -> str:
+    """Name what distinguishes cells of one method, "" for its default.
 
     Args:
         cell: The cell.
 
     Returns:
-        Column to value; a column the method does not have is left out.
+        Words for tables and legends, such as "fastfood", "centred" or "iterative, 5".
     """
-    columns = {"directions": cell.directions}
+    words = [cell.directions] if cell.directions else []
     if cell.lottery is not None:
-        columns["basis"] = cell.lottery.basis
+        words = _changes(cell.lottery, LotteryConfig())
     if cell.pruning is not None:
-        columns |= {"iterations": cell.pruning.iterations, "retraining": cell.pruning.schedule}
-    return {name: value for name, value in columns.items() if value is not None}
+        default = PruningConfig(criterion=cell.pruning.criterion)
+        words = _changes(cell.pruning, default)
+    return ", ".join(words)
+
+
+def _changes(config, default) -> list[str]:
+    """List the fields that differ from the default: a word stands alone, a number has its name."""
+    changed = {
+        field.name: getattr(config, field.name)
+        for field in fields(config)
+        if getattr(config, field.name) != getattr(default, field.name)
+    }
+    return [
+        value if isinstance(value, str) else f"{name.replace('_', ' ')} {value}"
+        for name, value in changed.items()
+    ]
 
 
 def build_subspace(

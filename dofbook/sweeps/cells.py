@@ -11,7 +11,7 @@ from dofbook.datasets import Dataset, load, subset
 from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
 from dofbook.networks import FlatNetwork, flat_network
-from dofbook.sweeps.building import build_subspace
+from dofbook.sweeps.building import build_subspace, subspace_optimizer, variant
 from dofbook.sweeps.config import CellConfig, TaskConfig
 from dofbook.training import DeviceData, History, TrainConfig, evaluate, put, train
 
@@ -96,7 +96,8 @@ def run_cell(cell: CellConfig, data_dir: str | None = None) -> pd.DataFrame:
             f"d is {cell.d}, but {task.network} on {task.dataset} has only D = {network.D} "
             "parameters."
         )
-    config = TrainConfig(task.epochs, task.batch_size, task.checkpoints_per_epoch, task.optimizer)
+    optimizer = subspace_optimizer(cell)
+    config = TrainConfig(task.epochs, task.batch_size, task.checkpoints_per_epoch, optimizer)
     frames = []
     for seed in cell.seeds:
         subspace = build_subspace(cell, network, data, seed)
@@ -111,12 +112,13 @@ def run_cell(cell: CellConfig, data_dir: str | None = None) -> pd.DataFrame:
         "pooling": task.pooling,
         "method": cell.method,
         "burn_in_steps": cell.burn_in_steps,
+        "variant": variant(cell),
         "nested": cell.nested,
         "d": network.D if cell.d is None else cell.d,
         "D": network.D,
-        "optimizer": task.optimizer.name,
-        "bias_correction": task.optimizer.bias_correction,
-        "learning_rate": task.optimizer.learning_rate,
+        "optimizer": optimizer.name,
+        "bias_correction": optimizer.bias_correction,
+        "learning_rate": optimizer.learning_rate,
         "epochs": task.epochs,
         "batch_size": task.batch_size,
         "train_images": len(dataset.y_train),

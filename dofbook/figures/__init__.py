@@ -1,0 +1,9 @@
+"""One function per figure of the paper: a tidy table in, a matplotlib Figure out.
+
+Figures are built without pyplot, so no state outlives a call.
+"""
+
+from dofbook.figures.phase import figure_2, figure_3, figure_12
+from dofbook.figures.style import DATASETS, NETWORKS, NotebookFigure
+
+__all__ = ["DATASETS", "NETWORKS", "NotebookFigure", "figure_2", "figure_3", "figure_12"]

@@ -1,0 +1,297 @@
+"""What the figures share: panels, axes, styles and the arrangement of a table by method.
+
+Internal to this package. Panels wrap into `columns`; the default of two keeps a figure 5.2 inches
+wide, so that its 10-point text can still be read on a screen of 390 pixels. Methods have the same
+colour, line and marker in every figure (Okabe and Ito's colours first, which colour-blind readers
+tell apart).
+"""
+
+import io
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from dofbook.errors import InputError
+from dofbook.success import (
+    CurveKey,
+    RunValues,
+    baseline_accuracy,
+    curves,
+    run_values,
+    success_probability,
+)
+from dofbook.success.tables import Value, check_table, metric_kind
+
+PANEL_WIDTH, PANEL_HEIGHT = 2.6, 2.5  # inches
+FONT_SIZE = 10  # points
+LEVELS = 120  # rows of a success map
+
+DATASETS = {
+    "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100", "svhn_cropped": "SVHN",
+}  # fmt: skip
+NETWORKS = {"conv2": "Conv-2", "conv3": "Conv-3", "resnet20": "ResNet20", "mlp": "MLP",
+            "lenet": "LeNet"}  # fmt: skip
+STYLES = (
+    {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    {"color": "#E69F00", "linestyle": "--", "marker": "s"},
+    {"color": "#009E73", "linestyle": "-.", "marker": "^"},
+    {"color": "#D55E00", "linestyle": (0, (2, 1)), "marker": "D"},
+    {"color": "#CC79A7", "linestyle": (0, (5, 1, 1, 1)), "marker": "v"},
+    {"color": "#56B4E9", "linestyle": (0, (7, 2)), "marker": "P"},
+    {"color": "#000000", "linestyle": (0, (3, 1, 1, 1, 1, 1)), "marker": "X"},
+    {"color": "#882255", "linestyle": "--", "marker": "<"},
+    {"color": "#332288", "linestyle": "-.", "marker": ">"},
+    {"color": "#999933", "linestyle": (0, (1, 1)), "marker": "p"},
+    {"color": "#117733", "linestyle": (0, (5, 1, 1, 1)), "marker": "h"},
+    {"color": "#661100", "linestyle": (0, (7, 2)), "marker": "*"},
+)
+FIXED_STYLES = {
+    ("affine", 0, ""): 0, ("affine", 4, ""): 1, ("affine", 8, ""): 2, ("affine", 16, ""): 3,
+    ("lottery_subspace", 0, ""): 4, ("lottery_ticket", 0, ""): 5, ("random_pruning", 0, ""): 6,
+}  # fmt: skip
+
+Block = tuple[str, str]  # (dataset, network)
+Name = tuple[str, int, str]  # (method, t, variant)
+
+
+class NotebookFigure(Figure):
+    """A matplotlib Figure that a notebook shows even if pyplot was never imported."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=200)
+        width, height = (round(96 * inches) for inches in self.get_size_inches())
+        return buffer.getvalue(), {"width": width, "height": height}
+
+
+# --- data -----------------------------------------------------------------------------------------
+
+
+def block_runs(
+    table: pd.DataFrame, metric: str, value: Value
+) -> dict[Block, dict[CurveKey, RunValues]]:
+    """Arrange the runs by dataset and network, then by method."""
+    check_table(table, metric, value)
+    blocks: dict[Block, dict[CurveKey, RunValues]] = {}
+    for key, rows in curves(table):
+        blocks.setdefault(key[:2], {})[key] = run_values(rows, metric, value)
+    if not blocks:
+        raise InputError("the table holds no method but 'full'.")
+    order = [*DATASETS]
+    known = sorted(blocks, key=lambda b: order.index(b[0]) if b[0] in order else -1)
+    return {block: blocks[block] for block in known}
+
+
+def block_baselines(
+    table: pd.DataFrame, metric: str, value: Value, given: float | None, blocks: Iterable[Block]
+) -> dict[Block, float]:
+    """Take the given baseline for every block, or those of the table."""
+    if given is not None:
+        return dict.fromkeys(blocks, float(given))
+    rows = baseline_accuracy(table, metric, value).itertuples()
+    return {(row.dataset, row.network): row.baseline for row in rows}
+
+
+def choose_styles(keys: Iterable[CurveKey]) -> dict[Name, dict]:
+    """Give every method its style, the same whichever others are there where possible."""
+    methods = sorted({key.name for key in keys})
+    chosen = {name: FIXED_STYLES[name] for name in methods if name in FIXED_STYLES}
+    free = [i for i in range(len(STYLES)) if i not in chosen.values()] or [0]
+    others = [name for name in methods if name not in chosen]
+    chosen |= {name: free[i % len(free)] for i, name in enumerate(others)}
+    return {name: STYLES[chosen[name]] for name in methods}
+
+
+def choose_limits(numbers: np.ndarray, kind: str) -> tuple[float, float]:
+    """Choose the range of levels: that of the finite values, with a margin."""
+    finite = numbers[np.isfinite(numbers) & ((kind == "accuracy") | (numbers > 0))]
+    if finite.size == 0:
+        raise InputError("the table holds no finite value to draw.")
+    low, high = finite.min(), finite.max()
+    if kind == "loss":
+        margin = max((high / low) ** 0.04, 1.02)
+        return low / margin, high * margin
+    margin = max(0.04 * (high - low), 0.005)
+    return max(low - margin, 0.0), high + margin
+
+
+def cell_edges(centres: np.ndarray) -> np.ndarray:
+    """Place cell edges at the geometric means of neighbouring centres."""
+    inner = np.sqrt(centres[1:] * centres[:-1])
+    if len(inner) == 0:
+        return centres[0] * np.array([2**-0.5, 2**0.5])
+    return np.concatenate([[centres[0] ** 2 / inner[0]], inner, [centres[-1] ** 2 / inner[-1]]])
+
+
+# --- drawing --------------------------------------------------------------------------------------
+
+
+def percent_scale(kind: str) -> float:
+    return 100.0 if kind == "accuracy" else 1.0
+
+
+def metric_label(metric: str) -> str:
+    split, kind = metric.split("_")
+    words = {"train": "training", "test": "test"}[split]
+    return f"{words} accuracy (%)" if kind == "accuracy" else f"{words} loss ε"
+
+
+def block_label(block: Block) -> str:
+    return f"{DATASETS.get(block[0], block[0])}, {NETWORKS.get(block[1], block[1])}"
+
+
+def check_columns(columns: int) -> None:
+    if isinstance(columns, bool) or not isinstance(columns, int) or columns < 1:
+        raise InputError(f"columns is {columns!r}; it must be a whole number of at least 1.")
+
+
+def new_figure(columns: int, rows: int, extra: float) -> Figure:
+    """Make an empty figure, never narrower than two panels; extra inches for legend and bar."""
+    width = PANEL_WIDTH * max(columns, 2)
+    figure = NotebookFigure(figsize=(width, PANEL_HEIGHT * rows + extra), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
+    return figure
+
+
+def dimension_axis(ax: Axes, dims: np.ndarray, margin: float, zero: bool = False) -> None:
+    """Set a log2 axis of d with ticks at powers of two; with zero, a linear piece from 0 to 1.
+
+    The margin is the factor by which the axis reaches beyond the smallest and largest d.
+    """
+    low, high = dims.min(), dims.max()
+    if zero:
+        ax.set_xscale("symlog", base=2, linthresh=1)
+        low = 1
+    else:
+        ax.set_xscale("log", base=2)
+    ax.set_xlim(-0.15 if zero else low / margin, high * margin)
+    first, last = math.ceil(math.log2(low)), math.floor(math.log2(high))
+    step = 1 if last - first <= 4 else 2 if last - first <= 8 else 3
+    ticks = [2.0**i for i in range(last, first - 1, -step)] or [low, high]
+    ax.xaxis.set_major_locator(FixedLocator([0.0, *ticks] if zero else ticks))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
+
+
+def level_axis(ax: Axes, limits: tuple[float, float], kind: str) -> None:
+    """Set the axis of levels: percent for accuracy, logarithmic for loss."""
+    if kind == "loss":
+        ax.set_yscale("log")
+        if limits[1] / limits[0] < 30:  # less than a decade and a half has few powers of ten
+            nice = [m * 10.0**e for e in range(-9, 10) for m in (1, 2, 5)]
+            ax.yaxis.set_major_locator(FixedLocator(nice))
+            ax.yaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.set_ylim(*(percent_scale(kind) * np.array(limits)))
+
+
+def draw_baseline(
+    ax: Axes, level: float | None, kind: str, linestyle: str, halo: bool = False
+) -> None:
+    """Draw the level of full-space training, under the curves."""
+    if level is None or not math.isfinite(level):
+        return
+    y = percent_scale(kind) * level
+    if halo:
+        ax.axhline(y, color="white", linewidth=3, zorder=1.8)
+    ax.axhline(y, color="black", linewidth=1.3, linestyle=linestyle, zorder=1.9, gid="baseline")
+
+
+def draw_curve(
+    ax: Axes, dims: np.ndarray, levels: np.ndarray, style: dict, halo: bool = False
+) -> None:
+    """Draw levels against d; a white halo lets the line show on white and on black."""
+    levels = np.where(np.isfinite(levels), levels, np.nan)
+    if halo:
+        ax.plot(dims, levels, color="white", linewidth=4)
+    ax.plot(
+        dims, levels, **style, linewidth=1.8, markersize=5,
+        markeredgecolor="white", markeredgewidth=0.8 if halo else 0.4, gid="curve",
+    )  # fmt: skip
+
+
+def draw_map(ax: Axes, runs: RunValues, limits: tuple[float, float]):
+    """Draw P_s in the plane of d and level, white for 0 and black for 1."""
+    if runs.kind == "loss":
+        edges = np.geomspace(*limits, LEVELS + 1)
+        levels = np.sqrt(edges[1:] * edges[:-1])
+    else:
+        edges = np.linspace(*limits, LEVELS + 1)
+        levels = (edges[1:] + edges[:-1]) / 2
+    probability = success_probability(runs.values, levels, kind=runs.kind, present=runs.present)
+    return ax.pcolormesh(
+        cell_edges(runs.dims.astype(float)), percent_scale(runs.kind) * edges, probability.T,
+        cmap="gray_r", vmin=0, vmax=1, rasterized=True,
+    )  # fmt: skip
+
+
+def draw_legend(figure: Figure, styles: dict, columns: int, baseline: str | None) -> None:
+    """Put one legend for all panels below them."""
+    handles = [
+        Line2D([], [], **style, linewidth=1.8, markersize=4.5,
+               label=CurveKey("", "", *name).label)
+        for name, style in styles.items()
+    ]  # fmt: skip
+    if baseline is not None:
+        handles.append(
+            Line2D([], [], color="black", linewidth=1.3, linestyle=baseline, label="full training")
+        )
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=min(len(handles), max(columns, 2)),
+        fontsize=FONT_SIZE, handlelength=3.2, frameon=False,
+    )  # fmt: skip
+
+
+def finish_panel(ax: Axes, title: str, xlabel: str | None, ylabel: str | None) -> None:
+    ax.set_title(title, fontsize=FONT_SIZE)
+    ax.tick_params(labelsize=FONT_SIZE)
+    if xlabel:
+        ax.set_xlabel(xlabel, fontsize=FONT_SIZE)
+    if ylabel:
+        ax.set_ylabel(ylabel, fontsize=FONT_SIZE)
+
+
+def finish_level_panel(
+    ax: Axes,
+    block: Block,
+    metric: str,
+    baseline: float | None,
+    limits: tuple[float, float] | None,
+    shown: list[float],
+    xlabel: str,
+) -> None:
+    """Set the axis of levels to what is shown, draw the baseline, and write the labels."""
+    kind = metric_kind(metric)
+    level_axis(ax, limits or choose_limits(np.array(shown, float), kind), kind)
+    draw_baseline(ax, baseline, kind, ":")
+    ax.grid(color="0.9", linewidth=0.6)
+    finish_panel(ax, block_label(block), xlabel, metric_label(metric))
+
+
+def runs_up_to(runs: RunValues, max_d: float | None) -> RunValues:
+    """Keep the dimensions up to max_d."""
+    if max_d is None:
+        return runs
+    kept = runs.dims <= max_d
+    if not kept.any():
+        raise InputError(f"max_d is {max_d}; the smallest d in the table is {runs.dims[0]}.")
+    return RunValues(runs.dims[kept], runs.seeds, runs.values[kept], runs.present[kept], runs.kind)
+
+
+def draw_banded(ax: Axes, dims: np.ndarray, lines: Sequence, kind: str, style: dict) -> None:
+    """Draw a curve with the band between two others; lines are (curve, lower, upper)."""
+    curve, lower, upper = (percent_scale(kind) * np.asarray(line) for line in lines)
+    # Diverged runs leave an end infinite: the band then leaves the panel.
+    beyond = (1e-12, 1e12) if kind == "loss" else (-1e6, 1e6)
+    ax.fill_between(
+        dims, np.clip(lower, *beyond), np.clip(upper, *beyond), color=style["color"], alpha=0.25,
+        linewidth=0, gid="band",
+    )  # fmt: skip
+    draw_curve(ax, dims, curve, style)
