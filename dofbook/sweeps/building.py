@@ -2,10 +2,12 @@
 
 from dataclasses import fields
 
+import numpy as np
+
 from dofbook import methods
 from dofbook.networks import FlatNetwork
 from dofbook.optimizers import OptimizerConfig
-from dofbook.pruning import PruningConfig, retraining_optimizer
+from dofbook.pruning import PruningConfig, count_kept, named_layers, retraining_optimizer
 from dofbook.subspaces import AffineSubspace
 from dofbook.sweeps.config import CellConfig
 from dofbook.training import DeviceData
@@ -70,16 +72,45 @@ def build_subspace(
     Returns:
         Offset and directions; they depend on the cell and the seed alone.
     """
+    task, t = cell.task, cell.burn_in_steps
     if cell.method == "full":
         return methods.full_space(network, seed)
-    extra = cell.task.extra_burn_in_step if cell.burn_in_steps else 0
-    return methods.random_affine(
-        network,
-        data,
-        seed,
-        cell.d,
-        cell.burn_in_steps + extra,
-        nested=cell.nested,
-        batch_size=cell.task.batch_size,
-        optimizer=cell.task.burn_in_optimizer,
-    )
+    shared = {
+        "network": network,
+        "data": data,
+        "seed": seed,
+        "d": cell.d,
+        "burn_in_steps": t + (task.extra_burn_in_step if t else 0),
+        "batch_size": task.batch_size,
+        "optimizer": task.burn_in_optimizer,
+    }
+    if cell.method == "lottery_subspace":
+        return methods.lottery_subspace(**shared, config=cell.lottery, epochs=task.epochs)
+    if cell.method == "lottery_ticket":
+        layers = named_layers(task.network, network, data.x_train.shape[1:])
+        return methods.lottery_ticket(**shared, config=cell.pruning, layers=layers)
+    if cell.method == "random_pruning":
+        return methods.random_pruning(**shared)
+    kind = cell.directions or "dense"
+    return methods.random_affine(**shared, nested=cell.nested, directions=kind)
+
+
+def run_columns(
+    cell: CellConfig, network: FlatNetwork, data: DeviceData, subspace: AffineSubspace
+) -> dict[str, object]:
+    """Tabulate what pruning did to the layers of one run.
+
+    Args:
+        cell: The cell.
+        network: The network of its task.
+        data: The data of its task.
+        subspace: What ``build_subspace`` gave.
+
+    Returns:
+        For pruned networks, ``collapsed``: the kernels that kept nothing, joined by blanks.
+    """
+    if cell.pruning is None:
+        return {}
+    layers = named_layers(cell.task.network, network, data.x_train.shape[1:])
+    counts = count_kept(np.asarray(subspace.directions.indices), layers)
+    return {"collapsed": " ".join(count.name for count in counts if count.collapsed)}

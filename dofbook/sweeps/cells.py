@@ -11,7 +11,7 @@ from dofbook.datasets import Dataset, load, subset
 from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
 from dofbook.networks import FlatNetwork, flat_network
-from dofbook.sweeps.building import build_subspace, subspace_optimizer, variant
+from dofbook.sweeps.building import build_subspace, run_columns, subspace_optimizer, variant
 from dofbook.sweeps.config import CellConfig, TaskConfig
 from dofbook.training import DeviceData, History, TrainConfig, evaluate, put, train
 
@@ -104,7 +104,8 @@ def run_cell(cell: CellConfig, data_dir: str | None = None) -> pd.DataFrame:
         key = run_key(seed, Role.SUBSPACE_BATCHES)
         start = _at_offset(task, data_dir, np.asarray(subspace.offset).tobytes())
         history = train(network, data, subspace, key, config, start).history
-        frames.append(_rows(history, seed))
+        columns = run_columns(cell, network, data, subspace)
+        frames.append(_rows(history, seed).assign(**columns))
     constants = {
         "cell": cell.name,
         "dataset": task.dataset,
