@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from dofbook.optimizers import OptimizerConfig
 from dofbook.pruning import PruningConfig
 from dofbook.sweeps.config import (
     CellConfig,
+    Method,
     SweepConfig,
     TaskConfig,
     canonical_json,
@@ -23,7 +25,13 @@ from dofbook.sweeps.config import (
     default_epochs,
     follow_convention,
 )
-from dofbook.sweeps.profiles import PROFILES, make_sweep, octaves
+from dofbook.sweeps.profiles import (
+    PROFILES,
+    figure_cells,
+    make_sweep,
+    octaves,
+    table_1_sweeps,
+)
 from dofbook.trajectories import LotteryConfig
 
 ROOT = Path(__file__).parents[1]
@@ -269,3 +277,29 @@ def test_options_by_name_reach_the_method():
     assert (ticket.iterations, ticket.schedule) == (2, "released_code")
     assert make_sweep(method="random_pruning").cells()[-1].pruning.criterion == "random"
     assert all(cell.method == "full" for cell in make_sweep(method="full").cells())
+
+
+def test_the_paper_s_figures_have_the_paper_s_cells():
+    cells = figure_cells("2-mnist")
+    affine = [cell for cell in cells if cell.method == "affine"]
+    assert {cell.d for cell in affine} == {2**i for i in range(13)}
+    assert {cell.burn_in_steps for cell in affine} == {0, 4, 8, 16}
+    assert {len(cell.seeds) for cell in cells} == {10}
+    assert {cell.task.epochs for cell in cells} == {3}
+    assert {cell.name for cell in cells} == {cell.name for cell in make_sweep("paper").cells()}
+    together = figure_cells("6-mnist-conv2")
+    assert {c.method for c in together} == set(get_args(Method))
+    assert len({cell.name for cell in together}) == len(together)
+    assert set(figure_cells("8")) > set(figure_cells("8-cifar10"))
+    with pytest.raises(InputError, match="figure is '13'"):
+        figure_cells("13")
+
+
+@pytest.mark.parametrize("profile", ["reduced", "paper"])
+def test_table_1_has_every_other_method_from_w0_and_from_w16(profile):
+    cells = [cell for sweep in table_1_sweeps(profile) for cell in sweep.cells()]
+    assert {(cell.method, cell.burn_in_steps) for cell in cells} == {
+        (method, t)
+        for method in ("lottery_subspace", "lottery_ticket", "random_pruning")
+        for t in (0, 16)
+    }

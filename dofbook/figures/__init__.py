@@ -3,7 +3,17 @@
 Figures are built without pyplot, so no state outlives a call.
 """
 
+from dofbook.figures.compression import figure_6, figure_10
 from dofbook.figures.phase import figure_2, figure_3, figure_12
 from dofbook.figures.style import DATASETS, NETWORKS, NotebookFigure
 
-__all__ = ["DATASETS", "NETWORKS", "NotebookFigure", "figure_2", "figure_3", "figure_12"]
+__all__ = [
+    "DATASETS",
+    "NETWORKS",
+    "NotebookFigure",
+    "figure_2",
+    "figure_3",
+    "figure_6",
+    "figure_10",
+    "figure_12",
+]

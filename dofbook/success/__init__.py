@@ -1,10 +1,12 @@
 """Success probability, threshold training dimension, their intervals and fits.
 
 Everything works on plain NumPy arrays (`probability`, `threshold`, `isotonic`, `probit`,
-`estimates`, `bootstrap`, `inversion`, `hits`) or on the tidy table of runs (`tables`).
+`estimates`, `bootstrap`, `inversion`, `hits`) or on the tidy table of runs (`tables`,
+`compression`).
 """
 
 from dofbook.success.bootstrap import bootstrap_boundary, bootstrap_thresholds
+from dofbook.success.compression import compression_table, nested_best
 from dofbook.success.estimates import threshold_dimensions
 from dofbook.success.hits import hit_dimensions, hit_interval
 from dofbook.success.inversion import inverted_interval
@@ -44,6 +46,7 @@ __all__ = [
     "baseline_accuracy",
     "bootstrap_boundary",
     "bootstrap_thresholds",
+    "compression_table",
     "curves",
     "first_threshold",
     "fit_probit",
@@ -53,6 +56,7 @@ __all__ = [
     "isotonic_curve",
     "isotonic_threshold",
     "jeffreys_interval",
+    "nested_best",
     "phase_boundary",
     "probit_threshold",
     "required_successes",

@@ -5,7 +5,13 @@ from dataclasses import fields, replace
 from dofbook.errors import InputError
 from dofbook.optimizers import OptimizerConfig
 from dofbook.pruning import PruningConfig
-from dofbook.sweeps.config import SweepConfig, TaskConfig, follow_convention
+from dofbook.sweeps.config import (
+    DIGITS_EPOCHS,
+    CellConfig,
+    SweepConfig,
+    TaskConfig,
+    follow_convention,
+)
 from dofbook.trajectories import LotteryConfig
 
 
@@ -128,3 +134,96 @@ def make_sweep(
     if not baseline:
         sweep["baseline_learning_rates"] = ()
     return SweepConfig(task=task, **sweep)
+
+
+# Conv-2 has 10 runs in the paper, Conv-3 five, ResNet20 three; lottery tickets at least five.
+_RUNS = {"conv2": 10, "conv3": 5, "resnet20": 3}
+_PAIRS = {
+    "2": [(d, "conv2") for d in ("mnist", "fashion_mnist", "cifar10", "svhn_cropped")],
+    "7": [(d, "conv3") for d in ("mnist", "fashion_mnist", "cifar10")],
+    "8": [(d, "resnet20") for d in ("mnist", "fashion_mnist", "cifar10")],
+}
+_TABLE_1 = {
+    "paper": {
+        # Dense around 10, where the paper sees a transition on CIFAR-10.
+        "lottery_subspace": (1, 2, 3, 4, 6, 8, 9, 10, 11, 12, 16, 24, 32, 48, 64),
+        # Octaves that overlap those of the random subspaces.
+        "lottery_ticket": octaves(16384, 8),
+        "random_pruning": octaves(16384, 8),
+    },
+    "reduced": {
+        "lottery_subspace": (1, 2, 3, 5, 8, 10, 12, 16, 24, 48),
+        "lottery_ticket": octaves(4096, 16, 4),
+        "random_pruning": octaves(4096, 16, 4),
+    },
+}
+
+
+def table_1_sweeps(profile: str = "reduced", **options) -> list[SweepConfig]:
+    """List the sweeps of the methods of Table 1 that are not random or burn-in affine subspaces.
+
+    Args:
+        profile: "reduced" or "paper".
+        **options: Options of ``make_sweep`` for all of them.
+
+    Returns:
+        Lottery subspaces, lottery tickets and random pruning, from w0 and from w_16, without the
+        baseline.
+
+    Raises:
+        InputError: If a name or a value is not allowed.
+    """
+    if profile not in _TABLE_1:
+        raise InputError(f"profile is {profile!r}; allowed: {', '.join(_TABLE_1)}.")
+    shared = {"burn_in_steps": (0, 16), "baseline": False, "runs": 3 if profile == "reduced" else 5}
+    # Two epochs of the digits are 24 steps; as many as half of the training stand for the two of 3.
+    pruning = {"pruning_epochs": DIGITS_EPOCHS // 2} if profile == "reduced" else {}
+    return [
+        make_sweep(
+            profile,
+            **{"method": method, "dims": dims, **shared, **options},
+            **(pruning if method == "lottery_ticket" else {}),
+        )
+        for method, dims in _TABLE_1[profile].items()
+    ]
+
+
+def _paper_figures() -> dict[str, dict]:
+    """List what the paper's figures are computed from: figure and data set to sweeps and table."""
+    found = {}
+    for number, pairs in _PAIRS.items():
+        for dataset, network in pairs:
+            options = {"dataset": dataset, "network": network, "runs": _RUNS[network]}
+            affine = make_sweep("paper", **options)
+            lottery = table_1_sweeps("paper", **{**options, "runs": min(5, _RUNS[network])})
+            table = f"{dataset}_{network}.parquet"
+            names = {number: [affine], **({"12": [affine]} if number == "2" else {})}
+            names |= {"3": [affine, lottery[0]], "6": [affine, *lottery]}
+            for name, sweeps in names.items():
+                key = f"{name}-{dataset}" if name in _PAIRS else f"{name}-{dataset}-{network}"
+                title = f"Fig. {name}, {network} on {dataset}"
+                found[key] = {"title": title, "sweeps": sweeps, "table": table}
+    return found
+
+
+PAPER_FIGURES = _paper_figures()
+"""Figure and data set, such as "2-mnist" or "6-mnist-conv2", to title, sweeps and table."""
+
+
+def figure_cells(name: str) -> list[CellConfig]:
+    """List the cells of a figure of the paper, each once.
+
+    Args:
+        name: A key of ``PAPER_FIGURES``, or a figure's number for all of its data sets.
+
+    Returns:
+        The cells, in the order in which they are best run.
+
+    Raises:
+        InputError: If there is no such figure.
+    """
+    chosen = [entry for key, entry in PAPER_FIGURES.items() if name in (key, key.split("-")[0])]
+    if not chosen:
+        raise InputError(f"figure is {name!r}; allowed: {', '.join(PAPER_FIGURES)}, or a number.")
+    cells = [cell for entry in chosen for sweep in entry["sweeps"] for cell in sweep.cells()]
+    return list(dict.fromkeys(cells))

@@ -1,0 +1,166 @@
+"""Accuracy against compression, and spectra of trajectories: Figs. 6, 10 and 11 of the paper."""
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from dofbook.errors import InputError
+from dofbook.figures.style import (
+    FONT_SIZE,
+    STYLES,
+    block_baselines,
+    block_label,
+    block_runs,
+    check_columns,
+    choose_limits,
+    choose_styles,
+    draw_baseline,
+    draw_legend,
+    finish_panel,
+    level_axis,
+    metric_label,
+    new_figure,
+    percent_scale,
+)
+from dofbook.success.tables import RunValues, Value, metric_kind
+
+
+def _compression_axis(ax: Axes, ratios: np.ndarray) -> None:
+    """Set a log2 axis of D/d with at most six ticks at powers of two."""
+    low, high = ratios.min(), ratios.max()
+    ax.set_xscale("log", base=2)
+    ax.set_xlim(low / 1.2, high * 1.2)
+    first, last = math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high))
+    step = max(1, math.ceil((last - first) / 5))
+    ax.xaxis.set_major_locator(FixedLocator([2.0**i for i in range(first, last + 1, step)]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
+
+
+def figure_6(
+    table: pd.DataFrame,
+    metric: str = "test_accuracy",
+    *,
+    baseline: float | None = None,
+    limits: tuple[float, float] | None = None,
+    columns: int = 2,
+    value: Value = "best",
+) -> Figure:
+    """Draw accuracy against compression ratio D/d for every method on one axis.
+
+    One panel per dataset and network: the mean over seeds, in a band from the worst to the best.
+    For lottery subspaces give the table through ``success.nested_best`` first, as the paper does.
+
+    Args:
+        table: Tidy table, one row per run and checkpoint.
+        metric: "train_accuracy", "test_accuracy", "train_loss" or "test_loss".
+        baseline: Level of full-space training; None for the table's.
+        limits: Range of levels, in the metric's unit; None for that of the data.
+        columns: Panels side by side.
+        value: "best" reached at any checkpoint (as in the paper), or "final".
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: If the table or an argument is not fit for it.
+
+    Source: Larsen et al. (2022), Fig. 6.
+    """
+    check_columns(columns)
+    kind = metric_kind(metric)
+    blocks = block_runs(table, metric, value)
+    if "D" not in table.columns:
+        raise InputError("the table has no column D, the number of parameters.")
+    baselines = block_baselines(table, metric, value, baseline, blocks)
+    styles = choose_styles(key for block in blocks.values() for key in block)
+    sizes = table.groupby(["dataset", "network"])["D"].max()
+    columns = min(columns, len(blocks))
+    rows = math.ceil(len(blocks) / columns)
+    # A single panel may use the whole width, and the legend grows with the methods.
+    lines = math.ceil(len(styles) / max(columns, 2))
+    figure = new_figure(columns, rows, 0.9 + 0.22 * lines)
+    for i, (block, members) in enumerate(blocks.items()):
+        ax = figure.add_subplot(rows, columns, i + 1)
+        level = baselines.get(block, np.nan)
+        shown, reach = [level], []
+        for key, runs in members.items():
+            ratio = sizes[block] / runs.dims
+            ends = _draw_range(ax, ratio, runs, styles[key.name])
+            shown += [*ends]
+            reach += [*ratio]
+        _compression_axis(ax, np.array(reach))
+        level_axis(ax, limits or choose_limits(np.array(shown, float), kind), kind)
+        draw_baseline(ax, level, kind, ":")
+        ax.grid(color="0.9", linewidth=0.6)
+        finish_panel(ax, block_label(block), "compression ratio D/d", metric_label(metric))
+    draw_legend(figure, styles, columns, ":" if baselines else None)
+    return figure
+
+
+def _draw_range(ax: Axes, ratio: np.ndarray, runs: RunValues, style: dict) -> np.ndarray:
+    """Draw the mean over seeds in a band from the worst to the best; return the band's ends."""
+    values = np.where(runs.present & np.isfinite(runs.values), runs.values, np.nan)
+    kept = ~np.isnan(values).all(axis=1)
+    values, ratio, scale = values[kept], ratio[kept], percent_scale(runs.kind)
+    low, high = np.nanmin(values, axis=1), np.nanmax(values, axis=1)
+    colour = style["color"]
+    ax.fill_between(ratio, scale * low, scale * high, color=colour, alpha=0.15, linewidth=0)
+    ax.plot(
+        ratio, scale * np.nanmean(values, axis=1), **style, linewidth=1.6, markersize=4.5,
+        markeredgecolor="white", markeredgewidth=0.4, gid="curve",
+    )  # fmt: skip
+    return np.concatenate([low, high])
+
+
+def figure_10(spectra: pd.DataFrame, *, relative: bool = True, columns: int = 2) -> Figure:
+    """Draw the singular values of full-training trajectories, one line per seed.
+
+    One panel per dataset and network, one colour and line style per basis.
+
+    Args:
+        spectra: One row per dataset, network, basis, seed and index (from 1), with the column
+            singular_value.
+        relative: Whether to divide by each trajectory's largest value.
+        columns: Panels side by side.
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: If a column is missing or the table is empty.
+
+    Source: Larsen et al. (2022), Figs. 10 and 11.
+    """
+    check_columns(columns)
+    wanted = ["dataset", "network", "basis", "seed", "index", "singular_value"]
+    if missing := [name for name in wanted if name not in spectra.columns]:
+        raise InputError(f"the table has no column {', '.join(missing)}.")
+    if spectra.empty:
+        raise InputError("the table has no rows.")
+    blocks = list(spectra.groupby(["dataset", "network"], sort=True))
+    bases = sorted(spectra["basis"].unique())
+    columns = min(columns, len(blocks))
+    rows = math.ceil(len(blocks) / columns)
+    figure = new_figure(columns, rows, 0.5)
+    for i, (block, part) in enumerate(blocks):
+        ax = figure.add_subplot(rows, columns, i + 1)
+        for (basis, seed), line in part.sort_values("index").groupby(["basis", "seed"]):
+            values = line["singular_value"] / (line["singular_value"].max() if relative else 1)
+            style = STYLES[bases.index(basis) % len(STYLES)]
+            first = seed == part["seed"].min() and i == 0
+            ax.plot(line["index"], values, color=style["color"], linestyle=style["linestyle"],
+                    linewidth=1.1, alpha=0.8, label=basis if first else None)  # fmt: skip
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        ax.grid(color="0.9", linewidth=0.6)
+        ylabel = "singular value / largest" if relative else "singular value"
+        finish_panel(ax, block_label(block), "index", ylabel)
+    figure.legend(
+        loc="outside lower center", ncols=min(len(bases), 3), fontsize=FONT_SIZE, frameon=False
+    )
+    return figure

@@ -1,0 +1,117 @@
+"""Thresholds relative to full training, and nested subspaces: Table 1 and Fig. 6 as numbers."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from dofbook.errors import InputError
+from dofbook.success.checks import check_levels
+from dofbook.success.estimates import Rule
+from dofbook.success.tables import (
+    METRICS,
+    Interval,
+    Value,
+    baseline_accuracy,
+    curves,
+    metric_kind,
+    threshold_table,
+)
+
+NESTED_METHODS = ("lottery_subspace",)
+
+
+def nested_best(table: pd.DataFrame, methods: tuple[str, ...] = NESTED_METHODS) -> pd.DataFrame:
+    """Let every run count the best value of its seed at any smaller d, where subspaces are nested.
+
+    A smaller subspace lies inside a larger one, so a worse value at a larger d is an error of
+    optimization: the better point is there.
+
+    Args:
+        table: Tidy table, one row per run and checkpoint.
+        methods: Methods whose subspaces of one seed are nested in d.
+
+    Returns:
+        The table with the columns ``best_...`` of those methods replaced; nothing else changes.
+
+    Source: Larsen et al. (2022), Figs. 3 and 6 (running maximum) against 10 and 11 (raw).
+    """
+    changed = table.copy()
+    for key, rows in curves(table):
+        if key.method not in methods:
+            continue
+        for metric in METRICS:
+            column = f"best_{metric}"
+            if column in table.columns:
+                changed.loc[rows.index, column] = _carried(rows, column, metric_kind(metric))
+    return changed
+
+
+def _carried(rows: pd.DataFrame, column: str, kind: str) -> np.ndarray:
+    """Take the better of a row's value and the best of its seed's runs at smaller d."""
+    better = np.fmin if kind == "loss" else np.fmax
+    grouped = rows.groupby(["d", "seed"])[column]
+    runs = (grouped.min() if kind == "loss" else grouped.max()).unstack("seed").sort_index()
+    before = runs.copy()
+    before[:] = better.accumulate(runs.to_numpy(float), axis=0)
+    before = before.shift(1).stack(future_stack=True)
+    index = pd.MultiIndex.from_frame(rows[["d", "seed"]])
+    return better(rows[column].to_numpy(float), before.reindex(index).to_numpy(float))
+
+
+def compression_table(
+    table: pd.DataFrame,
+    metric: str = "test_accuracy",
+    fractions: ArrayLike = (0.9, 0.95, 0.98),
+    *,
+    delta: float = 0.1,
+    rule: Rule = "first",
+    value: Value = "best",
+    interval: Interval | None = "inverted",
+    rng: int | None = None,
+) -> pd.DataFrame:
+    """Tabulate how far each method compresses at given fractions of full training's accuracy.
+
+    Args:
+        table: Tidy table with the full-space baselines (method "full"); see ``nested_best``.
+        metric: "train_accuracy" or "test_accuracy".
+        fractions: Fractions of the baseline's accuracy, in (0, 1].
+        delta: Failure probability allowed at the threshold, in (0, 1).
+        rule: As in ``threshold_table``.
+        value: "best" reached at any checkpoint (as in the paper), or "final".
+        interval: As in ``threshold_table``.
+        rng: As in ``threshold_table``.
+
+    Returns:
+        The columns of ``threshold_table``, and D, fraction, compression = D / d* (0 where no d of
+        the grid succeeds), compression_lower and compression_upper.
+
+    Raises:
+        InputError: If the table has no baseline, or an argument is not fit for it.
+
+    Source: Larsen et al. (2022), Table 1 and Fig. 6.
+    """
+    if metric_kind(metric) != "accuracy":
+        raise InputError(f"metric is {metric!r}; allowed: train_accuracy, test_accuracy.")
+    fractions = check_levels(fractions)
+    if not ((fractions > 0) & (fractions <= 1)).all():
+        raise InputError(f"fractions are {fractions.tolist()}; each must lie in (0, 1].")
+    baselines = baseline_accuracy(table, metric, value)
+    if baselines.empty:
+        raise InputError("the table has no full-space baseline to compare with.")
+    parts = []
+    for block in baselines.itertuples():
+        mine = (table["dataset"] == block.dataset) & (table["network"] == block.network)
+        rows = table[mine]
+        if (rows["method"] == "full").all():
+            continue
+        options = {"delta": delta, "rule": rule, "value": value, "interval": interval, "rng": rng}
+        found = threshold_table(rows, metric, fractions * block.baseline, **options)
+        fraction = dict(zip(fractions * block.baseline, fractions, strict=True))
+        parts.append(found.assign(D=int(rows["D"].max()), fraction=found["level"].map(fraction)))
+    if not parts:
+        raise InputError("the table holds no method but 'full'.")
+    joined = pd.concat(parts, ignore_index=True)
+    ends = {"": "threshold", "_lower": "upper", "_upper": "lower"}
+    return joined.assign(
+        **{f"compression{end}": joined["D"] / joined[column] for end, column in ends.items()}
+    )
