@@ -1,5 +1,5 @@
 """The ledger of the paper's claims: criteria, judges, verdicts.
 
 `criteria` states each claim and how it is judged, `evidence` reads the published tables, the
-judges in `random_subspaces`, `lottery` and `landscapes` apply the criteria, and `ledger` joins them.
+judges in `random_subspaces`, `lottery` and `landscapes` apply the criteria, `ledger` joins them.
 """
