@@ -84,11 +84,11 @@ def _descend(benchmark, what, subspaces, pooling, images, labels, batches):
 
     def run():
         states = [
-            descend(s, training._start(s, optimizer), images, labels, batches) for s in subspaces
+            descend(s, training.initial_state(s, optimizer), images, labels, batches) for s in subspaces
         ]
         jax.block_until_ready(states)
 
-    start = training._start(subspaces[0], optimizer)
+    start = training.initial_state(subspaces[0], optimizer)
     program = jax.jit(descend.__wrapped__, compiler_options=_compiler_options())
     lowered = program.lower(subspaces[0], start, images, labels, batches)
     begin = time.perf_counter()

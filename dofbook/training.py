@@ -1,8 +1,8 @@
 """The one trainer: descends the loss inside any affine subspace, or in the full space.
 
 A run is a pure function of a subspace, a key and a configuration. It is compiled once for a
-(network, optimizer, shapes) and then used for every run; on a GPU many runs go through one program
-by ``vmap``, on a CPU they follow each other (measured: one run uses both cores).
+(network, optimizer, shapes) and then used for every run. ``dofbook.runs`` trains many runs at once
+with the loop of this module.
 """
 
 from collections.abc import Callable
@@ -152,12 +152,18 @@ def batch_loss(network: FlatNetwork, subspace: AffineSubspace, theta, x, y) -> j
     return cross_entropy(network.apply(subspace.point(theta), x), y)
 
 
-@lru_cache(maxsize=16)
-def _descend(network: FlatNetwork, optimizer: OptimizerConfig) -> Callable:
-    """Compile "take the steps given by these batches of indices": (k, batch) -> k updates."""
+def descent(network: FlatNetwork, optimizer: OptimizerConfig) -> Callable:
+    """Write the program "take the steps given by these batches of indices".
+
+    Args:
+        network: The flat network.
+        optimizer: Optimizer of theta.
+
+    Returns:
+        A pure function (subspace, state, x, y, batches (k, batch)) -> state after k updates.
+    """
     transform = make_optimizer(optimizer)
 
-    @fast_jit
     def descend(subspace, state, x, y, batches):
         def step(state, indices):
             loss = partial(batch_loss, network, subspace)
@@ -170,9 +176,15 @@ def _descend(network: FlatNetwork, optimizer: OptimizerConfig) -> Callable:
     return descend
 
 
-@lru_cache(maxsize=16)
-def _evaluate(network: FlatNetwork) -> Callable:
-    """Compile loss and accuracy over a whole split, in chunks to bound memory."""
+def evaluation(network: FlatNetwork) -> Callable:
+    """Write the program "loss and accuracy over a whole split", in chunks to bound memory.
+
+    Args:
+        network: The flat network.
+
+    Returns:
+        A pure function (w (D,), x, y) -> mean loss and accuracy, (2,).
+    """
 
     def chunk(w, x, y):
         logits = network.apply(w, x)
@@ -181,7 +193,6 @@ def _evaluate(network: FlatNetwork) -> Callable:
 
     size = network.evaluation_chunk
 
-    @fast_jit
     def evaluate(w, x, y):
         count = len(x)
         whole = count // size * size
@@ -194,6 +205,16 @@ def _evaluate(network: FlatNetwork) -> Callable:
         return total / count
 
     return evaluate
+
+
+@lru_cache(maxsize=16)
+def _descend(network: FlatNetwork, optimizer: OptimizerConfig) -> Callable:
+    return fast_jit(descent(network, optimizer))
+
+
+@lru_cache(maxsize=16)
+def _evaluate(network: FlatNetwork) -> Callable:
+    return fast_jit(evaluation(network))
 
 
 def evaluate(network: FlatNetwork, data: DeviceData, w: jax.Array) -> jax.Array:
@@ -218,17 +239,28 @@ def _point(subspace: AffineSubspace, theta: jax.Array) -> jax.Array:
 
 
 @partial(jax.jit, static_argnames="count")
-def _permutation(key: jax.Array, epoch: int, count: int) -> jax.Array:
+def epoch_order(key: jax.Array, epoch: int, count: int) -> jax.Array:
+    """Draw the order of the images of an epoch.
+
+    Args:
+        key: Key of the run's batches.
+        epoch: Number of the epoch, from 0.
+        count: Training images.
+
+    Returns:
+        A permutation, (count,).
+    """
     return jax.random.permutation(jax.random.fold_in(key, epoch), count)
 
 
-def _stretches(permutation: jax.Array, start: int, stop: int, batch_size: int):
-    """Cut steps start..stop of an epoch into (k, batch) index arrays; a short last batch apart."""
-    full = min(stop, len(permutation) // batch_size)
+def _stretches(order: jax.Array, start: int, stop: int, batch_size: int):
+    """Cut steps start..stop of an epoch into (..., k, batch) indices; a short last batch apart."""
+    full = min(stop, order.shape[-1] // batch_size)
     if start < full:
-        yield permutation[start * batch_size : full * batch_size].reshape(-1, batch_size)
+        whole = order[..., start * batch_size : full * batch_size]
+        yield whole.reshape(*order.shape[:-1], -1, batch_size)
     if stop > full:
-        yield permutation[full * batch_size :][None]
+        yield order[..., None, full * batch_size :]
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:
@@ -244,9 +276,80 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
     return -(-count // batch_size)
 
 
-def _start(subspace: AffineSubspace, optimizer: OptimizerConfig) -> State:
+def initial_state(subspace: AffineSubspace, optimizer: OptimizerConfig) -> State:
+    """Start at theta = 0.
+
+    Args:
+        subspace: Where to train.
+        optimizer: Optimizer of theta.
+
+    Returns:
+        Coordinates and optimizer state.
+    """
     theta = jnp.zeros(subspace.d)
     return State(theta, make_optimizer(optimizer).init(theta))
+
+
+class Programs(NamedTuple):
+    """What the loop of a training needs, for one run or for a batch of runs.
+
+    Attributes:
+        descend: (subspace, state, x, y, batches) -> state, see ``descent``.
+        measure: (subspace, theta) -> metrics, (..., 4).
+        order: epoch -> order of the training images, (..., count).
+    """
+
+    descend: Callable
+    measure: Callable
+    order: Callable
+
+
+def follow(
+    programs: Programs,
+    data: DeviceData,
+    subspace: AffineSubspace,
+    state: State,
+    at_offset: jax.Array,
+    config: TrainConfig,
+) -> tuple[np.ndarray, np.ndarray, State]:
+    """Make all steps of a training and measure at its checkpoints.
+
+    Args:
+        programs: How to step, to measure and to order the images.
+        data: The data set on the device.
+        subspace: Where to train.
+        state: Where to start.
+        at_offset: Metrics at theta = 0, (..., 4).
+        config: Epochs, batches and checkpoints.
+
+    Returns:
+        Updates made at each checkpoint, (checkpoints,); metrics, (checkpoints, ..., 4); the end.
+    """
+    steps = steps_per_epoch(len(data.x_train), config.batch_size)
+    cuts = np.unique(np.linspace(0, steps, config.checkpoints_per_epoch + 1).round().astype(int))
+    made, records = [0], [at_offset]
+    for epoch in range(config.epochs):
+        order = programs.order(epoch)
+        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+            for batches in _stretches(order, start, stop, config.batch_size):
+                state = programs.descend(subspace, state, data.x_train, data.y_train, batches)
+            made.append(epoch * steps + int(stop))
+            records.append(programs.measure(subspace, state.theta))
+    return np.asarray(made), np.asarray(jnp.stack(records)), state
+
+
+def make_history(made: np.ndarray, table: np.ndarray, steps: int) -> History:
+    """Name the metrics of one run.
+
+    Args:
+        made: Updates made at each checkpoint, (checkpoints,).
+        table: Metrics, (checkpoints, 4).
+        steps: Steps per epoch.
+
+    Returns:
+        The record.
+    """
+    return History(made, made / steps, *table.T)
 
 
 def train(
@@ -274,24 +377,17 @@ def train(
     Source:
         Larsen et al. (2022), sections 2 and A.4.
     """
-    descend = _descend(network, config.optimizer)
     count = len(data.x_train)
-    steps = steps_per_epoch(count, config.batch_size)
-    cuts = np.unique(np.linspace(0, steps, config.checkpoints_per_epoch + 1).round().astype(int))
-
-    state = _start(subspace, config.optimizer)
+    programs = Programs(
+        descend=_descend(network, config.optimizer),
+        measure=lambda subspace, theta: evaluate(network, data, _point(subspace, theta)),
+        order=lambda epoch: epoch_order(key, epoch, count),
+    )
     at_offset = evaluate(network, data, subspace.offset) if at_offset is None else at_offset
-    made, records = [0], [at_offset]
-    for epoch in range(config.epochs):
-        order = _permutation(key, epoch, count)
-        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
-            for batches in _stretches(order, start, stop, config.batch_size):
-                state = descend(subspace, state, data.x_train, data.y_train, batches)
-            made.append(epoch * steps + int(stop))
-            records.append(evaluate(network, data, _point(subspace, state.theta)))
-    table = np.asarray(jnp.stack(records))
-    step = np.asarray(made)
-    return Trained(History(step, step / steps, *table.T), state.theta)
+    state = initial_state(subspace, config.optimizer)
+    made, table, state = follow(programs, data, subspace, state, at_offset, config)
+    steps = steps_per_epoch(count, config.batch_size)
+    return Trained(make_history(made, table, steps), state.theta)
 
 
 def burn_in(
@@ -323,11 +419,11 @@ def burn_in(
     """
     optimizer = optimizer or OptimizerConfig(name="momentum", learning_rate=5e-2)
     subspace = AffineSubspace(w0, Identity(network.D))
-    descend, state = _descend(network, optimizer), _start(subspace, optimizer)
+    descend, state = _descend(network, optimizer), initial_state(subspace, optimizer)
     count = len(data.x_train)
     per_epoch = steps_per_epoch(count, batch_size)
     for epoch in range(-(-steps // per_epoch)):
-        order = _permutation(key, epoch, count)
+        order = epoch_order(key, epoch, count)
         last = min(per_epoch, steps - epoch * per_epoch)
         for batches in _stretches(order, 0, last, batch_size):
             state = descend(subspace, state, data.x_train, data.y_train, batches)

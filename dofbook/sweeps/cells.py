@@ -11,9 +11,11 @@ from dofbook.datasets import Dataset, load, subset
 from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
 from dofbook.networks import FlatNetwork, flat_network
+from dofbook.runs import Batching, train_runs
+from dofbook.subspaces import AffineSubspace
 from dofbook.sweeps.building import build_subspace, run_columns, subspace_optimizer, variant
 from dofbook.sweeps.config import CellConfig, TaskConfig
-from dofbook.training import DeviceData, History, TrainConfig, evaluate, put, train
+from dofbook.training import DeviceData, History, TrainConfig, evaluate, put
 
 METRICS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
@@ -58,6 +60,20 @@ def task_network(task: TaskConfig, dataset: Dataset) -> FlatNetwork:
     return flat_network(task.network, shape, dataset.num_classes, task.pooling)
 
 
+def train_config(cell: CellConfig) -> TrainConfig:
+    """Read off how a cell trains inside its subspaces.
+
+    Args:
+        cell: The cell.
+
+    Returns:
+        Epochs, batches, checkpoints and optimizer.
+    """
+    task = cell.task
+    optimizer = subspace_optimizer(cell)
+    return TrainConfig(task.epochs, task.batch_size, task.checkpoints_per_epoch, optimizer)
+
+
 @lru_cache(maxsize=64)
 def _at_offset(task: TaskConfig, data_dir: str | None, offset: bytes) -> jax.Array:
     """Evaluate an offset; cells that differ in d alone share it."""
@@ -74,12 +90,15 @@ def _rows(history: History, seed: int) -> pd.DataFrame:
     return frame
 
 
-def run_cell(cell: CellConfig, data_dir: str | None = None) -> pd.DataFrame:
+def run_cell(
+    cell: CellConfig, data_dir: str | None = None, batching: Batching | None = None
+) -> pd.DataFrame:
     """Train every seed of a cell.
 
     Args:
         cell: What to run.
         data_dir: Folder of official files; see ``datasets.load``.
+        batching: How the seeds go together; see ``runs.Batching``.
 
     Returns:
         The tidy rows, one per run and checkpoint (columns as in ``results/columns.md``). They
@@ -96,16 +115,22 @@ def run_cell(cell: CellConfig, data_dir: str | None = None) -> pd.DataFrame:
             f"d is {cell.d}, but {task.network} on {task.dataset} has only D = {network.D} "
             "parameters."
         )
-    optimizer = subspace_optimizer(cell)
-    config = TrainConfig(task.epochs, task.batch_size, task.checkpoints_per_epoch, optimizer)
-    frames = []
-    for seed in cell.seeds:
-        subspace = build_subspace(cell, network, data, seed)
-        key = run_key(seed, Role.SUBSPACE_BATCHES)
-        start = _at_offset(task, data_dir, np.asarray(subspace.offset).tobytes())
-        history = train(network, data, subspace, key, config, start).history
-        columns = run_columns(cell, network, data, subspace)
-        frames.append(_rows(history, seed).assign(**columns))
+    config, columns = train_config(cell), {}
+
+    def build(run: int) -> AffineSubspace:
+        subspace = build_subspace(cell, network, data, cell.seeds[run])
+        columns[run] = run_columns(cell, network, data, subspace)
+        return subspace
+
+    def at_offset(subspace: AffineSubspace) -> jax.Array:
+        return _at_offset(task, data_dir, np.asarray(subspace.offset).tobytes())
+
+    keys = [run_key(seed, Role.SUBSPACE_BATCHES) for seed in cell.seeds]
+    histories = train_runs(network, data, build, keys, config, batching, at_offset)
+    frames = [
+        _rows(history, seed).assign(**columns[run])
+        for run, (seed, history) in enumerate(zip(cell.seeds, histories, strict=True))
+    ]
     constants = {
         "cell": cell.name,
         "dataset": task.dataset,
@@ -117,9 +142,9 @@ def run_cell(cell: CellConfig, data_dir: str | None = None) -> pd.DataFrame:
         "nested": cell.nested,
         "d": network.D if cell.d is None else cell.d,
         "D": network.D,
-        "optimizer": optimizer.name,
-        "bias_correction": optimizer.bias_correction,
-        "learning_rate": optimizer.learning_rate,
+        "optimizer": config.optimizer.name,
+        "bias_correction": config.optimizer.bias_correction,
+        "learning_rate": config.optimizer.learning_rate,
         "epochs": task.epochs,
         "batch_size": task.batch_size,
         "train_images": len(dataset.y_train),
