@@ -1,0 +1,133 @@
+"""Two-dimensional slices of the loss landscape, and how many lines through a point hit a set.
+
+In the plane of a slice, a generic affine subspace of codimension one leaves a line. So the lines
+through w_t that meet the sublevel set, among all lines through w_t, show in two dimensions what the
+success probability of the paper's Eq. 2.3 is in D.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.interpolate import RegularGridInterpolator
+
+from dofbook.errors import InputError
+from dofbook.networks import FlatNetwork
+from dofbook.training import DeviceData, evaluate
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Hold the plane {origin + x e1 + y e2} of weight space.
+
+    Args:
+        origin: The point (0, 0), (D,).
+        axes: e1 and e2, orthonormal, (2, D).
+    """
+
+    origin: np.ndarray
+    axes: np.ndarray
+
+    def coordinates(self, w: np.ndarray) -> np.ndarray:
+        """Project a point on the plane.
+
+        Args:
+            w: Weights, (D,).
+
+        Returns:
+            Its coordinates (x, y), in units of distance in weight space.
+        """
+        return self.axes @ (np.asarray(w, float) - self.origin)
+
+    def point(self, x: float, y: float) -> np.ndarray:
+        """Give the weights at (x, y).
+
+        Args:
+            x: Coordinate along e1.
+            y: Coordinate along e2.
+
+        Returns:
+            Weights, (D,).
+        """
+        return self.origin + np.array([x, y]) @ self.axes
+
+
+def plane_through(origin: np.ndarray, first: np.ndarray, second: np.ndarray) -> Plane:
+    """Lay a plane through three points.
+
+    Args:
+        origin: The point (0, 0), (D,).
+        first: A point on the positive x axis, (D,).
+        second: A point with positive y, (D,).
+
+    Returns:
+        The plane.
+
+    Raises:
+        InputError: If the points lie on one line.
+    """
+    start = np.asarray(origin, float)
+    a, b = np.asarray(first, float) - start, np.asarray(second, float) - start
+    e1 = a / max(np.linalg.norm(a), 1e-300)
+    rest = b - (b @ e1) * e1
+    if np.linalg.norm(a) == 0 or np.linalg.norm(rest) <= 1e-9 * np.linalg.norm(b):
+        raise InputError("the three points lie on one line; they span no plane.")
+    return Plane(start, np.stack([e1, rest / np.linalg.norm(rest)]))
+
+
+def slice_metrics(
+    network: FlatNetwork, data: DeviceData, plane: Plane, x: np.ndarray, y: np.ndarray
+) -> np.ndarray:
+    """Evaluate a network on a grid of a plane.
+
+    Args:
+        network: The flat network.
+        data: The data set on the device.
+        plane: The plane.
+        x: Coordinates along e1, (nx,).
+        y: Coordinates along e2, (ny,).
+
+    Returns:
+        Training loss, training accuracy, test loss and test accuracy, (ny, nx, 4).
+    """
+    grid = [[plane.point(a, b) for a in x] for b in y]
+    rows = [jnp.stack([evaluate(network, data, jnp.asarray(w, jnp.float32)) for w in r])
+            for r in grid]  # fmt: skip
+    return np.asarray(jax.device_get(jnp.stack(rows)))
+
+
+def line_hits(
+    x: np.ndarray, y: np.ndarray, loss: np.ndarray, eps: float, point: tuple[float, float],
+    angles: np.ndarray, samples: int = 400,
+) -> np.ndarray:  # fmt: skip
+    """Tell which lines through a point of a slice meet the sublevel set inside the slice.
+
+    Args:
+        x: Coordinates of the grid, (nx,), increasing.
+        y: Coordinates of the grid, (ny,), increasing.
+        loss: Loss on the grid, (ny, nx); interpolated linearly.
+        eps: Level of the sublevel set.
+        point: The point, inside the grid.
+        angles: Directions of the lines in radians, (lines,); pi apart is the same line.
+        samples: Points looked at along each line.
+
+    Returns:
+        Whether each line meets {loss <= eps}, (lines,).
+
+    Raises:
+        InputError: If the point lies outside the grid.
+    """
+    if not (x[0] <= point[0] <= x[-1] and y[0] <= point[1] <= y[-1]):
+        raise InputError(f"the point {point} lies outside the slice.")
+    inside = RegularGridInterpolator((y, x), loss, bounds_error=False, fill_value=np.inf)
+    reach = np.hypot(x[-1] - x[0], y[-1] - y[0])
+    along = np.linspace(-reach, reach, samples)
+    where = np.stack(
+        [
+            point[1] + np.sin(angles)[:, None] * along,
+            point[0] + np.cos(angles)[:, None] * along,
+        ],
+        axis=-1,
+    )
+    return (inside(where) <= eps).any(axis=1)
