@@ -1,0 +1,45 @@
+"""Results that several cells share: kept while they fit a budget of memory."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+
+
+class Recent:
+    """Keep the results asked for most recently, up to a number of bytes.
+
+    A result is found again by its key and by the identity of what it was computed from; results
+    of other sources are dropped, because a data set that is no longer used should be freed.
+
+    Args:
+        budget: Bytes kept at most; a single larger result is kept alone.
+    """
+
+    def __init__(self, budget: int):
+        self.budget = budget
+        self._source: tuple = ()
+        self._results: OrderedDict = OrderedDict()
+
+    def get(self, source: tuple, key: Hashable, compute: Callable, nbytes: Callable[[object], int]):
+        """Return the result kept under a key, or compute and keep it.
+
+        Args:
+            source: Objects the result was computed from, compared by identity.
+            key: What else distinguishes it.
+            compute: Called without arguments when there is none.
+            nbytes: Size of a result.
+
+        Returns:
+            The result; it must not be changed in place.
+        """
+        same = len(source) == len(self._source) and all(
+            a is b for a, b in zip(source, self._source, strict=True)
+        )
+        if not same:
+            self._source, self._results = source, OrderedDict()
+        if key in self._results:
+            self._results.move_to_end(key)
+            return self._results[key]
+        result = self._results[key] = compute()
+        while len(self._results) > 1 and sum(map(nbytes, self._results.values())) > self.budget:
+            self._results.popitem(last=False)
+        return result
