@@ -59,6 +59,32 @@ def test_momentum_equals_a_plain_loop():
     np.testing.assert_allclose(_run(config, gradients), np.stack(wanted), rtol=1e-4, atol=1e-6)
 
 
+def test_the_released_schedule_equals_the_loop_of_the_released_code():
+    # Gradients alternate in size, so that rates and velocities cannot be confused.
+    gradients = np.random.default_rng(2).normal(size=(1300, 3)).astype(np.float32)
+    velocity, x, wanted = 0.0, np.zeros(3), []
+    for i, g in enumerate(gradients):
+        factor = 1 if i < 400 else 0.3 if i < 800 else 0.1 if i < 1200 else 0.03
+        velocity = 0.9 * velocity + 0.1 * factor * g
+        x = x - velocity
+        wanted.append(x)
+    config = OptimizerConfig(name="momentum", learning_rate=0.1, schedule="released_code")
+    got = _run(config, gradients)
+    for at in (1, 399, 400, 401, 405, 800, 1200, 1299):
+        np.testing.assert_allclose(
+            got[at] - got[at - 1], wanted[at] - wanted[at - 1], rtol=2e-3, atol=2e-6
+        )
+    np.testing.assert_allclose(got, np.stack(wanted), rtol=1e-3, atol=1e-4)
+
+
+def test_a_schedule_belongs_to_momentum_alone():
+    with pytest.raises(InputError, match="schedule is 'released_code' with 'adam'"):
+        OptimizerConfig(schedule="released_code")
+    with pytest.raises(InputError, match="schedule is 'cosine'"):
+        OptimizerConfig(name="momentum", schedule="cosine")
+    assert OptimizerConfig().schedule is None
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
