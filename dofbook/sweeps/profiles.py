@@ -188,6 +188,44 @@ def table_1_sweeps(profile: str = "reduced", **options) -> list[SweepConfig]:
     ]
 
 
+def lottery_chapter(profile: str = "reduced", **options) -> dict[str, SweepConfig]:
+    """List what the chapter on lottery subspaces and tickets compares.
+
+    Args:
+        profile: "reduced" or "paper".
+        **options: Options of ``make_sweep`` for all of it.
+
+    Returns:
+        Name to sweep: the baseline with random and burn-in affine subspaces ("affine"), the other
+        methods of Table 1, the other two bases of lottery subspaces, iterative pruning, and
+        structured directions up to large d.
+
+    Raises:
+        InputError: If a name or a value is not allowed.
+    """
+    table_1 = {sweep.method: sweep for sweep in table_1_sweeps(profile, **options)}
+    reduced = profile == "reduced"
+    few = {"runs": 3 if reduced else 5, "burn_in_steps": (0,), "baseline": False, **options}
+    lottery = {"method": "lottery_subspace", "dims": table_1["lottery_subspace"].dims}
+    tickets = {"method": "lottery_ticket", "dims": table_1["lottery_ticket"].dims}
+    tickets["pruning_epochs"] = table_1["lottery_ticket"].pruning.training_epochs
+    wide = octaves(4096, 16) if reduced else octaves(16384, 16)
+    affine = {"burn_in_steps": (0, 16), **options}
+    return {
+        "affine": make_sweep(profile, **affine),
+        **table_1,
+        **{
+            basis: make_sweep(profile, basis=basis, **lottery, **few)
+            for basis in ("centred", "uncentred")
+        },
+        "iterative": make_sweep(profile, iterations=5, **tickets, **few),
+        **{
+            kind: make_sweep(profile, directions=kind, dims=wide, **few)
+            for kind in ("hadamard", "fastfood")
+        },
+    }
+
+
 def _paper_figures() -> dict[str, dict]:
     """List what the paper's figures are computed from: figure and data set to sweeps and table."""
     found = {}
