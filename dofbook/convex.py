@@ -1,0 +1,226 @@
+"""The convex problem left by a linearized network: cross-entropy of logits linear in theta.
+
+With z(theta) = z0 + B theta the mean cross-entropy is convex, so its minimum in a subspace can be
+computed to optimality (damped Newton in double precision), and the cone of directions that hit
+its sublevel set can be projected on. Both need B = J A; see ``linearization.jacobian_products``.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import brentq
+from scipy.special import logsumexp
+
+from dofbook.errors import InputError
+
+_BLOCK = 500  # images whose weighted features are in memory at once
+_MAX_STEPS = 200
+
+
+class LinearLogits(NamedTuple):
+    """Logits linear in d coordinates, with the labels they should predict.
+
+    Attributes:
+        start: z0, the logits at theta = 0, (N, classes).
+        features: B, (N, classes, d).
+        labels: (N,) integers.
+    """
+
+    start: np.ndarray
+    features: np.ndarray
+    labels: np.ndarray
+
+    def first(self, d: int) -> "LinearLogits":
+        """Keep the first d coordinates: the nested subspace of dimension d."""
+        return self._replace(features=np.ascontiguousarray(self.features[:, :, :d]))
+
+    def logits(self, theta: np.ndarray) -> np.ndarray:
+        """Evaluate z0 + B theta, (N, classes)."""
+        return self.start + self.features @ theta
+
+
+class Minimum(NamedTuple):
+    """Where Newton's method ended.
+
+    Attributes:
+        theta: The point, (d,).
+        loss: Mean cross-entropy there, without the ridge.
+        gradient_norm: Norm of the objective's gradient there.
+        gap: Half the squared Newton decrement: the estimated distance of the objective from its
+            infimum. Of a loss that only tends to 0 (separable data) it stays near the loss itself.
+        steps: Newton steps made.
+    """
+
+    theta: np.ndarray
+    loss: float
+    gradient_norm: float
+    gap: float
+    steps: int
+
+
+def loss_at(problem: LinearLogits, theta: np.ndarray) -> float:
+    """Evaluate the mean cross-entropy.
+
+    Args:
+        problem: The logits and labels.
+        theta: Coordinates, (d,).
+
+    Returns:
+        The loss in nats.
+    """
+    logits = problem.logits(theta)
+    picked = np.take_along_axis(logits, problem.labels[:, None], axis=1)[:, 0]
+    return float(np.mean(logsumexp(logits, axis=1) - picked))
+
+
+def derivatives(problem: LinearLogits, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute gradient B^T (p - y) / N and Hessian B^T (diag p - p p^T) B / N of the loss.
+
+    Args:
+        problem: The logits and labels.
+        theta: Coordinates, (d,).
+
+    Returns:
+        Gradient (d,) and Hessian (d, d).
+    """
+    logits = problem.logits(theta)
+    p = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
+    error = p.copy()
+    error[np.arange(len(p)), problem.labels] -= 1
+    d = problem.features.shape[2]
+    gradient, hessian = np.zeros(d), np.zeros((d, d))
+    for i in range(0, len(p), _BLOCK):
+        B, q = problem.features[i : i + _BLOCK], p[i : i + _BLOCK, :, None]
+        gradient += np.tensordot(error[i : i + _BLOCK], B, 2)
+        spread, mean = (np.sqrt(q) * B).reshape(-1, d), (q * B).sum(axis=1)
+        hessian += spread.T @ spread - mean.T @ mean
+    return gradient / len(p), hessian / len(p)
+
+
+def minimize(
+    problem: LinearLogits,
+    start: np.ndarray | None = None,
+    ridge: float = 0.0,
+    anchor: np.ndarray | float = 0.0,
+    tolerance: float = 1e-4,
+    floor: float = 1e-4,
+) -> Minimum:
+    """Minimise loss + ridge / 2 |theta - anchor|^2 by damped Newton steps.
+
+    Args:
+        problem: The logits and labels.
+        start: First point, (d,); 0 by default.
+        ridge: kappa >= 0.
+        anchor: Where the ridge pulls to, (d,) or a number.
+        tolerance: Stop when the estimated gap is below this fraction of the objective.
+        floor: Stop when the objective is below this; of separable data the infimum is 0 and is
+            not attained.
+
+    Returns:
+        The minimum, or the first point below the floor.
+
+    Raises:
+        InputError: If 200 steps do not suffice.
+    """
+    theta = np.zeros(problem.features.shape[2]) if start is None else np.array(start, float)
+
+    def objective(theta):
+        return loss_at(problem, theta) + ridge / 2 * np.sum((theta - anchor) ** 2)
+
+    value = objective(theta)
+    for steps in range(_MAX_STEPS):
+        gradient, hessian = derivatives(problem, theta)
+        gradient = gradient + ridge * (theta - anchor)
+        # The jitter keeps directions without curvature finite; it bends the step, not the goal.
+        jitter = ridge + 1e-12 * np.trace(hessian) + 1e-14
+        hessian[np.diag_indices_from(hessian)] += jitter
+        step = -cho_solve(cho_factor(hessian), gradient)
+        slope = float(gradient @ step)
+        if -slope / 2 <= tolerance * value or value <= floor:
+            norm = float(np.linalg.norm(gradient))
+            return Minimum(theta, loss_at(problem, theta), norm, -slope / 2, steps)
+        length = 1.0
+        while (trial := objective(theta + length * step)) > value + 0.1 * length * slope:
+            length /= 2
+            if length < 1e-10:  # rounding: no lower value can be represented
+                norm = float(np.linalg.norm(gradient))
+                return Minimum(theta, loss_at(problem, theta), norm, -slope / 2, steps)
+        theta, value = theta + length * step, trial
+    raise InputError(f"Newton's method did not converge in {_MAX_STEPS} steps.")
+
+
+def nested_minima(
+    problem: LinearLogits, dims: np.ndarray, tolerance: float = 1e-4, floor: float = 1e-4
+) -> list[Minimum]:
+    """Minimise in nested subspaces, each from the minimum of the one before.
+
+    Args:
+        problem: The logits in the largest subspace.
+        dims: Dimensions, increasing.
+        tolerance: As in ``minimize``.
+        floor: As in ``minimize``; once reached, larger subspaces keep the point.
+
+    Returns:
+        One minimum for each dimension.
+    """
+    found, theta = [], np.zeros(0)
+    for d in dims:
+        theta = np.concatenate([theta, np.zeros(d - len(theta))])
+        found.append(minimize(problem.first(d), theta, tolerance=tolerance, floor=floor))
+        theta = found[-1].theta
+    return found
+
+
+class ConeProjection(NamedTuple):
+    """What one Gaussian vector says about the cone of directions that hit S(eps).
+
+    Attributes:
+        eps: The loss level.
+        codimension: |g - Pi_C g|^2, whose mean is D - delta(C), the centre of the transition in d.
+        mean_field: tr H (H + kappa)^-1 at the projection: the effective dimension of the loss.
+    """
+
+    eps: float
+    codimension: float
+    mean_field: float
+
+
+def project_on_cone(problem: LinearLogits, g: np.ndarray, kappa: float) -> ConeProjection:
+    """Project a Gaussian vector on the cone of directions from w0 that hit a sublevel set.
+
+    The minimiser of L(w) + kappa / 2 |w - w0 - eta g|^2 lies on the ray of the projection when
+    <grad L, w - w0> = 0; this fixes eta, and the loss there is the level eps.
+
+    Args:
+        problem: Logits as functions of w - w0, all D coordinates.
+        g: Standard normal vector, (D,).
+        kappa: Multiplier > 0; smaller values give smaller eps.
+
+    Returns:
+        The level and both estimates of the codimension.
+
+    Raises:
+        InputError: If kappa is not positive.
+    """
+    if not kappa > 0:
+        raise InputError(f"kappa is {kappa}; it must be positive.")
+    last = np.zeros_like(g)
+
+    def slope(eta):
+        nonlocal last
+        last = minimize(problem, last, kappa, eta * g, tolerance=1e-9, floor=0.0).theta
+        return last @ last - eta * (g @ last)
+
+    high = 1e-3
+    while slope(high) > 0:  # <grad L, u> has the opposite sign
+        high *= 2
+    eta = brentq(slope, 0.0 if high == 1e-3 else high / 2, high, rtol=1e-4)
+    slope(eta)
+    gradient, hessian = derivatives(problem, last)
+    values = np.clip(np.linalg.eigvalsh(hessian), 0, None)
+    return ConeProjection(
+        loss_at(problem, last),
+        float(gradient @ gradient) / (kappa * eta) ** 2,
+        float(np.sum(values / (values + kappa))),
+    )
