@@ -151,4 +151,7 @@ def run_cell(
         "test_images": len(dataset.y_test),
     }
     rows = pd.concat(frames, ignore_index=True)
-    return pd.concat([pd.DataFrame(constants, index=rows.index), rows], axis=1)
+    rows = pd.concat([pd.DataFrame(constants, index=rows.index), rows], axis=1)
+    used = batching or Batching()
+    rows.attrs["batching"] = {"batched": used.batched, "precision": used.precision}
+    return rows

@@ -6,6 +6,9 @@ whole one, and two sweeps on one store at worst compute the same cell twice. No 
 
 The digest covers every byte of the file: it is the SHA-256 of the file with 64 zeros in the
 digest's own place. Damage is thus found before a Parquet reader sees it.
+
+A process killed while it writes leaves a hidden temporary file, named by its host and number. The
+next sweep removes it once that process is gone, or after a day if it ran on another host.
 """
 
 import contextlib
@@ -14,6 +17,7 @@ import json
 import logging
 import os
 import re
+import socket
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +34,9 @@ log = logging.getLogger(__name__)
 _MARK = b"dofbook-digest:"
 _DIGEST = re.compile(_MARK + rb"([0-9a-f]{64})")
 _NAME = re.compile(r"[0-9a-f]{16}")
+_TEMPORARY = re.compile(r"\..*\.(?:(?P<host>[^.]*)-)?(?P<process>\d+)-[0-9a-f]{8}\.tmp")
+_SETTLED, _ABANDONED = 60.0, 86400.0
+"""Seconds after which the temporary file of a dead process, or of any, is taken for an orphan."""
 
 
 class DamagedCell(Exception):
@@ -78,7 +85,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         StoreError: If the system refuses (disk full, permissions); no partial file is left.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+    unique = f"{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    temporary = path.with_name(f".{path.name}.{unique}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "xb") as file:
@@ -92,6 +100,29 @@ def write_atomically(path: Path, data: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):  # nearly always: it has been renamed
             temporary.unlink()
+
+
+def _host() -> str:
+    return socket.gethostname().split(".")[0].replace("/", "_")
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+def _is_orphan(name: str, age: float) -> bool:
+    """Decide by a temporary file's name and age in seconds whether nobody will rename it."""
+    match = _TEMPORARY.fullmatch(name)
+    if match is None:
+        return False
+    gone = match["host"] == _host() and not _is_running(int(match["process"]))
+    return age > (_SETTLED if gone else _ABANDONED)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -192,16 +223,25 @@ class Store:
             raise InputError(f"the store {self.root} is a file; name a folder.")
 
     def prepare(self) -> None:
-        """Create the folder if needed and make sure that it can be written.
+        """Create the folder if needed, make sure that it can be written, and remove orphans.
 
         Raises:
             InputError: If it cannot.
         """
         try:
             write_atomically(probe := self.root / f".probe-{uuid.uuid4().hex[:8]}", b"")
+            now = probe.stat().st_mtime  # by the clock that dates the other files
             probe.unlink()
         except (OSError, StoreError) as problem:
             raise InputError(f"the store {self.root} cannot be used: {problem}") from problem
+        self._remove_orphans(now)
+
+    def _remove_orphans(self, now: float) -> None:
+        for path in self.root.glob(".*.tmp"):
+            with contextlib.suppress(OSError):  # another sweep was first, or it is not ours
+                if _is_orphan(path.name, now - path.stat().st_mtime):
+                    path.unlink()
+                    log.info("removed %s, left by a process that was killed.", path)
 
     def path(self, name: str) -> Path:
         """Give the file of a cell.
@@ -310,6 +350,17 @@ class Store:
         record = {"config": canonical_json(cell), "traceback": traceback, "provenance": provenance}
         text = json.dumps(record, indent=1, sort_keys=True)
         write_atomically(self._failure_path(cell.name), text.encode())
+
+    def has_failure(self, name: str) -> bool:
+        """Tell whether a cell's last attempt is recorded as failed.
+
+        Args:
+            name: The cell's hash.
+
+        Returns:
+            True if there is a record.
+        """
+        return self._failure_path(name).exists()
 
     def failures(self) -> dict[str, FailedCell]:
         """Read the cells whose last attempt raised.
