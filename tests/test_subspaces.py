@@ -1,4 +1,6 @@
-"""Linear algebra of the directions, and affine subspaces as pytrees."""
+"""What holds for every kind of directions, and affine subspaces as pytrees."""
+
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +9,39 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dofbook.datasets import load
 from dofbook.errors import InputError
-from dofbook.subspaces import AffineSubspace, Dense, Identity, gaussian
+from dofbook.networks import flat_network
+from dofbook.subspaces import (
+    KINDS,
+    AffineSubspace,
+    AxisAligned,
+    Dense,
+    Identity,
+    directions,
+    gaussian,
+)
+from dofbook.training import DeviceData, TrainConfig, put, train
+
+EVERY_KIND = pytest.mark.parametrize("kind", [*KINDS, "axis"])
+
+
+def _draw(kind, key, d, D):
+    """Draw directions of a kind; for "axis", random coordinates in random order."""
+    if kind == "axis":
+        return AxisAligned(jax.random.permutation(key, D)[:d], D)
+    return directions(kind, key, d, D)
+
+
+@lru_cache
+def _products(kind, d, D):
+    """Compile key -> the columns of A, read off its lift, and those of its project, (d, D)."""
+
+    def products(key):
+        A = _draw(kind, key, d, D)
+        return jax.vmap(A.lift)(jnp.eye(d)), jax.vmap(A.project)(jnp.eye(D)).T
+
+    return jax.jit(products)
 
 
 def test_columns_have_unit_norm_and_gaussian_inner_products():
@@ -21,39 +54,131 @@ def test_columns_have_unit_norm_and_gaussian_inner_products():
     assert inner.var() * D == pytest.approx(1, abs=4 * (2 / inner.size) ** 0.5)
 
 
-@settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 2**31 - 1), d=st.sampled_from([1, 3, 8]))
-def test_lift_and_project_are_adjoint(seed, d):
-    D = 40
-    keys = jax.random.split(jax.random.key(seed), 3)
-    for directions, size in ((gaussian(keys[0], d, D), d), (Identity(D), D)):
-        theta, g = jax.random.normal(keys[1], (size,)), jax.random.normal(keys[2], (D,))
-        np.testing.assert_allclose(
-            jnp.vdot(directions.lift(theta), g),
-            jnp.vdot(theta, directions.project(g)),
-            rtol=1e-4, atol=1e-4,
-        )  # fmt: skip
+@EVERY_KIND
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**31 - 1),
+    shape=st.sampled_from([(3, 3), (40, 150)]),
+)
+def test_project_is_the_transpose_of_lift(kind, seed, shape):
+    lifted, projected = _products(kind, *shape)(jax.random.key(seed))
+    assert lifted.shape == shape
+    assert abs(lifted).max() > 0.01
+    np.testing.assert_allclose(projected, lifted, atol=1e-6)
 
 
-def test_random_directions_preserve_norms_on_average():
-    # E |A^T g|^2 = d |g|^2 / D for columns uniform on the sphere (Johnson-Lindenstrauss scaling).
-    D, d, g = 500, 20, jax.random.normal(jax.random.key(9), (500,))
-    keys = jax.random.split(jax.random.key(1), 200)
-    squares = [float(jnp.sum(gaussian(k, d, D).project(g) ** 2)) for k in keys]
-    ratio = np.asarray(squares) * D / (d * float(jnp.sum(g**2)))
-    assert abs(ratio.mean() - 1) < 4 * ratio.std() / 200**0.5
+@EVERY_KIND
+def test_lift_and_project_are_adjoint_at_the_size_of_a_network(kind):
+    D, d = 20_490, 100
+    A, keys = _draw(kind, jax.random.key(0), d, D), jax.random.split(jax.random.key(1))
+    theta, g = jax.random.normal(keys[0], (d,)), jax.random.normal(keys[1], (D,))
+    left, right = jnp.vdot(A.lift(theta), g), jnp.vdot(theta, A.project(g))
+    np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(jax.vjp(A.lift, theta)[1](g)[0], A.project(g), atol=1e-5)
 
 
-def test_directions_of_one_key_are_nested():
+D_NORMS, DRAWS = 500, 400
+
+
+@lru_cache
+def _projections(kind, d):
+    """Project special vectors on many draws: A^T g / |g|, (draws, vectors, d)."""
+    k = jnp.arange(D_NORMS)
+    vectors = jnp.stack(
+        [
+            jax.random.normal(jax.random.key(9), (D_NORMS,)),
+            jnp.ones(D_NORMS),
+            (k == 3).astype(jnp.float32),
+            1.0 - 2 * ((k >> 2) & 1),  # a Walsh function
+            (k == 0) - 1.0 * (k == D_NORMS - 1),
+        ]
+    )
+    vectors /= jnp.linalg.norm(vectors, axis=-1, keepdims=True)
+    keys = jax.random.split(jax.random.key(1), DRAWS)
+    program = jax.jit(lambda key: jax.vmap(_draw(kind, key, d, D_NORMS).project)(vectors))
+    return np.stack([program(key) for key in keys]).astype(np.float64)
+
+
+@EVERY_KIND
+def test_norms_are_preserved_on_average_for_every_vector(kind):
+    # E |A^T g|^2 = d |g|^2 / D (Johnson-Lindenstrauss scaling), however special g is.
+    ratio = (_projections(kind, 256) ** 2).sum(-1) * D_NORMS / 256
+    error = np.maximum(ratio.std(0), 1e-6) / DRAWS**0.5
+    assert (abs(ratio.mean(0) - 1) < 4.5 * error).all(), (ratio.mean(0), error)
+
+
+@pytest.mark.parametrize("d", [4, 32, 256])
+@pytest.mark.parametrize("kind", ["dense", "fastfood", "hadamard"])
+def test_norms_concentrate_at_the_johnson_lindenstrauss_rate(kind, d):
+    D, ratio = D_NORMS, (_projections(kind, 256)[..., :d] ** 2).sum(-1) * D_NORMS / d
+    # For a uniform subspace |A^T g|^2 / |g|^2 is Beta(d/2, (D-d)/2); columns that meet at cosines
+    # of variance v add 2 v (d - 1) / d to its relative variance: v = 1 / D or 2 / D.
+    uniform = 2 * (D - d) / (d * (D + 2))
+    cosines = {"dense": 1 / D, "fastfood": 2 / D, "hadamard": 0}[kind]
+    wanted = (uniform + 2 * cosines * (d - 1) / d) ** 0.5
+    # A standard deviation of 400 draws is known to about 4% (one sigma), more for small d.
+    assert ratio[:, 0].std() == pytest.approx(wanted, rel=0.2)
+    # No vector is preserved worse than by independent Gaussian columns, but for this and cosines.
+    assert (ratio.std(0) < 1.2 * (2 / d + 2 / D) ** 0.5).all(), ratio.std(0)
+
+
+@EVERY_KIND
+def test_directions_of_one_key_are_nested(kind):
     key = jax.random.key(5)
-    small, large = gaussian(key, 7, 100), gaussian(key, 20, 100)
-    np.testing.assert_array_equal(small.rows, large.rows[:7])
+    small, large = (_products(kind, d, 150)(key)[0] for d in (7, 40))
+    np.testing.assert_allclose(small, large[:7], atol=1e-7)
 
 
+def test_kinds_differ_between_keys():
+    for kind in KINDS:
+        one, other = (_products(kind, 7, 150)(jax.random.key(k))[0] for k in (0, 1))
+        assert abs(one - other).max() > 0.01
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("d", [0, -1, 11])
-def test_dimensions_out_of_range_are_refused(d):
+def test_dimensions_out_of_range_are_refused(kind, d):
     with pytest.raises(InputError, match=f"d is {d}; it must lie between 1 and D = 10"):
-        gaussian(jax.random.key(0), d, 10)
+        directions(kind, jax.random.key(0), d, 10)
+
+
+def test_unknown_kinds_are_refused():
+    with pytest.raises(InputError, match="'gauss'; allowed: dense, sparse, fastfood, hadamard"):
+        directions("gauss", jax.random.key(0), 1, 10)
+
+
+@EVERY_KIND
+def test_stacked_directions_equal_a_loop_over_runs(kind):
+    d, D = 40, 150
+    keys = jax.random.split(jax.random.key(0), 3)
+    stacked = jax.jit(jax.vmap(lambda key: _draw(kind, key, d, D)))(keys)
+    theta, g = (jax.random.normal(key, (3, n)) for key, n in zip(keys[:2], (d, D), strict=True))
+    lifted, projected = jax.jit(
+        jax.vmap(lambda A, theta, g: (A.lift(theta), A.project(g))),
+    )(stacked, theta, g)
+    for run, key in enumerate(keys):
+        columns = _products(kind, d, D)(key)[0]
+        np.testing.assert_allclose(lifted[run], theta[run] @ columns, atol=1e-5)
+        np.testing.assert_allclose(projected[run], columns @ g[run], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["sparse", "fastfood", "hadamard", "axis"])
+def test_training_agrees_with_the_explicit_matrix(kind):
+    network, digits = flat_network("mlp", (8, 8, 1), 10), load("digits")
+    data = put(
+        DeviceData(digits.x_train[:300], digits.y_train[:300], digits.x_test[:9], digits.y_test[:9])
+    )
+    w0 = network.init(jax.random.key(0))
+    A = _draw(kind, jax.random.key(1), 20, network.D)
+    explicit = Dense(jax.jit(jax.vmap(A.lift))(jnp.eye(20)))
+    got, wanted = (
+        train(network, data, AffineSubspace(w0, a), jax.random.key(2), TrainConfig(epochs=2))
+        for a in (A, explicit)
+    )
+    assert np.ptp(wanted.history.train_loss) > 0.01
+    # Adam divides by the gradient's size, which magnifies rounding where gradients are small.
+    np.testing.assert_allclose(got.theta, wanted.theta, rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(got.history.train_loss, wanted.history.train_loss, rtol=1e-3)
 
 
 def test_points_and_gradients_of_an_affine_subspace():
@@ -66,6 +191,13 @@ def test_points_and_gradients_of_an_affine_subspace():
     g = jax.random.normal(jax.random.key(1), (10,))
     gradient = jax.grad(lambda theta: jnp.vdot(g, subspace.point(theta)))(theta)
     np.testing.assert_allclose(gradient, subspace.directions.project(g), rtol=1e-5)
+
+
+def test_the_identity_is_the_full_space():
+    g = jax.random.normal(jax.random.key(1), (10,))
+    assert Identity(10).d == 10
+    np.testing.assert_array_equal(Identity(10).lift(g), g)
+    np.testing.assert_array_equal(Identity(10).project(g), g)
 
 
 def test_subspaces_pass_through_jit_and_vmap():

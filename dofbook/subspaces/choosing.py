@@ -24,7 +24,7 @@ def directions(kind: Kind, key: jax.Array, d: int, D: int) -> Directions:
     |---|---|---|---|
     | dense | independent, uniform on the sphere | 4 d D | O(d D) |
     | sparse | sqrt(D) Gaussian entries, unit norm | 8 d sqrt(D) | O(d sqrt(D) + D) |
-    | fastfood | nearly Gaussian, norm 1 in mean square | 12 D | O(D log D) |
+    | fastfood | nearly Gaussian, norm 1 in mean square | 16 D | O(D log D) |
     | hadamard | exactly orthonormal | 16 D | O(D log D) |
 
     Args:

@@ -12,20 +12,21 @@ from dofbook.subspaces.transform import length_above, transform
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["signs", "order", "scales"],
-    meta_fields=["d", "D"],
+    data_fields=["signs", "order", "scales", "flips"],
+    meta_fields=["d"],
 )
 @dataclass(frozen=True)
 class Fastfood:
-    """Hold the leading D x d block of sqrt(n / D) T G P T B, n >= D.
+    """Hold the leading D x d block of sqrt(n / D) S T G P T B, n >= D.
 
-    B are random signs, P a random permutation, G Gaussian numbers, T an orthonormal transform of
-    length n, the Hadamard transform where n is a power of two.
+    S and B are random signs, P a random permutation, G Gaussian numbers, T an orthonormal transform
+    of length n, the Hadamard transform where n is a power of two.
 
     Args:
         signs: B, (n,).
         order: P, (n,).
         scales: G times sqrt(n / D), (n,).
+        flips: S, (D,).
         d: Training dimension.
         D: Number of parameters.
     """
@@ -33,15 +34,15 @@ class Fastfood:
     signs: jax.Array
     order: jax.Array
     scales: jax.Array
+    flips: jax.Array
     d: int
-    D: int
 
     def lift(self, theta: jax.Array) -> jax.Array:
         """Map theta (d,) to A theta (D,)."""
         n = self.signs.shape[-1]
         x = transform(jnp.pad(theta * self.signs[: self.d], (0, n - self.d)))
         x = x.at[self.order].get(unique_indices=True, mode="promise_in_bounds")
-        return transform(x * self.scales)[: self.D]
+        return transform(x * self.scales)[: self.flips.shape[-1]] * self.flips
 
     def project(self, g: jax.Array) -> jax.Array:
         """Map g (D,) to A^T g (d,)."""
@@ -49,14 +50,15 @@ class Fastfood:
 
 
 @partial(jax.jit, static_argnames="D")
-def _draw(key: jax.Array, D: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _draw(key: jax.Array, D: int) -> tuple[jax.Array, ...]:
     n = length_above(D)
-    signs_key, order_key, scales_key = jax.random.split(key, 3)
+    signs_key, order_key, scales_key, flips_key = jax.random.split(key, 4)
     g = jax.random.normal(scales_key, (n,))
     return (
         jax.random.rademacher(signs_key, (n,), jnp.float32),
         jax.random.permutation(order_key, n),
         g * (n / jnp.linalg.norm(g) / D**0.5),
+        jax.random.rademacher(flips_key, (D,), jnp.float32),
     )
 
 
@@ -64,9 +66,10 @@ def fastfood(key: jax.Array, d: int, D: int) -> Fastfood:
     """Draw Fastfood directions.
 
     Columns have norm 1 exactly where D is a power of two, and mean square 1 exactly otherwise, with
-    a relative deviation of order 1 / sqrt(D). They are not orthogonal: like independent Gaussian
-    columns they meet at cosines of order 1 / sqrt(D). E |A^T g|^2 = d |g|^2 / D for every g. Column
-    i depends on the key and i alone (given D), so the subspaces of one key are nested.
+    a relative deviation of order 1 / sqrt(D). They are not orthogonal: the cosine of two columns
+    has a variance of about 2 / D, twice that of independent Gaussian columns, because they share
+    the squares of G. E |A^T g|^2 = d |g|^2 / D for every g. Column i depends on the key and i alone
+    (given D), so the subspaces of one key are nested.
 
     Args:
         key: Random key.
@@ -74,15 +77,15 @@ def fastfood(key: jax.Array, d: int, D: int) -> Fastfood:
         D: Number of parameters.
 
     Returns:
-        The directions, 12 n bytes with n < 17/16 D (plus one); each product takes O(D log D) at
-        any d.
+        The directions, about 16 D bytes; each product takes O(D log D) at any d.
 
     Raises:
         InputError: If d does not lie between 1 and D.
 
     Source:
         Le, Sarlos and Smola (2013); as a map into weight space Li et al. (2018), supplement S7,
-        who pad to a power of two.
+        who pad to a power of two and have no S. Without it T sends a constant g to a single entry
+        of G, and |A^T g| is that entry for all columns at once.
     """
     check_dimension(d, D)
-    return Fastfood(*_draw(key, D), d, D)
+    return Fastfood(*_draw(key, D), d)

@@ -55,7 +55,7 @@ def _draw(key: jax.Array, d: int, D: int, nnz: int) -> tuple[jax.Array, jax.Arra
         return g / jnp.linalg.norm(g)
 
     indices = jax.lax.map(deal, jnp.arange(-(-d // columns))).reshape(-1, nnz)[:d]
-    return indices, jax.lax.map(column, jnp.arange(d))
+    return indices, jax.lax.map(column, jnp.arange(d), batch_size=min(d, 256))
 
 
 def sparse(key: jax.Array, d: int, D: int, nnz: int | None = None) -> Sparse:
