@@ -126,7 +126,8 @@ CRITERIA = (
         "lower to d_hit at the higher of two training losses: one half of the mean loss at w_0, "
         "and the lowest of one quarter and one eighth of it that some run reaches. It must be "
         "above 0 with its interval for every t; the least is shown. Runs that miss a level "
-        "count as d = 4096.",
+        "count as d = 4096. d_hit is taken on the grid here: interpolation alone would set two "
+        "levels apart.",
         "phase_transition", "fig-2-mnist",
     ),
     Criterion(
@@ -178,9 +179,9 @@ CRITERIA = (
         "The broad trends hold for both training and test accuracy, for all three models.",
         "Section 2.1, Fig. 3",
         "With levels as parts of the baseline's test accuracy: d_hit at the highest level that "
-        "every seed reaches at every t must exceed that at 80 % (t = 0), and the criterion of "
-        "burn-in lowering the threshold must hold for test accuracy. A panel holds if both do and "
-        "fails if neither does; the contrast of burn-in is shown.",
+        "every seed reaches at every t must exceed that at 80 % (t = 0, on the grid), and the "
+        "criterion of burn-in lowering the threshold must hold for test accuracy. A panel holds if "
+        "both do and fails if neither does; the contrast of burn-in is shown.",
         "phase_transition", "fig-3",
     ),
     Criterion(
@@ -322,8 +323,8 @@ CRITERIA = (
         "At 90 % of the baseline, paired over seeds: log2 d_hit of lottery tickets less that of "
         "random pruning; of burn-in affine (t = 16) less random affine; of lottery subspaces less "
         "burn-in affine (t = 16). All three must be below 0 with their intervals; the largest is "
-        "shown. In part: at least one is. Curves that never reach the level count as their largest "
-        "d, those that always do as their smallest.",
+        "shown. In part: at least one is. Where a curve reaches the level outside the range of "
+        "d that the two share, or never, the nearer end of that range counts.",
         "lottery", "",
     ),
     Criterion(
