@@ -253,7 +253,9 @@ def _table_1(panel: Panel) -> Finding:
     }
     contrasts = {}
     for name, pair in pairs.items():
-        first, second = (capped(crossings(c, level), c) for c in share_seeds(*pair))
+        pair = share_seeds(*pair)
+        ends = np.log2([max(c.dims[0] for c in pair), min(c.dims[-1] for c in pair)])
+        first, second = (np.clip(crossings(c, level), *ends) for c in pair)
         contrasts[name] = mean_estimate(second - first)
     outcomes = [side(contrast, at_most=0) for contrast in contrasts.values()]
     outcome = worst(outcomes)

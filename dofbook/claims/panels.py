@@ -281,7 +281,7 @@ def crossings(curve: RunValues, level: float) -> np.ndarray:
         low, high = y[before, seeds], y[first, seeds]
         part = (goal - low) / (high - low)
     # A diverged run before the hit, or a loss of 0 at it, leaves nothing to interpolate.
-    part = np.where(np.isfinite(part), np.clip(part, 0, 1), 1.0)
+    part = np.where(np.isfinite(low) & np.isfinite(high), np.clip(part, 0, 1), 1.0)
     found = x[before] + part * (x[first] - x[before])
     return np.where(reached.any(axis=0), np.where(first == 0, x[0], found), math.inf)
 

@@ -29,6 +29,7 @@ from dofbook.claims.verdicts import (
     worst,
 )
 from dofbook.success import (
+    hit_dimensions,
     phase_boundary,
     success_counts,
     success_probability,
@@ -161,11 +162,16 @@ def loss_levels(panel: Panel) -> np.ndarray:
     return panel.start(0, "train_loss").mean() * np.array(criteria.LOSS_FACTORS)
 
 
+def _grid_hits(curve: RunValues, level: float) -> np.ndarray:
+    """log2 of d_hit on the grid: interpolation alone would set two levels apart."""
+    return np.log2(hit_dimensions(curve.dims, curve.values, level, kind=curve.kind))
+
+
 def _rise(panel: Panel) -> Finding:
     panel.require(panel.burn_ins)
     levels, contrasts, reached = loss_levels(panel), {}, {}
     for t, curve in panel.affine("train_loss").items():
-        hits = np.stack([crossings(curve, level) for level in levels])
+        hits = np.stack([_grid_hits(curve, level) for level in levels])
         if not np.isfinite(hits[0]).any():
             raise CannotJudge(f"no run reaches {metric_level('train_loss', levels[0])}")
         lowest = np.flatnonzero(np.isfinite(hits).any(axis=1))[-1]
@@ -294,7 +300,7 @@ def _test_rise(panel: Panel) -> Finding:
             break
     else:
         raise CannotJudge("no level above the lowest is reached by every run")
-    low, high = (crossings(curves[0], a) for a in (levels[0], level))
+    low, high = (_grid_hits(curves[0], a) for a in (levels[0], level))
     rise = mean_estimate(high - low)
     return Finding(
         panel.label,
