@@ -1,0 +1,222 @@
+"""Sweeps on real worker processes: killed, failing, competing, on a full disk."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dofbook.errors import InputError, RunFailed
+from dofbook.sweeps.config import CellConfig, TaskConfig
+from dofbook.sweeps.dask_executor import DaskExecutor
+from dofbook.sweeps.executors import run_sweep
+from dofbook.sweeps.store import Store, StoreError
+from dofbook.sweeps.tables import write_table
+
+distributed = pytest.importorskip("distributed")
+pytestmark = pytest.mark.filterwarnings("ignore")  # dask's own, when its processes are killed
+
+TASK = TaskConfig(network="mlp", train_size=100, test_size=50, epochs=1)
+CELLS = [CellConfig(task=TASK, d=d, seeds=(0, 1)) for d in range(1, 9)]
+SLOW, SHORT = CELLS[2], 0.05
+
+
+def make_rows(cell, data_dir=None, folder=None, raising=(), size=1, pause=0.0) -> pd.DataFrame:
+    """Rows that depend on the cell alone; the slow cell waits to be killed, once."""
+    time.sleep(pause)
+    if cell.d in raising:
+        (Path(folder) / f"attempt-{time.time_ns()}").touch()
+        raise FloatingPointError(f"nothing but NaN at {cell.d}")
+    if folder and not raising and cell == SLOW and not (Path(folder) / "worker").exists():
+        part = Path(folder) / "part"
+        part.write_text(str(os.getpid()))
+        part.rename(Path(folder) / "worker")
+        time.sleep(60)
+    seeds = list(cell.seeds)
+    return pd.DataFrame(
+        {"cell": cell.name, "d": cell.d, "seed": seeds, "step": 0, "note": "x" * size}
+    )
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    import cloudpickle
+
+    # Workers do not have this file on their path.
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=":0"
+    ) as cluster:
+        yield DaskExecutor(scheduler=cluster.scheduler_address)
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The table of an undisturbed sweep in one process."""
+    root = tmp_path_factory.mktemp("plain")
+    run_sweep(CELLS, Store(root / "store"), run_cell=make_rows)
+    write_table(Store(root / "store"), root / "table.parquet")
+    return (root / "table.parquet").read_bytes()
+
+
+def table(store: Store) -> bytes:
+    path = store.root.parent / "table.parquet"
+    write_table(store, path)
+    return path.read_bytes()
+
+
+def wait_for(path: Path) -> str:
+    deadline = time.monotonic() + 100
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.02)
+    return path.read_text()
+
+
+def test_a_worker_killed_in_a_cell_costs_nothing(cluster, plain, tmp_path):
+    def kill():
+        os.kill(int(wait_for(tmp_path / "worker")), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    store = Store(tmp_path / "store")
+    report = run_sweep(CELLS, store, cluster, run_cell=partial(make_rows, folder=str(tmp_path)))
+    killer.join()
+    assert report.failures == {}
+    # A cell whose outcome the dead worker still held is found in the store, not computed again.
+    assert report.stored + report.computed == len(CELLS)
+    assert table(store) == plain
+
+
+def test_a_cell_that_always_raises_is_retried_reported_and_harms_no_other(cluster, tmp_path):
+    store = Store(tmp_path / "store")
+    broken = partial(make_rows, folder=str(tmp_path), raising=(4,))
+    report = run_sweep(CELLS, store, cluster, run_cell=broken, retries=2)
+    assert len(list(tmp_path.glob("attempt-*"))) == 3
+    name = CELLS[3].name
+    assert list(report.failures) == list(store.failures()) == [name]
+    assert "FloatingPointError: nothing but NaN at 4" in report.failures[name]
+    assert set(store.names()) == {cell.name for cell in CELLS} - {name}
+
+
+def test_two_sweeps_on_one_store_and_one_cluster(cluster, plain, tmp_path):
+    store, reports = Store(tmp_path / "store"), []
+
+    def sweep(cells):
+        rows = partial(make_rows, pause=SHORT)
+        reports.append(run_sweep(cells, store, cluster, run_cell=rows))
+
+    other = threading.Thread(target=sweep, args=(CELLS[::-1],))
+    other.start()
+    sweep(CELLS)
+    other.join()
+    assert [report.failures for report in reports] == [{}, {}]
+    assert all(report.stored + report.computed == len(CELLS) for report in reports)
+    assert table(store) == plain
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 KiB; needs the right to mount."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("only root may mount a small file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("where", ["here", "on workers"])
+def test_a_full_disk_stops_the_sweep_and_keeps_what_was_there(cluster, plain, small_disk, where):
+    executor = cluster if where == "on workers" else None
+    store, ballast = Store(small_disk / "store"), small_disk / "ballast"
+    run_sweep(CELLS[:3], store, executor, run_cell=make_rows)
+    kept = {name: store.path(name).read_bytes() for name in store.names()}
+    with pytest.raises(OSError, match="No space"), ballast.open("wb") as file:
+        for _ in range(64):
+            file.write(b"0" * 1024)
+            file.flush()
+    with pytest.raises((StoreError, InputError), match="No space left on device"):
+        run_sweep(CELLS, store, executor, run_cell=partial(make_rows, pause=SHORT))
+    assert kept.items() <= {n: store.path(n).read_bytes() for n in store.names()}.items()
+    assert not list(store.root.glob(".*"))
+    ballast.unlink()
+    report = run_sweep(CELLS, store, executor, run_cell=make_rows)
+    assert report.stored >= 3
+    write_table(store, small_disk / "table.parquet")
+    assert (small_disk / "table.parquet").read_bytes() == plain
+
+
+def start(*arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_a_scheduler_killed_and_started_again(cluster, plain, tmp_path):
+    """As on a cluster: the scheduler's address is in a file, workers join it from outside."""
+    file = tmp_path / "scheduler.json"
+    serve = (
+        "distributed.cli.dask_scheduler", "--scheduler-file", str(file), "--port", "0",
+        "--no-dashboard", "--host", "127.0.0.1",
+    )  # fmt: skip
+    join = (
+        "distributed.cli.dask_worker", "--scheduler-file", str(file), "--nthreads", "1",
+        "--no-dashboard", "--no-nanny", "--death-timeout", "60",
+    )  # fmt: skip
+    processes = [start(*serve), start(*join)]
+
+    def replace_both():
+        worker = int(wait_for(tmp_path / "worker"))
+        for process in processes[:2]:
+            process.kill()
+        assert worker == processes[1].pid
+        file.unlink()
+        processes.extend([start(*serve), start(*join)])
+
+    replacing = threading.Thread(target=replace_both)
+    replacing.start()
+    store = Store(tmp_path / "store")
+    try:
+        wait_for(file)
+        executor = DaskExecutor(scheduler_file=str(file))
+        report = run_sweep(
+            CELLS, store, executor, run_cell=partial(make_rows, folder=str(tmp_path))
+        )
+    finally:
+        replacing.join()
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert report.failures == {}
+    assert report.stored + report.computed == len(CELLS)
+    assert table(store) == plain
+
+
+def test_a_scheduler_that_is_not_there_is_one_sentence(tmp_path):
+    executor = DaskExecutor(scheduler="tcp://127.0.0.1:9", patience=0.0)
+    with pytest.raises(RunFailed, match="no dask scheduler answers at tcp://127.0.0.1:9"):
+        list(executor.map(make_rows, CELLS))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scheduler": "tcp://a:1", "scheduler_file": "b"}, "not both"),
+        ({"scheduler": "tcp://a:1", "workers": 2}, "workers is for a local cluster"),
+        ({"workers": 0}, "workers is 0"),
+        ({"scheduler": "nowhere"}, "scheduler is 'nowhere'; it must be an address"),
+    ],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        DaskExecutor(**options)
