@@ -263,7 +263,7 @@ def test_a_threshold_beyond_the_grid_is_not_judged_a_small_fraction():
         {"epochs": 1}, {"pooling": "average"}, {"bias_correction": "constant"}, {"nested": True},
         {"batch_size": 64}, {"extra_burn_in_step": 1}, {"train_images": 6000},
         {"learning_rate": 1e-2}, {"optimizer": "momentum"}, {"network": "mlp"},
-        {"dataset": "digits"}, {"directions": "hadamard"},
+        {"dataset": "digits"}, {"variant": "hadamard"},
     ],
     ids=str,
 )  # fmt: skip
@@ -274,7 +274,7 @@ def test_other_settings_do_not_count(change):
 
 
 def test_null_settings_and_full_data_count():
-    rows = SHARP.assign(directions=None, extra_burn_in_step=0, train_images=60_000, iterations=None)
+    rows = SHARP.assign(variant="", extra_burn_in_step=0, train_images=60_000)
     assert len(paper_rows(rows)) == len(SHARP)
 
 
@@ -293,12 +293,11 @@ def test_the_extra_burn_in_step_is_read_from_the_provenance(tmp_path):
     assert paper_rows(load_runs(tmp_path)).empty
 
 
-def test_released_basis_counts_where_there_are_several():
-    centred = other("lottery_subspace", 2.0, basis="centred")
-    increments = other("lottery_subspace", 5.0, basis="increments")
-    kept = paper_rows(pd.concat([centred, increments], ignore_index=True))
-    assert set(kept["basis"]) == {"increments"} and len(kept) == len(increments)
-    assert set(paper_rows(centred)["basis"]) == {"centred"}
+def test_variants_of_a_method_do_not_count():
+    centred = other("lottery_subspace", 2.0, variant="centred")
+    plain = other("lottery_subspace", 5.0, variant=None)
+    kept = paper_rows(pd.concat([centred, plain], ignore_index=True))
+    assert kept["variant"].isna().all() and len(kept) == len(plain)
 
 
 # --- lottery subspaces and tickets ----------------------------------------------------------------
@@ -310,7 +309,7 @@ TICKET_DIMS = (40, 205, 410, 1026, 2052)
 
 def tickets(centre, panel=MNIST, collapse=True, top=0.97):
     made = other("lottery_ticket", centre, panel, TICKET_DIMS, top=top)
-    return made.assign(empty_layers=np.where((made["d"] < 300) & collapse, 1, 0))
+    return made.assign(collapsed=np.where((made["d"] < 300) & collapse, "conv_1", ""))
 
 
 @pytest.mark.parametrize(
@@ -356,7 +355,7 @@ def test_layer_collapse():
     assert outcomes("layer-collapse", poor, BASE) == ["holds"]
     assert outcomes("layer-collapse", tickets(8.0, collapse=False), BASE) == ["fails"]
     assert outcomes("layer-collapse", tickets(1.0), BASE) == ["fails"]  # none is poor
-    assert outcomes("layer-collapse", poor.drop(columns="empty_layers"), BASE) == []
+    assert outcomes("layer-collapse", poor.drop(columns="collapsed"), BASE) == []
 
 
 def test_table_1():

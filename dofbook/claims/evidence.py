@@ -15,13 +15,7 @@ TRAIN_IMAGES = {
     "svhn_cropped": 73_257,
 }  # fmt: skip
 IN_SUBSPACE = ("affine", "lottery_subspace")
-STRUCTURED = ("fastfood", "hadamard", "sparse")
-PREFERRED = {
-    "lottery_subspace": {"basis": ("increments", "centred", "uncentred")},
-    "lottery_ticket": {"schedule": ("released_code", "common")},
-}
-"""Where the text leaves a choice open and a table holds several, the first one counts."""
-IDENTITY = [*CURVE, "basis", "d", "learning_rate", "seed"]
+IDENTITY = [*CURVE, "variant", "d", "learning_rate", "seed"]
 
 SPECTRUM_COLUMNS = ("dataset", "network", "seed", "basis", "index", "singular_value")
 LINEARIZED_COLUMNS = ("dataset", "network", "model", "d", "seed", "best_train_accuracy")
@@ -86,7 +80,8 @@ def paper_rows(table: pd.DataFrame, *, any_rate: bool = False) -> pd.DataFrame:
 
     The settings are those of the paper's text: Table 2's epochs, all training images, batches of
     128, max pooling, Adam with textbook bias correction and rate 5e-2 in subspaces, t burn-in
-    steps. Where two tables hold the same run, the first one's counts.
+    steps, and no variant of a method (see ``results/columns.md``). Where two tables hold the same
+    run, the first one's counts.
 
     Args:
         table: Tidy rows of any runs; columns beyond the required ones may be missing.
@@ -109,26 +104,12 @@ def paper_rows(table: pd.DataFrame, *, any_rate: bool = False) -> pd.DataFrame:
         keep &= ~method.isin(IN_SUBSPACE) | rate.isna() | np.isclose(rate, 5e-2)
     nested = _column(table, "nested")
     keep &= (method != "affine") | nested.isna() | (nested == False)  # noqa: E712
-    directions = _column(table, "directions")
-    keep &= (method != "affine") | ~directions.isin(STRUCTURED)
-    keep &= (method != "lottery_ticket") | _is(table, "iterations", 1)
+    # Every other basis, structure of directions, schedule or iteration has a name there.
+    keep &= _is(table, "variant", "")
     rows = table[keep]
     epochs = _column(rows, "epochs")
     rows = rows[epochs.isna() | (epochs == _expected_epochs(rows))]
-    return _each_run_once(_preferred(rows))
-
-
-def _preferred(rows: pd.DataFrame) -> pd.DataFrame:
-    """Keep one choice, per panel, of what the text leaves open."""
-    for method, choices in PREFERRED.items():
-        for name, order in choices.items():
-            if name not in rows.columns:
-                continue
-            rank = rows[name].map({value: i for i, value in enumerate(order)})
-            rank = rank.astype(float).fillna(len(order))
-            best = rank.groupby([rows["dataset"], rows["network"], rows["method"]]).transform("min")
-            rows = rows[(rows["method"] != method) | (rank == best)]
-    return rows
+    return _each_run_once(rows)
 
 
 def _each_run_once(rows: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from dofbook.claims import criteria
-from dofbook.claims.evidence import PREFERRED, Evidence
+from dofbook.claims.evidence import Evidence
 from dofbook.claims.panels import (
     CannotJudge,
     Panel,
@@ -35,6 +35,7 @@ from dofbook.success.bootstrap import resample_runs
 from dofbook.success.tables import RunValues
 
 REPLICATES = 500
+BASIS = "increments"  # the released code's, and the default of lottery subspaces
 CIFAR10_PANELS = tuple(("cifar10", network) for network in criteria.RUNS)
 
 
@@ -51,14 +52,14 @@ def lottery_curve(panel: Panel, *, raw: bool = False) -> RunValues:
     Raises:
         CannotJudge: If there are too few runs.
     """
-    panel.require_method("lottery_subspace", panel.runs, "lottery subspaces")
+    panel.require_method("lottery_subspace", panel.few_runs, "lottery subspaces")
     curve = panel.curve("lottery_subspace")
     values = curve.values if raw else running_maximum(curve.values)
     return RunValues(curve.dims, curve.seeds, values, curve.present, curve.kind)
 
 
 def _tickets(panel: Panel) -> RunValues:
-    panel.require_method("lottery_ticket", criteria.TICKET_RUNS, "lottery tickets")
+    panel.require_method("lottery_ticket", panel.few_runs, "lottery tickets")
     return panel.curve("lottery_ticket")
 
 
@@ -211,10 +212,10 @@ def _layer_collapse(panel: Panel) -> Finding:
     panel.require(baseline=True)
     tickets = _tickets(panel)
     rows = panel.rows[panel.rows["method"] == "lottery_ticket"]
-    if "empty_layers" not in rows.columns or rows["empty_layers"].isna().all():
-        raise CannotJudge("the tables do not say which layers are empty (column empty_layers)")
-    empty = rows.groupby(["d", "seed"])["empty_layers"].max().unstack("seed")
-    empty = empty.loc[tickets.dims, tickets.seeds].to_numpy(float) > 0
+    if "collapsed" not in rows.columns:
+        raise CannotJudge("the tables do not say which layers collapsed (column collapsed)")
+    empty = (rows["collapsed"].fillna("") != "").groupby([rows["d"], rows["seed"]]).any()
+    empty = empty.unstack("seed").loc[tickets.dims, tickets.seeds].to_numpy(bool)
     strong = tickets.dims * criteria.COLLAPSE_COMPRESSION <= _size(panel)
     if not strong.any():
         raise CannotJudge(f"no ticket with D/d of at least {criteria.COLLAPSE_COMPRESSION}")
@@ -244,7 +245,7 @@ def _layer_collapse(panel: Panel) -> Finding:
 def _table_1(panel: Panel) -> Finding:
     last = panel.burn_ins[-1]
     panel.require((0, last), baseline=True)
-    panel.require_method("random_pruning", criteria.TICKET_RUNS, "random pruning")
+    panel.require_method("random_pruning", panel.few_runs, "random pruning")
     level = 0.9 * panel.baseline()
     pairs = {
         "random pruning to tickets": (panel.curve("random_pruning"), _tickets(panel)),
@@ -275,7 +276,7 @@ def _table_1(panel: Panel) -> Finding:
 
 
 def spectra_by_panel(evidence: Evidence) -> dict[tuple[str, str], np.ndarray]:
-    """Arrange the singular values, of the preferred basis, by panel.
+    """Arrange the singular values, of the increments of the trajectory, by panel.
 
     Args:
         evidence: The tables.
@@ -285,10 +286,7 @@ def spectra_by_panel(evidence: Evidence) -> dict[tuple[str, str], np.ndarray]:
     """
     found = {}
     for key, rows in evidence.spectra.groupby(["dataset", "network"]):
-        basis = next(
-            (b for b in PREFERRED["lottery_subspace"]["basis"] if b in set(rows["basis"])), None
-        )
-        rows = rows[rows["basis"] == basis]
+        rows = rows[rows["basis"] == BASIS]
         matrix = rows.pivot_table(index="seed", columns="index", values="singular_value")
         if not matrix.empty:
             found[key] = matrix.dropna(axis=1).to_numpy(float)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dofbook.claims.criteria import BURN_INS, DIMS, RUNS
+from dofbook.claims.criteria import BURN_INS, DIMS, LOTTERY_RUNS, RUNS
 from dofbook.claims.evidence import Evidence
 from dofbook.claims.verdicts import Finding
 from dofbook.figures import DATASETS, NETWORKS
@@ -45,6 +45,11 @@ class Panel:
     def runs(self) -> int:
         """Number of initializations the paper has."""
         return RUNS[self.network]
+
+    @property
+    def few_runs(self) -> int:
+        """Number of initializations needed of methods that use training."""
+        return min(self.runs, LOTTERY_RUNS)
 
     @property
     def delta(self) -> float:
