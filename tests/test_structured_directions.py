@@ -50,11 +50,12 @@ def test_the_odd_factor_is_the_discrete_hartley_transform():
     np.testing.assert_allclose(transform(jnp.asarray(x, jnp.float32)), wanted, atol=1e-5)
 
 
-@settings(max_examples=7, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 2**31 - 1), D=st.integers(1, 300), data=st.data())
 def test_hadamard_columns_are_orthonormal_for_any_dimensions(seed, D, data):
     d = data.draw(st.one_of(st.just(D), st.integers(1, D)))
-    columns = _columns(hadamard(jax.random.key(seed), d, D))
+    program = jax.jit(lambda key: jax.vmap(hadamard(key, d, D).lift)(jnp.eye(d)))
+    columns = np.asarray(program(jax.random.key(seed)), np.float64)
     np.testing.assert_allclose(columns @ columns.T, np.eye(d), atol=3e-6)
 
 

@@ -67,7 +67,7 @@ def test_project_is_the_transpose_of_lift(kind, seed, shape):
     np.testing.assert_allclose(projected, lifted, atol=1e-6)
 
 
-@EVERY_KIND
+@pytest.mark.parametrize("kind", ["sparse", "fastfood", "hadamard"])
 def test_lift_and_project_are_adjoint_at_the_size_of_a_network(kind):
     D, d = 20_490, 100
     A, keys = _draw(kind, jax.random.key(0), d, D), jax.random.split(jax.random.key(1))
