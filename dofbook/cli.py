@@ -1,4 +1,4 @@
-"""The command line: sweep, status, table, run, figures, info.
+"""The command line: sweep, status, table, verify, run, figures, info.
 
 JAX and everything that imports it are imported by the commands that need them, so that ``--help``
 and ``--version`` answer at once. Values are checked by the configuration classes, not here.
@@ -69,15 +69,35 @@ def parse_integers(text: str) -> tuple[int, ...]:
         raise InputError(f"{text!r} is not a list of integers such as 0,4,8,16.") from None
 
 
+def parse_numbers(text: str) -> tuple[float, ...]:
+    """Read comma-separated numbers.
+
+    Args:
+        text: Such as "0.5,0.9".
+
+    Returns:
+        The numbers.
+
+    Raises:
+        InputError: If the text is something else.
+    """
+    try:
+        return tuple(float(entry) for entry in text.split(","))
+    except ValueError:
+        raise InputError(f"{text!r} is not a list of numbers such as 0.5,0.9.") from None
+
+
 # Option, type and help; the names are those of the configuration's fields.
 SWEEP_OPTIONS = (
     ("profile", str, "start from a named sweep: reduced (digits) or paper (MNIST row of Fig. 2)"),
     ("dataset", str, "digits, mnist, fashion_mnist, cifar10, cifar100 or svhn_cropped"),
     ("network", str, "conv2, conv3, resnet20, mlp or lenet"),
     ("pooling", str, "max (the paper's text) or average (its released code)"),
+    ("method", str, "affine, lottery_subspace, lottery_ticket, random_pruning or full"),
+    ("directions", str, "structured random directions: sparse, fastfood or hadamard"),
     ("dims", str, "training dimensions: 1,2,4 or 1:4096:x2 or octaves:4096"),
     ("burn_in_steps", str, "burn-in times t, such as 0,4,8,16; 0 is random affine"),
-    ("runs", int, "seeds per cell"),
+    ("runs", int, "seeds per cell; with --adaptive the largest number of initializations"),
     ("first_seed", int, "the first seed"),
     ("epochs", int, "passes over the training set; the paper's Table 2 by default"),
     ("batch_size", int, "images per step"),
@@ -86,6 +106,13 @@ SWEEP_OPTIONS = (
     ("test_size", int, "the same for the test set"),
     ("checkpoints_per_epoch", int, "evaluations per epoch"),
     ("convention", str, "paper or released_code: how the paper's text and code differ"),
+    ("basis", str, "of lottery subspaces: increments, centred or uncentred"),
+    ("spacing", int, "updates between the stored points of a lottery subspace's trajectory"),
+    ("trajectory_steps", int, "updates of that trajectory"),
+    ("pruning_epochs", int, "epochs of training before pruning"),
+    ("iterations", int, "rounds of training and pruning"),
+    ("retraining", str, "of lottery tickets: common or released_code"),
+    ("weight_decay", float, "on convolution kernels before pruning"),
 )
 # Not argparse types: argparse would replace their message by its own.
 PARSERS = {"dims": parse_dims, "burn_in_steps": parse_integers}
@@ -118,10 +145,15 @@ def _sweep_options(args: argparse.Namespace) -> dict:
     return {name: PARSERS.get(name, lambda value: value)(value) for name, value in given.items()}
 
 
-def _cells(args: argparse.Namespace) -> list:
+def _config(args: argparse.Namespace):
     from dofbook.sweeps.profiles import make_sweep
 
-    return make_sweep(**_sweep_options(args)).cells()
+    return make_sweep(**_sweep_options(args))
+
+
+def _chosen(args: argparse.Namespace):
+    """Describe the sweep the options name; None if there are none."""
+    return _config(args) if _sweep_options(args) else None
 
 
 def _say(text: str = "") -> None:
@@ -132,126 +164,30 @@ def _complain(text: object) -> None:
     sys.stderr.write(f"dofbook: {text}\n")
 
 
-def _state(store, name: str, failures) -> str:
-    """Tell the state of a cell, changing nothing on disk."""
-    from dofbook.sweeps.store import DamagedCell
-
-    try:
-        store.read(name)
-    except DamagedCell:
-        return "damaged"
-    except FileNotFoundError:
-        return "failed" if name in failures else "missing"
-    return "done"
-
-
-def _print_states(store, cells) -> None:
-    """Count done, failed, missing and damaged cells per method, burn-in time and d."""
-    import pandas as pd
-
-    failures = store.failures()
-    keys = ["dataset", "network", "method", "t", "d"]
-    rows = [
-        (c.task.dataset, c.task.network, c.method, c.burn_in_steps, c.d or "full")
-        + (_state(store, c.name, failures),)
-        for c in cells
-    ]
-    table = pd.DataFrame(rows, columns=[*keys, "state"])
-    counts = table.groupby(keys, sort=False)["state"].value_counts().unstack(fill_value=0)
-    counts = counts.reindex(columns=["done", "failed", "missing", "damaged"], fill_value=0)
-    _say(counts.reset_index().to_string(index=False))
-    for cell in cells:
-        if cell.name in failures and not store.path(cell.name).exists():
-            last = failures[cell.name].traceback.strip().splitlines()[-1]
-            _say(f"failed: {cell.name} (t = {cell.burn_in_steps}, d = {cell.d}): {last}")
-    total = ", ".join(f"{number} {state}" for state, number in counts.sum().items() if number)
-    _say(f"{len(cells)} cells in {store.root}: {total}.")
-
-
 def _sweep(args: argparse.Namespace) -> int:
-    from dofbook.sweeps.executors import check_cells, run_sweep
-    from dofbook.sweeps.store import Store
-    from dofbook.sweeps.tables import check_table_path, write_table
+    config = _config(args)
+    args.level = parse_numbers(args.level) if args.level else ()
+    from dofbook import sweep_commands
 
-    cells, store = _cells(args), Store(args.store)
-    if args.table:
-        check_table_path(args.table)
-    if args.dry_run:
-        check_cells(cells, [], args.data_dir)
-        _print_states(store, cells)
-        return 0
-    try:
-        report = run_sweep(cells, store, data_dir=args.data_dir)
-    except KeyboardInterrupt:
-        kept = sum(store.path(cell.name).exists() for cell in cells)
-        _complain(
-            f"interrupted with {kept} of {len(cells)} cells stored; "
-            "the same command goes on from there."
-        )
-        return EXIT_INTERRUPTED
-    _say(
-        f"{len(cells)} cells: {report.stored} were stored, {report.computed} computed, "
-        f"{len(report.failures)} failed."
-    )
-    if report.failures:
-        for name, text in report.failures.items():
-            _complain(f"cell {name} failed:\n{text}")
-        if args.table:
-            _complain(f"{args.table} is not written, since cells are missing.")
-        return EXIT_FAILED
-    if args.table:
-        rows = write_table(store, args.table, [cell.name for cell in cells])
-        _say(f"{args.table}: {rows} rows.")
-    return 0
-
-
-def _existing_store(args: argparse.Namespace):
-    from dofbook.sweeps.store import Store
-
-    store = Store(args.store)
-    if not store.root.exists():
-        raise InputError(f"there is no store {store.root}.")
-    return store
-
-
-def _known_cells(store) -> list:
-    """List the cells a store knows of; name its damaged files."""
-    from dofbook.sweeps.store import DamagedCell
-
-    found = {name: failed.config for name, failed in store.failures().items()}
-    for name in store.names():
-        try:
-            found[name] = store.read(name).config
-        except DamagedCell as problem:
-            _say(f"damaged: {store.path(name)}: {problem}.")
-
-    def order(cell):
-        where = cell.task.dataset, cell.task.network, cell.method
-        return *where, cell.burn_in_steps, cell.d or 0, cell.name
-
-    return sorted(found.values(), key=order)
+    return sweep_commands.sweep(args, config)
 
 
 def _status(args: argparse.Namespace) -> int:
-    store = _existing_store(args)
-    cells = _cells(args) if _sweep_options(args) else _known_cells(store)
-    if cells:
-        _print_states(store, cells)
-    else:
-        _say(f"{store.root} holds no cells.")
-    return 0
+    from dofbook import sweep_commands
+
+    return sweep_commands.status(args, _chosen(args))
 
 
 def _table(args: argparse.Namespace) -> int:
-    from dofbook.sweeps.tables import write_table
+    from dofbook import sweep_commands
 
-    store = _existing_store(args)
-    names = [cell.name for cell in _cells(args)] if _sweep_options(args) else None
-    rows = write_table(store, args.output, names)
-    missing = sum(not store.path(name).exists() for name in names or ())
-    note = f"; {missing} of {len(names)} cells are missing" if missing else ""
-    _say(f"{args.output}: {rows} rows{note}.")
-    return 0
+    return sweep_commands.table(args, _chosen(args))
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from dofbook import sweep_commands
+
+    return sweep_commands.verify(args, _chosen(args))
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -336,6 +272,85 @@ def _info(args: argparse.Namespace) -> int:
     return 0
 
 
+def _add_batching_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--batching", default="auto", metavar="HOW",
+        help="seeds of a cell together: auto (batched except on a CPU), batched or sequential",
+    )  # fmt: skip
+    parser.add_argument("--chunk", type=int, metavar="N", help="seeds at once; default: what fits")
+    parser.add_argument(
+        "--precision", default="float32", metavar="P", help="of products on a GPU: float32 or tf32"
+    )
+
+
+def _add_executor_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("where it runs")
+    group.add_argument(
+        "--executor", metavar="NAME", help="local (this process, the default) or dask"
+    )
+    group.add_argument("--scheduler", metavar="ADDRESS", help="join a running dask scheduler")
+    group.add_argument("--scheduler-file", metavar="FILE", help="the same, by the file it wrote")
+    group.add_argument("--workers", type=int, metavar="N", help="processes of a local dask cluster")
+    group.add_argument(
+        "--part", metavar="I/N", help="only every N-th cell from the I-th: shares of a job array"
+    )
+    group.add_argument(
+        "--retries", type=int, default=1, metavar="N", help="attempts at a cell that raised"
+    )
+    _add_batching_options(group)
+
+
+def _add_adaptive_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("adaptive sweeps: bisection for the threshold of each level")
+    group.add_argument("--adaptive", action="store_true", help="search instead of a full grid")
+    group.add_argument("--level", metavar="X,...", help="accuracies or losses to reach")
+    group.add_argument("--metric", default="test_accuracy", help="default: test_accuracy")
+    group.add_argument(
+        "--half-width", type=float, default=0.25, metavar="OCTAVES",
+        help="stop when d* is known to so many octaves either way; default: 0.25",
+    )  # fmt: skip
+    group.add_argument("--delta", type=float, default=0.1, help="failure probability of d*")
+    group.add_argument("--confidence", type=float, default=0.95, help="of the interval")
+
+
+def _describe_store_commands(command) -> None:
+    """Describe the commands that work on a store; ``command`` adds one to the parser."""
+
+    def with_store(name, function, text):
+        added = command(name, function, text)
+        added.add_argument(
+            "--store", type=Path, default=Path("store"), metavar="DIR", help="default: store"
+        )
+        _add_sweep_options(added)
+        return added
+
+    def with_json(added):
+        added.add_argument("--json", action="store_true", help="one event a line, for machines")
+
+    sweep = with_store("sweep", _sweep, "Run a sweep, or go on with one.")
+    sweep.add_argument("--table", type=Path, metavar="FILE.parquet", help="write the tidy table")
+    sweep.add_argument("--data-dir", metavar="DIR", help="default: $DOFBOOK_DATA_DIR")
+    sweep.add_argument(
+        "--dry-run", action="store_true",
+        help="list cells, steps, memory and time (measured in seconds); write nothing",
+    )  # fmt: skip
+    with_json(sweep)
+    _add_executor_options(sweep)
+    _add_adaptive_options(sweep)
+
+    with_json(with_store("status", _status, "Count done, failed and missing cells."))
+
+    table = with_store("table", _table, "Join a store, or one sweep of it, into one tidy table.")
+    table.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.parquet")
+
+    verify = with_store("verify", _verify, "Run a random sample of stored runs again and compare.")
+    verify.add_argument("--sample", type=int, default=3, metavar="N", help="cells; default: 3")
+    verify.add_argument("--seed", type=int, default=0, metavar="N", help="of the sample")
+    verify.add_argument("--data-dir", metavar="DIR", help="default: $DOFBOOK_DATA_DIR")
+    with_json(verify)
+    _add_batching_options(verify)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Describe every command and option.
 
@@ -351,26 +366,7 @@ def build_parser() -> argparse.ArgumentParser:
         added.set_defaults(command=function)
         return added
 
-    def with_store(added):
-        added.add_argument(
-            "--store", type=Path, default=Path("store"), metavar="DIR", help="default: store"
-        )
-
-    sweep = command("sweep", _sweep, "Run a sweep, or go on with one.")
-    with_store(sweep)
-    sweep.add_argument("--table", type=Path, metavar="FILE.parquet", help="write the tidy table")
-    sweep.add_argument("--data-dir", metavar="DIR", help="default: $DOFBOOK_DATA_DIR")
-    sweep.add_argument("--dry-run", action="store_true", help="list the cells; write nothing")
-    _add_sweep_options(sweep)
-
-    status = command("status", _status, "Count done, failed and missing cells.")
-    with_store(status)
-    _add_sweep_options(status)
-
-    table = command("table", _table, "Join a store, or one sweep of it, into one tidy table.")
-    with_store(table)
-    table.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.parquet")
-    _add_sweep_options(table)
+    _describe_store_commands(command)
 
     run = command("run", _run, "Execute a chapter with other parameters.")
     run.add_argument("chapter", type=Path, help="a chapter such as book/phase_transition.md")

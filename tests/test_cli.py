@@ -1,19 +1,20 @@
 """The command line: what it prints, writes and refuses."""
 
 import json
+import shutil
 import subprocess
 import sys
-from functools import partial
 
 import pandas as pd
 import pytest
 
-from dofbook import __version__, cli, provenance
+from dofbook import __version__, cli, provenance, sweep_commands
 from dofbook.datasets import NAMES as DATASETS
 from dofbook.datasets import locate
 from dofbook.networks import NAMES as NETWORKS
-from dofbook.sweeps import executors
+from dofbook.sweeps import config as config_module
 from dofbook.sweeps.profiles import PROFILES, make_sweep
+from dofbook.sweeps.store import Store
 
 SMALL = [
     "--network", "mlp", "--train-size", "100", "--test-size", "50", "--epochs", "1",
@@ -91,11 +92,134 @@ def test_table_of_the_whole_store_and_of_one_sweep(swept, tmp_path, capsys):
     assert set(pd.read_parquet(part)["d"]) == {4}
 
 
-def test_dry_run_lists_cells_and_writes_nothing(tmp_path, monkeypatch, capsys):
+def events_of(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_dry_run_lists_cells_steps_memory_and_time_and_writes_nothing(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["sweep", *SMALL, "--dry-run", "--table", "t.parquet"]) == 0
-    assert "4 cells in store: 4 missing." in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "4 cells in store: 4 missing. Left: 4 cells, 8 steps, " in out
+    assert "one after the other on this machine; up to " in out
+    header, *rows = (line.split() for line in out.splitlines()[:-1])
+    assert header[5:] == ["state", "runs", "steps", "memory", "time"]
+    assert [row[4:8] for row in rows] == 2 * [["full", "missing", "2", "2"]] + [
+        [d, "missing", "2", "2"] for d in "14"
+    ]
     assert tree(tmp_path) == set()
+
+
+def test_a_dry_run_knows_the_times_of_what_is_stored(swept, monkeypatch, capsys):
+    """And measures nothing then: the same cells with one more d are predicted from the store."""
+    from dofbook.sweeps import estimates
+
+    monkeypatch.chdir(swept)
+    monkeypatch.setattr(estimates, "measure_rates", None)
+    larger = [*SMALL[:-4], "--dims", "1,4,64", "--runs", "2"]
+    assert cli.main(["sweep", *larger, "--dry-run", "--json"]) == 0
+    *done, new = events_of(capsys.readouterr().out)
+    assert [event["state"] for event in done] == 4 * ["done"]
+    assert all(event["seconds"] == 0 for event in done)
+    assert (new["d"], new["state"], new["runs_together"]) == (64, "missing", 1)
+    assert 0 < new["seconds"] < 60
+    assert new["bytes"] > 4 * 64 * 2410
+
+
+def tell(cell, data_dir=None, batching=None):
+    """Rows without training, with every metric."""
+    rows = {"cell": cell.name, "seed": cell.seeds, "step": 0, "d": cell.d or 2410}
+    for metric in ("train_loss", "test_loss", "train_accuracy", "test_accuracy"):
+        rows[metric] = rows[f"best_{metric}"] = [(cell.d or 0) / 100 + s / 1000 for s in cell.seeds]
+    return pd.DataFrame(rows)
+
+
+def test_events_for_machines(tmp_path, monkeypatch, capsys):
+    def broken(cell, data_dir=None):
+        if cell.d == 4:
+            raise FloatingPointError("nothing but NaN")
+        return tell(cell)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sweep_commands, "run_cell", broken)
+    assert cli.main(["sweep", *SMALL, "--json", "--retries", "2"]) == 1
+    start, *cells, end = events_of(capsys.readouterr().out)
+    assert start == {"event": "start", "store": "store", "cells": 4, "stored": 0, "missing": 4}
+    assert [event["state"] for event in cells] == 3 * ["done"] + 2 * ["retried"] + ["failed"]
+    assert all("nothing but NaN" in event["error"] for event in cells[3:])
+    assert end == {"event": "end", "stored": 0, "computed": 3, "failed": 1}
+    monkeypatch.setattr(sweep_commands, "run_cell", tell)
+    assert cli.main(["sweep", *SMALL, "--json", "--table", "t.parquet"]) == 0
+    *_, end, table = events_of(capsys.readouterr().out)
+    assert end == {"event": "end", "stored": 3, "computed": 1, "failed": 0}
+    assert table == {"event": "table", "path": "t.parquet", "rows": 8}
+    assert cli.main(["status", *SMALL, "--json"]) == 0
+    (status,) = events_of(capsys.readouterr().out)
+    assert (status["done"], status["failed"], status["missing"]) == (4, 0, 0)
+    assert status["cells_per_hour"] > 0 and status["seconds_left"] == 0
+
+
+def test_parts_share_a_sweep(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sweep_commands, "run_cell", tell)
+    for part in ("1/3", "2/3", "3/3"):
+        assert cli.main(["sweep", *SMALL, "--part", part]) == 0
+    out = capsys.readouterr().out
+    assert [line.split()[0] for line in out.splitlines()] == ["2", "1", "1"]
+    assert "0 were stored" in out.splitlines()[-1]
+    assert cli.main(["status", *SMALL]) == 0
+    assert "4 cells in store: 4 done." in capsys.readouterr().out
+
+
+def test_an_adaptive_sweep(tmp_path, monkeypatch, capsys):
+    """Accuracy is d/100 + seed/1000, so every threshold is known."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sweep_commands, "run_cell", tell)
+    wanted = ["sweep", *SMALL[:-4], "--dims", "1:91:x1.2", "--adaptive", "--level", "0.205,0.5"]
+    wanted += ["--runs", "8", "--delta", "0.5", "--half-width", "0.2"]
+    assert cli.main([*wanted, "--dry-run"]) == 0
+    assert "at most" in capsys.readouterr().out
+    assert tree(tmp_path) == set()
+    assert cli.main([*wanted, "--json", "--table", "t.parquet"]) == 0
+    out = events_of(capsys.readouterr().out)
+    low, high = (event for event in out if event["event"] == "threshold")
+    assert set(low["hits"]) == {22}  # the first of the grid with d/100 >= 0.205
+    assert set(high["hits"]) == {55}
+    assert low["lower"] < 20.5 < low["upper"] and high["lower"] < 50 < high["upper"]
+    trained = sum(event["event"] == "cell" for event in out)
+    assert trained == low["trainings"] == len(pd.read_parquet("t.parquet"))
+    assert 3 * trained < low["initializations"] * 24
+    assert cli.main(wanted) == 0
+    out = capsys.readouterr().out
+    assert "test_accuracy 0.5: d* = 5" in out and "at 95%, 4 initializations" in out
+
+
+def test_verify_repeats_runs_and_notices_a_lie(swept, tmp_path, monkeypatch, capsys):
+    shutil.copytree(swept / "store", tmp_path / "store")
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.read_bytes() for path in (tmp_path / "store").iterdir()}
+    assert cli.main(["verify", *SMALL[:-4], "--dims", "4", "--runs", "2", "--no-baseline"]) == 0
+    out = capsys.readouterr().out
+    assert "d = 4" in out and "): identical; loss differs by 0.0e+00" in out
+    assert "1 of 1 cells were checked, 0 failed." in out
+    assert {path: path.read_bytes() for path in (tmp_path / "store").iterdir()} == before
+    store = Store(tmp_path / "store")
+    found = store.read(next(iter(make_sweep_cells())).name)
+    lie = found.table.to_pandas()
+    lie["train_loss"] *= 1 + 1e-6
+    store.write(found.config, lie, found.provenance)
+    assert cli.main(["verify", *SMALL, "--sample", "9", "--json"]) == 1
+    checks = events_of(capsys.readouterr().out)
+    (wrong,) = [check for check in checks if not check["passed"]]
+    assert (wrong["cell"], wrong["state"]) == (found.config.name, "close")
+    assert wrong["bits_expected"]
+    assert len(checks) == 4
+
+
+def make_sweep_cells():
+    return cli._config(cli.build_parser().parse_args(["sweep", *SMALL])).cells()
 
 
 def test_a_failing_cell_gives_exit_code_1_and_its_traceback(tmp_path, monkeypatch, capsys):
@@ -105,7 +229,7 @@ def test_a_failing_cell_gives_exit_code_1_and_its_traceback(tmp_path, monkeypatc
         return pd.DataFrame({"cell": cell.name, "seed": cell.seeds, "step": 0})
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(executors, "run_sweep", partial(executors.run_sweep, run_cell=broken))
+    monkeypatch.setattr(sweep_commands, "run_cell", broken)
     assert cli.main(["sweep", *SMALL, "--table", "t.parquet"]) == 1
     captured = capsys.readouterr()
     assert "4 cells: 0 were stored, 3 computed, 1 failed." in captured.out
@@ -160,6 +284,38 @@ BAD = [
     "sweep --train-size 0",
     "sweep --train-size 1000000",
     "sweep --test-size -5",
+    "sweep --method magic",
+    "sweep --directions helical",
+    "sweep --method lottery_ticket --directions sparse",
+    "sweep --basis centred",  # affine subspaces have no trajectory
+    "sweep --method lottery_subspace --spacing 0",
+    "sweep --method lottery_ticket --iterations 0",
+    "sweep --executor slurm",
+    "sweep --executor local --workers 2",
+    "sweep --executor dask --workers 0",
+    "sweep --workers two",
+    "sweep --scheduler nowhere",
+    "sweep --scheduler tcp://a:1 --scheduler-file f",
+    "sweep --scheduler tcp://a:1 --workers 2",
+    "sweep --part 0/4",
+    "sweep --part 5/4",
+    "sweep --part 3",
+    "sweep --retries -1",
+    "sweep --batching magic",
+    "sweep --chunk 0",
+    "sweep --precision bf16",
+    "sweep --adaptive",
+    "sweep --level 0.5",
+    "sweep --adaptive --level high",
+    "sweep --adaptive --level 1.5",
+    "sweep --adaptive --level 0.5 --metric speed",
+    "sweep --adaptive --level 0.5 --half-width 0",
+    "sweep --adaptive --level 0.5 --delta 1",
+    "sweep --adaptive --level 0.5 --confidence nan",
+    "sweep --adaptive --level 0.5 --runs 1",
+    "sweep --adaptive --level 0.5 --part 1/2",
+    "sweep --adaptive --level 0.5 --method random_pruning",
+    "sweep --adaptive --level 0.5 --dims 1,10000000",
     "sweep --store FILE",
     "sweep --store FILE/store",
     "sweep --store /proc/nowhere",
@@ -172,6 +328,13 @@ BAD = [
     "table --store missing -o t.parquet",
     "table --store FOLDER.parquet -o t.parquet",
     "table --store FOLDER.parquet",
+    "table --store SCHEMA99 -o t.parquet",
+    "status --store SCHEMA99",
+    "verify --store missing",
+    "verify --store FOLDER.parquet",
+    "verify --store SCHEMA99",
+    "verify --store SCHEMA99 --sample 0",
+    "verify --store SCHEMA99 --seed -1",
     "figures missing.parquet -o figures",
     "figures FILE -o figures",
     "figures FILE -o figures --figure figure_99",
@@ -197,6 +360,10 @@ def test_bad_input_is_one_sentence_exit_code_2_and_nothing_written(
     monkeypatch.delenv("DOFBOOK_DATA_DIR", raising=False)
     (tmp_path / "FILE").write_text("plain text")
     (tmp_path / "FOLDER.parquet").mkdir()
+    monkeypatch.setattr(config_module, "SCHEMA_VERSION", 99)  # a store of another dofbook
+    cell = config_module.CellConfig(task=config_module.TaskConfig())
+    Store(tmp_path / "SCHEMA99").write(cell, tell(cell), {})
+    monkeypatch.setattr(config_module, "SCHEMA_VERSION", 1)
     (tmp_path / "CHAPTER.md").write_text("# No kernel\n")
     before = tree(tmp_path)
     assert cli.main(line.split()) == 2
@@ -256,12 +423,22 @@ def test_every_flag_reaches_the_configuration():
         "profile": "paper", "dataset": "mnist", "network": "conv3", "pooling": "average",
         "dims": "3:9:x3", "burn_in_steps": "5", "runs": "4", "first_seed": "7", "epochs": "9",
         "batch_size": "64", "learning_rate": "0.2", "train_size": "50", "test_size": "60",
-        "checkpoints_per_epoch": "3", "convention": "released_code",
+        "checkpoints_per_epoch": "3", "convention": "released_code", "method": "full",
+        "directions": "sparse",
     }  # fmt: skip
-    assert set(values) == {name for name, _, _ in cli.SWEEP_OPTIONS}
+    of_lottery = {"basis": "centred", "spacing": "3", "trajectory_steps": "9"}
+    of_tickets = {"pruning_epochs": "7", "iterations": "2", "retraining": "released_code",
+                  "weight_decay": "0.5"}  # fmt: skip
+    names = {*values, *of_lottery, *of_tickets}
+    assert names == {name for name, _, _ in cli.SWEEP_OPTIONS}
+    for method, options in (("lottery_subspace", of_lottery), ("lottery_ticket", of_tickets)):
+        for name, value in options.items():
+            line = ["sweep", "--method", method, "--" + name.replace("_", "-"), value]
+            cells = cli._config(cli.build_parser().parse_args(line)).cells()
+            assert cells != make_sweep(method=method).cells(), line
     lines = [["--" + name.replace("_", "-"), value] for name, value in values.items()]
     for line in [*lines, ["--nested"], ["--no-baseline"]]:
-        cells = cli._cells(cli.build_parser().parse_args(["sweep", *line]))
+        cells = cli._config(cli.build_parser().parse_args(["sweep", *line])).cells()
         assert cells != make_sweep().cells(), line
 
 

@@ -55,7 +55,8 @@ class Rates:
             Seconds.
         """
         runs, epochs, d = len(cell.seeds), cell.task.epochs, _explicit_dimension(cell)
-        each = epochs * self.per_epoch + d * (self.once + epochs * self.per_dimension)
+        each = (epochs + _epochs_before(cell)) * self.per_epoch
+        each += d * (self.once + epochs * self.per_dimension)
         return self.fixed + runs * each
 
 
@@ -83,6 +84,15 @@ def _explicit_dimension(cell: CellConfig) -> int:
     """Give the d that costs time: structured directions and kept coordinates cost none."""
     explicit = cell.method in ("affine", "lottery_subspace") and cell.directions is None
     return (cell.d or 0) if explicit else 0
+
+
+def _epochs_before(cell: CellConfig) -> int:
+    """Count the epochs of full training that lottery methods make before their own."""
+    if cell.method == "lottery_subspace":
+        return cell.task.epochs
+    if cell.method == "lottery_ticket":
+        return cell.pruning.training_epochs * cell.pruning.iterations
+    return 0
 
 
 def subspace_shapes(cell: CellConfig, network: FlatNetwork) -> AffineSubspace:
@@ -152,7 +162,15 @@ def data_bytes(cell: CellConfig, data_dir: str | None = None) -> int:
 # --- from stored cells ---------------------------------------------------------------------
 
 
-def _kind(cell: CellConfig) -> tuple:
+def kind(cell: CellConfig) -> tuple:
+    """Name what the time of a cell depends on beside seeds, epochs and d.
+
+    Args:
+        cell: The cell.
+
+    Returns:
+        A key of ``fit_rates``.
+    """
     task = cell.task
     return (
         task.dataset, task.network, task.train_size, task.test_size, task.batch_size, cell.method,
@@ -177,22 +195,24 @@ def fit_rates(stored: Iterable[StoredCell]) -> dict[tuple, Rates]:
     groups: dict[tuple, list[StoredCell]] = {}
     for cell in stored:
         if cell.provenance.get("wall_seconds") is not None:
-            groups.setdefault(_kind(cell.config), []).append(cell)
+            groups.setdefault(kind(cell.config), []).append(cell)
     rates = {}
-    for kind, cells in groups.items():
+    for key, cells in groups.items():
         latest = _device(max(cells, key=lambda cell: str(cell.provenance.get("started"))))
-        rates[kind] = _fit([cell for cell in cells if _device(cell) == latest])
+        rates[key] = _fit([cell for cell in cells if _device(cell) == latest])
     return rates
 
 
 def _fit(cells: Sequence[StoredCell]) -> Rates:
-    work = np.array([len(c.config.seeds) * c.config.task.epochs for c in cells], float)
+    runs = np.array([len(c.config.seeds) for c in cells], float)
+    own = runs * [c.config.task.epochs for c in cells]
+    work = own + runs * [_epochs_before(c.config) for c in cells]
     d = np.array([_explicit_dimension(c.config) for c in cells], float)
     seconds = np.array([c.provenance["wall_seconds"] for c in cells], float)
     if len(set(d)) < 3 or len(cells) < 4:
-        each = float(np.median(seconds / (work * (1 + PRIOR_SLOPE * d))))
+        each = float(np.median(seconds / (work + own * PRIOR_SLOPE * d)))
         return Rates(0.0, 0.0, each, PRIOR_SLOPE * each)
-    columns = np.stack([np.ones_like(work), work, work * d], axis=1) / seconds[:, None]
+    columns = np.stack([np.ones_like(work), work, own * d], axis=1) / seconds[:, None]
     scale = np.linalg.norm(columns, axis=0)  # relative errors, columns of equal size
     fixed, each, slope = nnls(columns / scale, np.ones_like(seconds))[0] / scale
     return Rates(float(fixed), 0.0, float(each), float(slope))
@@ -211,10 +231,8 @@ def predict(rates: dict[tuple, Rates], cells: Sequence[CellConfig]) -> float | N
     """
     total = 0.0
     for cell in cells:
-        kind = _kind(cell)
-        near = (
-            [rates[kind]] if kind in rates else [r for k, r in rates.items() if k[:5] == kind[:5]]
-        )
+        key = kind(cell)
+        near = [rates[key]] if key in rates else [r for k, r in rates.items() if k[:5] == key[:5]]
         if not near:
             return None
         total += near[0].seconds(cell)

@@ -1,0 +1,193 @@
+"""Adaptive sweeps: the same first successes and intervals as a full grid, from few trainings."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+from scipy.stats import t as student
+
+from dofbook.errors import InputError, RunFailed
+from dofbook.geometry.quadratic import (
+    QuadraticWell,
+    isotropic_direction,
+    log_uniform_spectrum,
+    minimum_losses,
+)
+from dofbook.sweeps.adaptive import AdaptiveConfig, run_adaptive, search
+from dofbook.sweeps.bisection import Search, quantile_interval, reach
+from dofbook.sweeps.config import SweepConfig, TaskConfig
+from dofbook.sweeps.executors import run_sweep
+from dofbook.sweeps.profiles import octaves
+from dofbook.sweeps.store import Store
+from dofbook.sweeps.tables import table
+
+TASK = TaskConfig(network="mlp", train_size=200, test_size=100, epochs=4)
+GRID = octaves(362, 1, 2**0.25)
+
+
+@given(st.integers(1, 60), st.data())
+def test_a_search_finds_the_first_success_in_logarithmic_time(n, data):
+    hit, guess = data.draw(st.integers(0, n)), data.draw(st.integers(-3, n + 3))
+    found, asked = Search(n), []
+    while not found.done:
+        asked.append(found.ask(guess))
+        found.tell(asked[-1], asked[-1] >= hit)
+    assert found.succeeded == hit
+    assert len(set(asked)) == len(asked)
+    assert all(0 <= point < n for point in asked)
+    away = abs(min(max(guess, 0), n - 1) - hit)
+    assert len(asked) <= 3 + 2 * np.log2(away + 1)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=30), st.integers(0, 30), st.data())
+def test_a_search_ends_next_to_a_failure_whatever_the_outcomes(outcomes, guess, data):
+    """Training can fail above a success; what is reported still is an observed first success."""
+    n, found = len(outcomes), Search(len(outcomes))
+    for point in data.draw(st.lists(st.integers(0, n - 1), max_size=4)):  # other levels' probes
+        found.tell(point, outcomes[point])
+    for _ in range(2 * n):
+        if found.done:
+            break
+        point = found.ask(guess)
+        assert point not in found.outcomes
+        found.tell(point, outcomes[point])
+    assert found.done
+    assert found.succeeded == n or outcomes[found.succeeded]
+    assert found.failed == -1 or not outcomes[found.failed]
+
+
+def test_at_one_half_the_interval_is_students():
+    grid, hits = octaves(1000, 1, 2**0.25), [20, 23, 21, 26, 22, 24]
+    found = quantile_interval(grid, hits, 0.5, 0.95)
+    logs = np.log2([np.sqrt(grid[h] * grid[h - 1]) for h in hits])
+    half = student.ppf(0.975, 5) * logs.std(ddof=1) / np.sqrt(6)
+    np.testing.assert_allclose(np.log2([found.lower, found.upper]), logs.mean() + [-half, half])
+    assert found.value == pytest.approx(2 ** logs.mean())
+
+
+@pytest.mark.parametrize("delta", [0.1, 0.5])
+def test_the_interval_covers_the_quantile(delta):
+    """Normal log2 d_hit with 0.4 octaves of spread, eight initializations, a fine grid."""
+    rng, grid = np.random.default_rng(0), np.array(octaves(5000, 1, 2**0.125))
+    truth = 2 ** (6 + 0.4 * norm.ppf(1 - delta))
+    covered = []
+    for _ in range(600):
+        hits = np.searchsorted(grid, 2 ** rng.normal(6, 0.4, 8))
+        found = quantile_interval(grid, hits, delta, 0.9)
+        covered.append(found.lower <= truth <= found.upper)
+    assert np.mean(covered) == pytest.approx(0.9, abs=0.05)  # four standard errors
+
+
+def test_what_lies_outside_the_grid_is_said_so():
+    above = quantile_interval(GRID, [10, 12, len(GRID)], 0.1, 0.95)
+    assert str(above).startswith("> ") and np.isinf(above.upper)
+    below = quantile_interval(GRID, [0, 8, 9], 0.1, 0.95)
+    assert below.lower == 1 and np.isinf(reach(replace(above, lower=1.0)))
+    alike = quantile_interval(GRID, [10, 10, 10], 0.5, 0.95)
+    assert 0 < reach(alike) < 0.3  # a grid cannot show that the spread is zero
+
+
+def well_config(runs=40, half_width=0.12, levels=(0.02,)) -> AdaptiveConfig:
+    sweep = SweepConfig(task=TASK, dims=GRID, runs=runs)
+    return AdaptiveConfig(sweep, levels, "train_loss", half_width, delta=0.5)
+
+
+@pytest.fixture(scope="module")
+def well_losses():
+    """Exact minimum losses of nested subspaces, (runs, D + 1)."""
+    D = 400
+    well = QuadraticWell(log_uniform_spectrum(D), isotropic_direction(jax.random.key(0), D))
+    return minimum_losses(well, jax.random.key(1), 40, random_direction=True) / well.initial_loss
+
+
+def test_the_quadratic_well_in_a_third_of_the_runs(well_losses):
+    config = well_config(levels=(0.02, 0.2))
+
+    def attempt(probes):
+        return {(seed, point): well_losses[seed, GRID[point]] for seed, point in probes}
+
+    *_, found = search(config, attempt)
+    runs = len(found[0].hits)
+    for level in found:
+        values = well_losses[:runs, list(GRID)]
+        hits = (values <= level.level).argmax(axis=1)
+        assert level.hits == tuple(hits)
+        full = quantile_interval(GRID, hits, 0.5, 0.95)
+        assert (level.threshold.lower, level.threshold.upper) == (full.lower, full.upper)
+        assert reach(level.threshold) <= config.half_width
+    assert 3 * found[0].trainings <= runs * len(GRID)
+
+
+def rows_of_a_well(losses):
+    def make_rows(cell, data_dir=None):
+        loss = [losses[seed, cell.d] for seed in cell.seeds]
+        return pd.DataFrame(
+            {"cell": cell.name, "seed": cell.seeds, "step": 0, "best_train_loss": loss}
+        )
+
+    return make_rows
+
+
+def test_trainings_are_kept_and_not_made_again(well_losses, tmp_path):
+    config, store = well_config(), Store(tmp_path)
+    rows = rows_of_a_well(well_losses)
+    *_, first = run_adaptive(config, 0, store, run_cell=rows)
+    assert len(store.names()) == first[0].trainings
+    assert all(store.read(name).config.nested for name in store.names())
+
+    def never(cell, data_dir=None):
+        raise AssertionError("this training is in the store")
+
+    *_, again = run_adaptive(config, 0, store, run_cell=never)
+    assert again == first
+
+
+def test_a_training_that_raises_ends_the_search(tmp_path):
+    def broken(cell, data_dir=None):
+        raise ZeroDivisionError("no luck")
+
+    with pytest.raises(RunFailed, match="ZeroDivisionError: no luck"):
+        next(run_adaptive(well_config(), 0, Store(tmp_path), run_cell=broken))
+
+
+def test_digits_in_a_third_of_the_runs(tmp_path):
+    """Real training: the first successes of the full nested grid, seed by seed."""
+    task = replace(TASK, batch_size=200, epochs=30)
+    sweep = SweepConfig(
+        task=task, dims=octaves(181, 2, 2**0.5), runs=6, nested=True, baseline_learning_rates=()
+    )
+    config = AdaptiveConfig(sweep, (1.6,), "train_loss", half_width=0.01, first_runs=2, delta=0.5)
+    *_, (found,) = run_adaptive(config, 0, Store(tmp_path / "adaptive"))
+    run_sweep(sweep.cells(), Store(tmp_path / "full"))
+    runs = table(Store(tmp_path / "full")).groupby(["seed", "d"])
+    best = runs["best_train_loss"].min().unstack().to_numpy()
+    assert found.hits == tuple((best <= 1.6).argmax(axis=1))
+    assert found.threshold == quantile_interval(config.grid, found.hits, 0.5, 0.95)
+    assert 3 * found.trainings <= len(runs)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"levels": ()}, "at least one level"),
+        ({"levels": (1.5,)}, "level is 1.5; for test_accuracy it must lie between 0 and 1"),
+        ({"levels": (0.0,), "metric": "train_loss"}, "must lie above 0"),
+        ({"levels": (float("nan"),)}, "level is nan"),
+        ({"metric": "speed"}, "metric is 'speed'"),
+        ({"half_width": 0.0}, "half_width is 0.0"),
+        ({"delta": 1.0}, "delta is 1.0"),
+        ({"confidence": -1.0}, "confidence is -1.0"),
+        ({"first_runs": 1}, "first_runs is 1"),
+        ({"sweep": SweepConfig(task=TASK, runs=1)}, "runs is 1; an adaptive sweep needs"),
+        ({"sweep": SweepConfig(task=TASK, method="random_pruning")}, "only nested subspaces"),
+    ],
+)
+def test_bad_wishes_are_refused(options, message):
+    usual = {"sweep": SweepConfig(task=TASK), "levels": (0.5,)}
+    with pytest.raises(InputError, match=message):
+        AdaptiveConfig(**{**usual, **options})
