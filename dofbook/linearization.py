@@ -22,7 +22,6 @@ from dofbook.compiling import fast_jit
 from dofbook.errors import InputError
 from dofbook.networks import FlatNetwork
 from dofbook.subspaces import AffineSubspace, Directions
-from dofbook.training import cross_entropy
 
 
 def expand(network: FlatNetwork, centre: jax.Array, w: jax.Array, x: jax.Array) -> jax.Array:
@@ -170,80 +169,3 @@ def jacobian_products(
     program = _jacobian_program(network)
     parts = [program(centre, rows, x[i : i + chunk]) for i in range(0, len(x), chunk)]
     return np.concatenate([np.asarray(part, np.float64) for part in parts])
-
-
-@dataclass(frozen=True)
-class Plane:
-    """A plane through three points of weight space, with orthonormal axes.
-
-    Args:
-        origin: The first point, (D,).
-        axes: Orthonormal directions, (2, D); the first points to the second point.
-        points: Coordinates of the three points in the plane, (3, 2).
-    """
-
-    origin: jax.Array
-    axes: jax.Array
-    points: np.ndarray
-
-
-def plane_through(origin: jax.Array, first: jax.Array, second: jax.Array) -> Plane:
-    """Lay the plane through three points.
-
-    Args:
-        origin: Its origin, (D,), for example w0.
-        first: A point on its first axis, (D,), for example optimum 1.
-        second: A point with positive second coordinate, (D,), for example optimum 2.
-
-    Returns:
-        The plane.
-
-    Raises:
-        InputError: If the three points lie on a line.
-    """
-    sides = np.asarray(jnp.stack([first - origin, second - origin]), np.float64)
-    length = np.linalg.norm(sides[0])
-    along = sides[0] / length if length else sides[0]
-    across = sides[1] - (sides[1] @ along) * along
-    height = np.linalg.norm(across)
-    if not height > 1e-6 * np.linalg.norm(sides[1]):  # also when length is 0
-        raise InputError("the three points lie on a line; a plane needs three that do not.")
-    points = np.array([[0, 0], [length, 0], [sides[1] @ along, height]])
-    return Plane(origin, jnp.asarray(np.stack([along, across / height]), jnp.float32), points)
-
-
-def plane_losses(
-    network: FlatNetwork,
-    plane: Plane,
-    horizontal: np.ndarray,
-    vertical: np.ndarray,
-    x: jax.Array,
-    y: jax.Array,
-) -> np.ndarray:
-    """Evaluate the loss on a grid in a plane: a two-dimensional cut of the landscape.
-
-    Args:
-        network: Any flat network, linearized or not.
-        plane: The plane.
-        horizontal: Coordinates along the first axis, (h,).
-        vertical: Coordinates along the second axis, (v,).
-        x: Images, for example the test set's.
-        y: Labels.
-
-    Returns:
-        Mean cross-entropy, (v, h).
-
-    Source:
-        Larsen et al. (2022), Fig. 9, left and middle columns.
-    """
-    grid = np.stack(np.meshgrid(horizontal, vertical), axis=-1).reshape(-1, 2)
-
-    @fast_jit
-    def losses(coordinates, x, y):
-        def loss(c):
-            return cross_entropy(network.apply(plane.origin + c @ plane.axes, x), y)
-
-        return lax.map(loss, coordinates)
-
-    values = losses(jnp.asarray(grid, jnp.float32), x, y)
-    return np.asarray(values).reshape(len(vertical), len(horizontal))

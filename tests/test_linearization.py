@@ -164,21 +164,3 @@ def test_a_network_without_forward_mode_is_refused(data):
         pytest.skip("the convolution has a forward mode elsewhere")
     with pytest.raises(InputError, match="derivatives='linear'"):
         lin.expand(network, w, w, data.x_test)
-
-
-def test_a_plane_holds_its_three_points(data, mlp):
-    network, first, second = mlp
-    origin = network.init(jax.random.key(9))
-    plane = lin.plane_through(origin, first, second)
-    np.testing.assert_allclose(plane.axes @ plane.axes.T, np.eye(2), atol=1e-6)
-    for weights, (a, b) in zip((origin, first, second), plane.points, strict=True):
-        loss = cross_entropy(network.apply(weights, data.x_test), data.y_test)
-        cut = lin.plane_losses(network, plane, np.array([0, a]), np.array([b]), *_test(data))
-        assert cut.shape == (1, 2)
-        assert cut[0, 1] == pytest.approx(float(loss), rel=1e-4)
-    with pytest.raises(InputError, match="on a line"):
-        lin.plane_through(origin, first, origin + 2 * (first - origin))
-
-
-def _test(data):
-    return data.x_test, data.y_test
