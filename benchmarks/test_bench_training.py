@@ -84,7 +84,8 @@ def _descend(benchmark, what, subspaces, pooling, images, labels, batches):
 
     def run():
         states = [
-            descend(s, training.initial_state(s, optimizer), images, labels, batches) for s in subspaces
+            descend(s, training.initial_state(s, optimizer), images, labels, batches)
+            for s in subspaces
         ]
         jax.block_until_ready(states)
 

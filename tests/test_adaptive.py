@@ -21,10 +21,8 @@ from dofbook.geometry.quadratic import (
 from dofbook.sweeps.adaptive import AdaptiveConfig, run_adaptive, search
 from dofbook.sweeps.bisection import Search, quantile_interval, reach
 from dofbook.sweeps.config import SweepConfig, TaskConfig
-from dofbook.sweeps.executors import run_sweep
 from dofbook.sweeps.profiles import octaves
 from dofbook.sweeps.store import Store
-from dofbook.sweeps.tables import table
 
 TASK = TaskConfig(network="mlp", train_size=200, test_size=100, epochs=4)
 GRID = octaves(362, 1, 2**0.25)
@@ -153,22 +151,6 @@ def test_a_training_that_raises_ends_the_search(tmp_path):
 
     with pytest.raises(RunFailed, match="ZeroDivisionError: no luck"):
         next(run_adaptive(well_config(), 0, Store(tmp_path), run_cell=broken))
-
-
-def test_digits_in_a_third_of_the_runs(tmp_path):
-    """Real training: the first successes of the full nested grid, seed by seed."""
-    task = replace(TASK, batch_size=200, epochs=30)
-    sweep = SweepConfig(
-        task=task, dims=octaves(181, 2, 2**0.5), runs=6, nested=True, baseline_learning_rates=()
-    )
-    config = AdaptiveConfig(sweep, (1.6,), "train_loss", half_width=0.01, first_runs=2, delta=0.5)
-    *_, (found,) = run_adaptive(config, 0, Store(tmp_path / "adaptive"))
-    run_sweep(sweep.cells(), Store(tmp_path / "full"))
-    runs = table(Store(tmp_path / "full")).groupby(["seed", "d"])
-    best = runs["best_train_loss"].min().unstack().to_numpy()
-    assert found.hits == tuple((best <= 1.6).argmax(axis=1))
-    assert found.threshold == quantile_interval(config.grid, found.hits, 0.5, 0.95)
-    assert 3 * found.trainings <= len(runs)
 
 
 @pytest.mark.parametrize(

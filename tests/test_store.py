@@ -1,12 +1,17 @@
 """The store keeps a result whole or not at all, and notices every kind of damage."""
 
 import contextlib
+import datetime as dt
 import json
+import os
 import pickle  # noqa: S403
 import random
 import resource
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import pandas as pd
@@ -14,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dofbook.errors import InputError
+from dofbook.sweeps import estimates, executors
 from dofbook.sweeps import store as store_module
 from dofbook.sweeps.config import CellConfig, TaskConfig, cell_from_json
 from dofbook.sweeps.executors import run_sweep
@@ -345,3 +351,72 @@ def test_what_an_executor_is_given_can_be_sent_to_another_process(tmp_path):
     report = run_sweep(cells, store, executor=Posting(), run_cell=make_rows)
     assert (report.computed, order) == (len(cells), cells[::-1])
     assert set(store.names()) == {cell.name for cell in cells}
+
+
+def aged(path, seconds):
+    path.write_bytes(b"half")
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+
+
+def test_a_sweep_removes_what_killed_processes_left_and_nothing_else(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    host, day = store_module._host(), 86400
+    orphans = {f"{host}-{dead.pid}": 100, "elsewhere-1": 2 * day, f"{dead.pid}": 2 * day}
+    alive = {f"{host}-{os.getpid()}": 100, f"{host}-{dead.pid}": 1, "elsewhere-1": 100}
+    for number, (group, owners) in enumerate((("orphan", orphans), ("alive", alive))):
+        for owner, age in owners.items():
+            aged(tmp_path / f".{group}.parquet.{owner}-{number:08x}.tmp", age)
+    aged(tmp_path / ".notes.tmp", 9 * day)
+    kept = {path.name for path in tmp_path.iterdir() if ".orphan" not in path.name}
+    assert len(kept) == 4
+    run_sweep([CELL], Store(tmp_path), run_cell=make_rows)
+    assert {path.name for path in tmp_path.iterdir()} == {*kept, f"{CELL.name}.parquet"}
+
+
+def test_a_killed_writer_leaves_an_orphan_of_that_name(tmp_path):
+    script = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom dofbook.sweeps import store\n"
+        "store.os.replace = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "store.write_atomically(Path(sys.argv[1]) / 'x.parquet', b'new')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    (orphan,) = tmp_path.iterdir()
+    assert not store_module._is_orphan(orphan.name, 1.0)
+    assert store_module._is_orphan(orphan.name, 100.0)
+
+
+def test_a_cell_that_another_sweep_stored_meanwhile_is_not_computed_again(tmp_path):
+    cells, store, ran = grid(), Store(tmp_path), []
+
+    def racing(cell, data_dir=None):
+        ran.append(cell)
+        if cell == cells[0]:
+            fill(store, cells[1:4])  # what the other sweep does in that time
+        return make_rows(cell)
+
+    report = run_sweep(cells, store, run_cell=racing)
+    assert (report.stored, report.computed) == (3, len(cells) - 3)
+    assert ran == [cells[0], *cells[4:]]
+
+
+@pytest.mark.parametrize("hours", [-30, 30])
+def test_clocks_that_differ_change_no_result(tmp_path, monkeypatch, hours):
+    """Two hosts, one with a wrong clock, fill one store."""
+    cells, store, real = grid(), Store(tmp_path / "store"), dt.datetime
+
+    class Wrong(real):
+        @classmethod
+        def now(cls, tz=None):
+            return real.now(tz) + dt.timedelta(hours=hours)
+
+    monkeypatch.setattr(executors, "datetime", Wrong)
+    run_sweep(cells[:3], store, run_cell=make_rows)
+    monkeypatch.setattr(executors, "datetime", real)
+    run_sweep(cells, store, run_cell=make_rows)
+    write_table(store, tmp_path / "skewed.parquet")
+    write_table(fill(Store(tmp_path / "plain"), cells), tmp_path / "plain.parquet")
+    assert (tmp_path / "skewed.parquet").read_bytes() == (tmp_path / "plain.parquet").read_bytes()
+    assert 1 <= estimates.parallelism(read_cells(store)) <= len(cells)

@@ -1,0 +1,138 @@
+"""Estimates of steps, memory and time, against counts, XLA and made-up wall times."""
+
+import datetime as dt
+from dataclasses import replace
+
+import jax
+import pytest
+
+from dofbook.runs import Batching, run_bytes, tree_bytes
+from dofbook.sweeps import estimates
+from dofbook.sweeps.building import build_subspace
+from dofbook.sweeps.cells import task_data, task_network, train_config
+from dofbook.sweeps.config import CellConfig, TaskConfig
+from dofbook.sweeps.store import StoredCell
+
+TASK = TaskConfig(network="mlp", train_size=300, test_size=100, epochs=2, batch_size=128)
+NOON = dt.datetime(2030, 1, 1, 12, tzinfo=dt.UTC)
+
+
+def stored(cell, seconds, start=0.0, device="cpu") -> StoredCell:
+    started = (NOON + dt.timedelta(seconds=start)).isoformat()
+    environment = {"devices": [{"platform": device}]}
+    origin = {"wall_seconds": seconds, "started": started, "environment": environment}
+    return StoredCell(cell, None, origin)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        CellConfig(task=TASK, d=9),
+        CellConfig(task=TASK, method="full", d=None),
+        CellConfig(task=TASK, d=9, directions="sparse"),
+        CellConfig(task=TASK, d=9, directions="fastfood"),
+        CellConfig(task=TASK, d=9, directions="hadamard"),
+        CellConfig(task=TASK, method="random_pruning", d=9),
+    ],
+    ids=lambda cell: f"{cell.method} {cell.directions}",
+)
+def test_shapes_are_those_of_the_subspace(cell):
+    dataset, data = task_data(TASK)
+    network = task_network(TASK, dataset)
+    shapes = estimates.subspace_shapes(cell, network)
+    assert tree_bytes(shapes) == tree_bytes(build_subspace(cell, network, data, 0))
+    assert shapes.directions.d == (cell.d or network.D)
+
+
+def test_steps_and_memory_of_a_cell():
+    need = estimates.cell_need(CellConfig(task=TASK, d=9, burn_in_steps=5, seeds=(0, 1)))
+    assert need.steps == 2 * (2 * 3 + 5)
+    assert need.together == 1  # on a CPU
+    both = Batching("batched")
+    together = estimates.cell_need(CellConfig(task=TASK, d=9, seeds=(0, 1)), batching=both)
+    assert (together.together, together.bytes) == (2, 2 * need.run_bytes)
+    larger = estimates.cell_need(CellConfig(task=TASK, d=1009))
+    assert larger.run_bytes - need.run_bytes == 1000 * (4 * 2410 + 4 * 5)
+
+
+def test_little_memory_makes_small_chunks(monkeypatch):
+    cell = CellConfig(task=TASK, d=9, seeds=tuple(range(10)))
+    each = estimates.cell_need(cell).run_bytes
+    monkeypatch.setattr(estimates, "free_bytes", lambda device: 5 * each)
+    assert estimates.cell_need(cell, batching=Batching("batched")).together == 4
+
+
+def test_the_model_recovers_made_up_times():
+    truth = estimates.Rates(fixed=2.0, once=0.0, per_epoch=0.3, per_dimension=1e-3)
+    cells = [
+        CellConfig(task=replace(TASK, epochs=epochs), d=d, seeds=tuple(range(runs)))
+        for d, epochs, runs in ((4, 1, 3), (64, 2, 3), (256, 3, 1), (1024, 1, 5), (16, 3, 2))
+    ]
+    rates = estimates.fit_rates(stored(cell, truth.seconds(cell)) for cell in cells)
+    other = CellConfig(task=replace(TASK, epochs=7), d=512, seeds=(0, 1))
+    assert estimates.predict(rates, [other]) == pytest.approx(truth.seconds(other), rel=1e-3)
+    full = replace(other, method="full", d=None)
+    assert estimates.predict(rates, [full]) == pytest.approx(truth.seconds(full), rel=1e-3)
+
+
+def test_a_single_stored_cell_predicts_itself_and_unknown_tasks_are_unknown():
+    cell = CellConfig(task=TASK, d=64, seeds=(0, 1))
+    rates = estimates.fit_rates([stored(cell, 10.0)])
+    assert estimates.predict(rates, [cell, cell]) == pytest.approx(20.0)
+    assert estimates.predict(rates, [replace(cell, d=4096)]) < 40
+    assert estimates.predict(rates, [replace(cell, task=replace(TASK, network="lenet"))]) is None
+
+
+def test_times_of_another_device_do_not_count():
+    cell = CellConfig(task=TASK, d=64)
+    cells = [stored(cell, 1000.0, 0, "cpu"), stored(cell, 10.0, 5000, "gpu")]
+    assert estimates.predict(estimates.fit_rates(cells), [cell]) == pytest.approx(10.0)
+
+
+def test_lottery_methods_pay_for_their_full_training():
+    rates = estimates.Rates(0.0, 0.0, 1.0, 0.0)
+    plain = CellConfig(task=TASK, d=4)
+    subspace = replace(plain, method="lottery_subspace")
+    ticket = replace(plain, method="lottery_ticket")
+    assert [rates.seconds(c) for c in (plain, subspace, ticket)] == [2.0, 4.0, 4.0]
+
+
+def test_parallel_cells_are_seen_in_their_times():
+    cell = CellConfig(task=TASK)
+    after = [stored(cell, 10.0, start) for start in (0, 10, 20)]
+    assert estimates.parallelism(after) == pytest.approx(1.0)
+    beside = [stored(cell, 10.0, start) for start in (0, 0, 5, 5)]
+    assert estimates.parallelism(beside) == pytest.approx(40 / 15)
+    assert estimates.parallelism([]) == 1.0
+
+
+@pytest.mark.parametrize("hours", [-30, 30])
+def test_a_wrong_clock_cannot_make_it_slower_than_one_at_a_time(hours):
+    cell = CellConfig(task=TASK)
+    cells = [stored(cell, 10.0, 0), stored(cell, 10.0, 3600 * hours), stored(cell, 10.0, 5)]
+    assert 1.0 <= estimates.parallelism(cells) <= 3.0
+
+
+def test_a_measurement_gives_rates_for_every_cell_of_a_task():
+    cell = CellConfig(task=TASK, d=32, seeds=(0, 1))
+    rates = estimates.measure_rates(cell, largest=64)
+    assert min(rates.fixed, rates.once, rates.per_epoch, rates.per_dimension) >= 0
+    assert rates.per_epoch > 0 and rates.once > 0
+    longer = replace(cell, task=replace(TASK, epochs=20))
+    assert rates.seconds(cell) < rates.seconds(longer) < 10 * rates.seconds(cell) + 1e-9
+
+
+def test_measuring_batched_runs():
+    cell = CellConfig(task=TASK, d=4, seeds=(0, 1, 2))
+    rates = estimates.measure_rates(cell, 4, batching=Batching("batched"))
+    assert rates.per_epoch > 0
+    assert rates.per_dimension == 0  # a single d tells nothing of the rise
+
+
+def test_memory_of_a_batched_cell_matches_its_arrays():
+    dataset, data = task_data(TASK)
+    network = task_network(TASK, dataset)
+    cell = CellConfig(task=TASK, d=9)
+    real = run_bytes(network, data, train_config(cell), build_subspace(cell, network, data, 0))
+    assert estimates.cell_need(cell).run_bytes == real
+    assert estimates.data_bytes(cell) == sum(leaf.nbytes for leaf in jax.tree.leaves(data))
