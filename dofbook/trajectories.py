@@ -32,8 +32,8 @@ Basis = Literal["increments", "centred", "uncentred"]
 CUT_OFF = 1e-7
 """Singular values below this fraction of the largest are rounding noise of the Gram matrix."""
 
-BLOCK_BYTES = 2**26
-"""Memory of one float64 block of coordinates."""
+BLOCK_BYTES = 2**24
+"""Memory of one float64 block of coordinates; larger ones cost the system time for fresh pages."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def spectrum(points: np.ndarray, basis: Basis = "increments", size: int | None =
     Args:
         points: Displacements w - w0 of the stored points, (T, D) float32.
         basis: Which matrix X of them is decomposed; see ``LotteryConfig``.
-        size: Coordinates per block; by default blocks of 64 MiB.
+        size: Coordinates per block; by default blocks of 16 MiB.
 
     Returns:
         Singular values and directions. Beyond ``points``, memory is 4 r D + O(T^2) bytes and a
