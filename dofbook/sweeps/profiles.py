@@ -207,8 +207,14 @@ def lottery_chapter(profile: str = "reduced", **options) -> dict[str, SweepConfi
     reduced = profile == "reduced"
     few = {"runs": 3 if reduced else 5, "burn_in_steps": (0,), "baseline": False, **options}
     lottery = {"method": "lottery_subspace", "dims": table_1["lottery_subspace"].dims}
-    tickets = {"method": "lottery_ticket", "dims": table_1["lottery_ticket"].dims}
-    tickets["pruning_epochs"] = table_1["lottery_ticket"].pruning.training_epochs
+    ticket = table_1["lottery_ticket"]
+    # Every round trains anew for every d: the reduced profile has few of both.
+    iterative = {
+        "method": "lottery_ticket",
+        "dims": ticket.dims[1:-1] if reduced else ticket.dims,
+        "iterations": 3 if reduced else 5,
+        "pruning_epochs": ticket.pruning.training_epochs,
+    }
     wide = octaves(4096, 16) if reduced else octaves(16384, 16)
     affine = {"burn_in_steps": (0, 16), **options}
     return {
@@ -218,7 +224,7 @@ def lottery_chapter(profile: str = "reduced", **options) -> dict[str, SweepConfi
             basis: make_sweep(profile, basis=basis, **lottery, **few)
             for basis in ("centred", "uncentred")
         },
-        "iterative": make_sweep(profile, iterations=5, **tickets, **few),
+        "iterative": make_sweep(profile, **iterative, **few),
         **{
             kind: make_sweep(profile, directions=kind, dims=wide, **few)
             for kind in ("hadamard", "fastfood")
