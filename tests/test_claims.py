@@ -559,3 +559,21 @@ def test_numbers_of_the_criteria_are_those_of_the_judges():
     assert str(criteria.CLASS_STEP) in text["cifar10-ten"]
     assert "80, 90, 95 and 98 %" in inspect.getdoc(criteria)
     assert criteria.FRACTIONS == (0.8, 0.9, 0.95, 0.98)
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+def test_cards_show_figures_reasons_and_links(tmp_path):
+    from dofbook.claims.pages import ledger_html
+
+    (tmp_path / "phase_transition.md").write_text("# A <page>\n\n    name: fig-2-mnist\n")
+    evidence = Evidence(runs=paper_rows(pd.concat([SHARP, BASE], ignore_index=True)))
+    criterion = next(c for c in CRITERIA if c.id == "burn-in-lowers-threshold")
+    findings = JUDGES[criterion.id](evidence)
+    html = ledger_html([Judgement(criterion, findings)], tmp_path)
+    assert findings[0].measured in html and 'data-verdict="reproduced"' in html
+    assert "reproduced (1 of 4 run)" in html and "Not run: 3" in html
+    assert 'href="phase_transition.html#fig-2-mnist">A &lt;page&gt;<' in html
+    (tmp_path / "phase_transition.md").unlink()
+    assert "href" not in ledger_html([Judgement(criterion, findings)], tmp_path)
