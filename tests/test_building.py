@@ -69,7 +69,8 @@ def test_rows_name_the_variant_the_optimizer_and_the_layers_that_collapsed():
     cell = CellConfig(TASK, method="lottery_ticket", d=1, pruning=pruning)
     rows = run_cell(cell)
     assert set(rows.optimizer) == {"momentum"} == {subspace_optimizer(cell).name}
-    assert set(rows.variant) == {"training epochs 1, released_code"}
+    assert set(rows.variant) == {"released_code"}
+    assert set(rows.pruning_epochs) == {1}
     # One weight of an MLP of two layers is left: at least one of its two kernels kept nothing.
     assert rows.collapsed.str.contains("kernel").all()
     assert "collapsed" not in run_cell(CellConfig(TASK, d=1))

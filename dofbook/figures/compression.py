@@ -81,9 +81,7 @@ def figure_6(
     sizes = table.groupby(["dataset", "network"])["D"].max()
     columns = min(columns, len(blocks))
     rows = math.ceil(len(blocks) / columns)
-    # A single panel may use the whole width, and the legend grows with the methods.
-    lines = math.ceil(len(styles) / max(columns, 2))
-    figure = new_figure(columns, rows, 0.9 + 0.22 * lines)
+    figure = new_figure(columns, rows, 0.9)
     for i, (block, members) in enumerate(blocks.items()):
         ax = figure.add_subplot(rows, columns, i + 1)
         level = baselines.get(block, np.nan)

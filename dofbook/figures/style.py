@@ -31,6 +31,7 @@ from dofbook.success.tables import Value, check_table, metric_kind
 PANEL_WIDTH, PANEL_HEIGHT = 2.6, 2.5  # inches
 FONT_SIZE = 10  # points
 LEVELS = 120  # rows of a success map
+LEGEND_LETTERS = 24  # of a label that still fits below one panel
 
 DATASETS = {
     "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10",
@@ -243,8 +244,13 @@ def draw_legend(figure: Figure, styles: dict, columns: int, baseline: str | None
         handles.append(
             Line2D([], [], color="black", linewidth=1.3, linestyle=baseline, label="full training")
         )
+    # A long label takes the width of two panels; more than two lines need height of their own.
+    wide = max(len(handle.get_label()) for handle in handles) > LEGEND_LETTERS
+    ncols = min(len(handles), max(columns // 2, 1) if wide else max(columns, 2))
+    lines = math.ceil(len(handles) / ncols)
+    figure.set_figheight(figure.get_figheight() + 0.2 * max(0, lines - 2))
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(len(handles), max(columns, 2)),
+        handles=handles, loc="outside lower center", ncols=ncols,
         fontsize=FONT_SIZE, handlelength=3.2, frameon=False,
     )  # fmt: skip
 

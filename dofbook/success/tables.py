@@ -33,6 +33,7 @@ CONFIGURATION = (
     "bias_correction",
     "learning_rate",
     "epochs",
+    "pruning_epochs",
     "batch_size",
     "train_images",
     "test_images",

@@ -46,11 +46,15 @@ def variant(cell: CellConfig) -> str:
 
 
 def _changes(config, default) -> list[str]:
-    """List the fields that differ from the default: a word stands alone, a number has its name."""
+    """List the fields that differ from the default: a word stands alone, a number has its name.
+
+    The epochs before pruning are a setting like the epochs in the subspace: a column of their own.
+    """
     changed = {
         field.name: getattr(config, field.name)
         for field in fields(config)
         if getattr(config, field.name) != getattr(default, field.name)
+        and field.name != "training_epochs"
     }
     return [
         value if isinstance(value, str) else f"{name.replace('_', ' ')} {value}"
@@ -98,7 +102,7 @@ def build_subspace(
 def run_columns(
     cell: CellConfig, network: FlatNetwork, data: DeviceData, subspace: AffineSubspace
 ) -> dict[str, object]:
-    """Tabulate what pruning did to the layers of one run.
+    """Tabulate how one run was pruned and what that did to the layers.
 
     Args:
         cell: The cell.
@@ -107,10 +111,12 @@ def run_columns(
         subspace: What ``build_subspace`` gave.
 
     Returns:
-        For pruned networks, ``collapsed``: the kernels that kept nothing, joined by blanks.
+        For pruned networks, ``pruning_epochs``, and ``collapsed``: the kernels that kept nothing,
+        joined by blanks.
     """
     if cell.pruning is None:
         return {}
     layers = named_layers(cell.task.network, network, data.x_train.shape[1:])
     counts = count_kept(np.asarray(subspace.directions.indices), layers)
-    return {"collapsed": " ".join(count.name for count in counts if count.collapsed)}
+    collapsed = " ".join(count.name for count in counts if count.collapsed)
+    return {"pruning_epochs": cell.pruning.training_epochs, "collapsed": collapsed}
