@@ -18,7 +18,7 @@ export JUPYTER_RUNTIME_DIR := $(CURDIR)/_build/state/jupyter/runtime
 unexport MPLBACKEND
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test sweeps book preview browser notebooks lint format bench lock clean
+.PHONY: help venv test sweep sweeps book preview browser notebooks lint format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ $(STAMP): requirements.lock pyproject.toml
 
 test: $(STAMP) ## run the tests (all but those that open a browser)
 	$(PY) -m pytest -n 2 --dist loadfile -m "not browser" $(ARGS)
+
+sweep: $(STAMP) ## run a sweep without a notebook: make sweep ARGS="--profile paper --dry-run"
+	$(PY) -m dofbook sweep $(ARGS)
 
 sweeps: $(STAMP) ## execute the sweep notebooks on the reduced profile
 	$(PY) scripts/build_book.py sweeps

@@ -6,6 +6,7 @@ a d above its first success; the two intervals then agree to within a step of th
 
 import jax
 import numpy as np
+import pytest
 
 from dofbook.geometry.quadratic import (
     QuadraticWell,
@@ -39,7 +40,7 @@ def test_quadratic_well(benchmark):
     D, most = 1000, 20
     well = QuadraticWell(log_uniform_spectrum(D), isotropic_direction(jax.random.key(0), D))
     losses = minimum_losses(well, jax.random.key(1), most, random_direction=True)
-    losses /= well.initial_loss
+    losses = losses / well.initial_loss
     sweep = SweepConfig(task=TaskConfig(network="mlp"), dims=grid, runs=most)
     config = AdaptiveConfig(sweep, (0.2,), "train_loss", half_width=0.25)
 
@@ -55,9 +56,10 @@ def test_quadratic_well(benchmark):
     _report(benchmark, "quadratic well", config, known, [interval], runs)
 
 
+@pytest.mark.timeout(1800)
 def test_digits(benchmark, tmp_path):
-    """Quarter octaves from 4 to 512, eight initializations of the MLP, test accuracy 0.9."""
-    grid = octaves(512, 4, 2**0.25)
+    """Half octaves from 4 to 512, eight initializations of the MLP, test accuracy 0.9."""
+    grid = octaves(512, 4, 2**0.5)
     task = TaskConfig(network="mlp")
     sweep = SweepConfig(task=task, dims=grid, runs=8, nested=True, baseline_learning_rates=())
     config = AdaptiveConfig(sweep, (0.9,), half_width=0.01)  # as narrow as eight can make it
@@ -71,5 +73,5 @@ def test_digits(benchmark, tmp_path):
     interval = quantile_interval(grid, hits, config.delta, config.confidence)
     found = known[0].threshold
     ends = np.log2([[t.lower, t.value, t.upper] for t in (found, interval)])
-    assert np.abs(np.diff(ends, axis=0)).max() <= 0.25
+    assert np.abs(np.diff(ends, axis=0)).max() <= 0.5
     _report(benchmark, "digits", config, known, [interval], 8)

@@ -167,27 +167,27 @@ def _complain(text: object) -> None:
 def _sweep(args: argparse.Namespace) -> int:
     config = _config(args)
     args.level = parse_numbers(args.level) if args.level else ()
-    from dofbook import sweep_commands
+    from dofbook.commands.sweep import sweep
 
-    return sweep_commands.sweep(args, config)
+    return sweep(args, config)
 
 
 def _status(args: argparse.Namespace) -> int:
-    from dofbook import sweep_commands
+    from dofbook.commands.status import status
 
-    return sweep_commands.status(args, _chosen(args))
+    return status(args, _chosen(args))
 
 
 def _table(args: argparse.Namespace) -> int:
-    from dofbook import sweep_commands
+    from dofbook.commands.table import table
 
-    return sweep_commands.table(args, _chosen(args))
+    return table(args, _chosen(args))
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from dofbook import sweep_commands
+    from dofbook.commands.verify import verify
 
-    return sweep_commands.verify(args, _chosen(args))
+    return verify(args, _chosen(args))
 
 
 def _run(args: argparse.Namespace) -> int:

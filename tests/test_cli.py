@@ -8,10 +8,11 @@ import sys
 import pandas as pd
 import pytest
 
-from dofbook import __version__, cli, provenance, sweep_commands
+from dofbook import __version__, cli, provenance
 from dofbook.datasets import NAMES as DATASETS
 from dofbook.datasets import locate
 from dofbook.networks import NAMES as NETWORKS
+from dofbook.sweeps import cells as cells_module
 from dofbook.sweeps import config as config_module
 from dofbook.sweeps.profiles import PROFILES, make_sweep
 from dofbook.sweeps.store import Store
@@ -143,14 +144,14 @@ def test_events_for_machines(tmp_path, monkeypatch, capsys):
         return tell(cell)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sweep_commands, "run_cell", broken)
+    monkeypatch.setattr(cells_module, "run_cell", broken)
     assert cli.main(["sweep", *SMALL, "--json", "--retries", "2"]) == 1
     start, *cells, end = events_of(capsys.readouterr().out)
     assert start == {"event": "start", "store": "store", "cells": 4, "stored": 0, "missing": 4}
     assert [event["state"] for event in cells] == 3 * ["done"] + 2 * ["retried"] + ["failed"]
     assert all("nothing but NaN" in event["error"] for event in cells[3:])
     assert end == {"event": "end", "stored": 0, "computed": 3, "failed": 1}
-    monkeypatch.setattr(sweep_commands, "run_cell", tell)
+    monkeypatch.setattr(cells_module, "run_cell", tell)
     assert cli.main(["sweep", *SMALL, "--json", "--table", "t.parquet"]) == 0
     *_, end, table = events_of(capsys.readouterr().out)
     assert end == {"event": "end", "stored": 3, "computed": 1, "failed": 0}
@@ -163,7 +164,7 @@ def test_events_for_machines(tmp_path, monkeypatch, capsys):
 
 def test_parts_share_a_sweep(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sweep_commands, "run_cell", tell)
+    monkeypatch.setattr(cells_module, "run_cell", tell)
     for part in ("1/3", "2/3", "3/3"):
         assert cli.main(["sweep", *SMALL, "--part", part]) == 0
     out = capsys.readouterr().out
@@ -176,7 +177,7 @@ def test_parts_share_a_sweep(tmp_path, monkeypatch, capsys):
 def test_an_adaptive_sweep(tmp_path, monkeypatch, capsys):
     """Accuracy is d/100 + seed/1000, so every threshold is known."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sweep_commands, "run_cell", tell)
+    monkeypatch.setattr(cells_module, "run_cell", tell)
     wanted = ["sweep", *SMALL[:-4], "--dims", "1:91:x1.2", "--adaptive", "--level", "0.205,0.5"]
     wanted += ["--runs", "8", "--delta", "0.5", "--half-width", "0.2"]
     assert cli.main([*wanted, "--dry-run"]) == 0
@@ -202,7 +203,7 @@ def test_verify_repeats_runs_and_notices_a_lie(swept, tmp_path, monkeypatch, cap
     before = {path: path.read_bytes() for path in (tmp_path / "store").iterdir()}
     assert cli.main(["verify", *SMALL[:-4], "--dims", "4", "--runs", "2", "--no-baseline"]) == 0
     out = capsys.readouterr().out
-    assert "d = 4" in out and "): identical; loss differs by 0.0e+00" in out
+    assert "d = 4" in out and "): identical; losses differ by 0.0e+00" in out
     assert "1 of 1 cells were checked, 0 failed." in out
     assert {path: path.read_bytes() for path in (tmp_path / "store").iterdir()} == before
     store = Store(tmp_path / "store")
@@ -229,7 +230,7 @@ def test_a_failing_cell_gives_exit_code_1_and_its_traceback(tmp_path, monkeypatc
         return pd.DataFrame({"cell": cell.name, "seed": cell.seeds, "step": 0})
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sweep_commands, "run_cell", broken)
+    monkeypatch.setattr(cells_module, "run_cell", broken)
     assert cli.main(["sweep", *SMALL, "--table", "t.parquet"]) == 1
     captured = capsys.readouterr()
     assert "4 cells: 0 were stored, 3 computed, 1 failed." in captured.out

@@ -203,9 +203,15 @@ def test_a_scheduler_killed_and_started_again(cluster, plain, tmp_path):
 
 
 def test_a_scheduler_that_is_not_there_is_one_sentence(tmp_path):
-    executor = DaskExecutor(scheduler="tcp://127.0.0.1:9", patience=0.0)
-    with pytest.raises(RunFailed, match="no dask scheduler answers at tcp://127.0.0.1:9"):
-        list(executor.map(make_rows, CELLS))
+    nowhere, foreign = tmp_path / "nowhere.json", tmp_path / "foreign.json"
+    foreign.write_text("[]")
+    for options, place in (
+        ({"scheduler": "tcp://127.0.0.1:9"}, "tcp://127.0.0.1:9"),
+        ({"scheduler_file": str(nowhere)}, "nowhere.json after 0 s"),
+        ({"scheduler_file": str(foreign)}, "foreign.json after 0 s"),
+    ):
+        with pytest.raises(RunFailed, match=f"no dask scheduler answers at .*{place}"):
+            list(DaskExecutor(**options, patience=0.0).map(make_rows, CELLS))
 
 
 @pytest.mark.parametrize(

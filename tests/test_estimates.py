@@ -115,7 +115,7 @@ def test_a_wrong_clock_cannot_make_it_slower_than_one_at_a_time(hours):
 
 def test_a_measurement_gives_rates_for_every_cell_of_a_task():
     cell = CellConfig(task=TASK, d=32, seeds=(0, 1))
-    rates = estimates.measure_rates(cell, largest=64)
+    rates = estimates.measure_rates(cell, largest=8)
     assert min(rates.fixed, rates.once, rates.per_epoch, rates.per_dimension) >= 0
     assert rates.per_epoch > 0 and rates.once > 0
     longer = replace(cell, task=replace(TASK, epochs=20))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from dofbook.errors import InputError, RunFailed
 from dofbook.success.probability import success_indicator
@@ -235,13 +236,15 @@ def run_adaptive(
     def attempt(probes):
         cells = {probe: probe_cell(config, burn_in_steps, probe) for probe in probes}
         report = run_sweep(
-            list(cells.values()), store, executor, data_dir, progress, run_cell, notify=notify
+            list(cells.values()), store, executor, data_dir, False, run_cell, notify=notify
         )
         for name, text in report.failures.items():
             raise RunFailed(f"the cell {name} raised: {text.strip().splitlines()[-1]}.")
+        bar.update(len(probes))
         return {
             probe: best_value(store.read(cell.name).table.to_pandas(), config.metric)
             for probe, cell in cells.items()
         }
 
-    yield from search(config, attempt)
+    with tqdm(unit=" trainings", disable=None if progress else True) as bar:
+        yield from search(config, attempt)

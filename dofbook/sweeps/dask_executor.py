@@ -8,12 +8,14 @@ place.
 
 import asyncio
 import contextlib
+import json
 import logging
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass
+from pathlib import Path
 
 from dofbook.errors import InputError, RunFailed
 from dofbook.sweeps.config import CellConfig
@@ -120,11 +122,11 @@ class DaskExecutor:
         """Connect, again and again until patience ends: a new scheduler may still be starting."""
         deadline = time.monotonic() + self.patience
         while True:
-            where = {"scheduler_file": self.scheduler_file} if address is None else {}
             try:
-                # The file may still name the scheduler that died: look into it anew each time.
-                return _distributed().Client(address, timeout=5, set_as_default=False, **where)
-            except (*_LOST, ValueError) as problem:
+                # The file may still name the scheduler that died: it is read anew each time.
+                where = address or json.loads(Path(self.scheduler_file).read_text())["address"]
+                return _distributed().Client(where, timeout=5, set_as_default=False)
+            except (*_LOST, ValueError, LookupError, TypeError) as problem:
                 if time.monotonic() > deadline:
                     place = address or self.scheduler_file
                     reason = " ".join(str(problem).split()) or type(problem).__name__

@@ -23,8 +23,13 @@ from dofbook.sweeps.config import CellConfig
 from dofbook.sweeps.executors import RunCell, machine_kind
 from dofbook.sweeps.store import Store, StoredCell
 
-LOSS_TOLERANCE, ACCURACY_TOLERANCE = 0.05, 0.02
-"""Largest relative difference of a loss and difference of an accuracy, at every checkpoint."""
+LOSS_FLOOR, LOSS_TOLERANCE, ACCURACY_TOLERANCE = 0.1, 0.1, 0.04
+"""Allowed at every checkpoint: |a - b| <= 0.1 (0.1 + loss) and 0.04 for an accuracy.
+
+About twice the largest differences seen between batched and sequential runs of Conv-2 on digits
+(480 steps, 359 test images, d = 16 to 512). A loss near zero has no stable relative error: hence
+the floor.
+"""
 
 State = Literal["identical", "close", "different"]
 
@@ -38,7 +43,7 @@ class Check:
         seed: The seed that was run again.
         state: "identical" in every bit, "close" within the tolerances, or "different".
         bits_expected: Whether this machine should repeat the run bit by bit.
-        loss_difference: Largest relative difference of a loss at a checkpoint.
+        loss_difference: Largest |a - b| / (0.1 + a) of the losses at a checkpoint.
         accuracy_difference: Largest difference of an accuracy at a checkpoint.
         seconds: Wall time of the repeated run.
     """
@@ -91,7 +96,7 @@ def compare(stored: pd.DataFrame, repeated: pd.DataFrame) -> tuple[State, float,
         repeated: Rows of the same run, run again.
 
     Returns:
-        The state, the largest relative difference of a loss, the largest of an accuracy.
+        The state, the largest |a - b| / (0.1 + a) of a loss, the largest |a - b| of an accuracy.
     """
     if stored["step"].tolist() != repeated["step"].tolist():
         return "different", np.inf, np.inf
@@ -102,7 +107,7 @@ def compare(stored: pd.DataFrame, repeated: pd.DataFrame) -> tuple[State, float,
         identical &= np.array_equal(a, b, equal_nan=True)
         kind = "loss" if metric.endswith("loss") else "accuracy"
         with np.errstate(invalid="ignore", divide="ignore"):  # runs may diverge
-            gap = np.abs(a - b) / (np.abs(a) if kind == "loss" else 1.0)
+            gap = np.abs(a - b) / (LOSS_FLOOR + np.abs(a) if kind == "loss" else 1.0)
         gap = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, gap)
         worst[kind] = max(worst[kind], float(np.nan_to_num(gap, nan=np.inf).max()))
     close = worst["loss"] <= LOSS_TOLERANCE and worst["accuracy"] <= ACCURACY_TOLERANCE

@@ -1,0 +1,1 @@
+"""The commands of the command line that work on stores, one module each; see ``cli``."""

@@ -1,0 +1,60 @@
+"""``dofbook sweep --dry-run``: cells, steps, memory and time, before anything runs."""
+
+import pandas as pd
+
+from dofbook.commands.arguments import Setting
+from dofbook.commands.output import duration, memory
+from dofbook.commands.status import PLACE, count_states, place, read_states
+from dofbook.sweeps import estimates, events
+from dofbook.sweeps.config import CellConfig
+from dofbook.sweeps.executors import check_cells
+from dofbook.sweeps.store import StoredCell
+
+
+def print_plan(cells: list[CellConfig], setting: Setting, bound: str = "") -> None:
+    """Print cells, steps, memory and time of what is missing; nothing is trained or written.
+
+    Args:
+        cells: The cells.
+        setting: Where and how they would run.
+        bound: Words before numbers that are bounds, such as "at most ".
+    """
+    check_cells(cells, [], setting.data_dir)
+    states, stored = read_states(setting.store, cells)
+    rates = _rates(cells, stored, setting)
+    rows = []
+    for cell, state in zip(cells, states, strict=True):
+        need = estimates.cell_need(cell, setting.data_dir, setting.batching)
+        size = need.bytes + estimates.data_bytes(cell, setting.data_dir)
+        seconds = 0.0 if state == "done" else estimates.predict(rates, [cell])
+        rows.append([*place(cell), state, len(cell.seeds), need.steps, size, seconds])
+        setting.out.event(
+            {
+                "event": "plan", **events.describe(cell), "state": state, "steps": need.steps,
+                "runs_together": need.together, "bytes": size, "seconds": seconds,
+            }
+        )  # fmt: skip
+    table = pd.DataFrame(rows, columns=[*PLACE, "state", "runs", "steps", "memory", "time"])
+    shown = {"memory": memory, "time": duration}
+    setting.out.say(table.to_string(index=False, formatters=shown))
+    left = table[table["state"] != "done"]
+    setting.out.say(
+        f"{len(cells)} cells in {setting.store.root}: {count_states(states)}. "
+        f"Left: {bound}{len(left)} cells, {left['steps'].sum():,} steps, "
+        f"{bound}{duration(table['time'].sum())} one after the other on this machine; "
+        f"up to {memory(table['memory'].max())} at once."
+    )
+
+
+def _rates(cells: list[CellConfig], stored: list[StoredCell], setting: Setting) -> dict:
+    """Take rates from stored cells of the same kind; measure what is not known."""
+    rates = estimates.fit_rates(stored)
+    for task in dict.fromkeys(cell.task for cell in cells):
+        of_task = [cell for cell in cells if cell.task == task]
+        if estimates.predict(rates, of_task) is None:
+            sample = max(of_task, key=lambda cell: cell.d or 0)
+            measured = estimates.measure_rates(
+                sample, sample.d or 1, setting.data_dir, setting.batching
+            )
+            rates |= {estimates.kind(cell): measured for cell in of_task}
+    return rates
