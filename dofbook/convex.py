@@ -16,6 +16,7 @@ from dofbook.errors import InputError
 
 _BLOCK = 500  # images whose weighted features are in memory at once
 _MAX_STEPS = 200
+_PRECISION = 1e-7  # relative gap to which the projections are solved
 
 
 class LinearLogits(NamedTuple):
@@ -205,18 +206,23 @@ def project_on_cone(problem: LinearLogits, g: np.ndarray, kappa: float) -> ConeP
     """
     if not kappa > 0:
         raise InputError(f"kappa is {kappa}; it must be positive.")
-    last = np.zeros_like(g)
+    last = minimize(problem, None, kappa, tolerance=_PRECISION, floor=0.0).theta
+    values = np.linalg.eigvalsh(derivatives(problem, last)[1])
+    # What eta is if the loss is quadratic: the root is near.
+    guess = np.sqrt(last @ last / np.sum(kappa * np.abs(values) / (np.abs(values) + kappa) ** 2))
 
-    def slope(eta):
+    def slope(log_eta):
         nonlocal last
-        last = minimize(problem, last, kappa, eta * g, tolerance=1e-9, floor=0.0).theta
+        eta = np.exp(log_eta)
+        last = minimize(problem, last, kappa, eta * g, tolerance=_PRECISION, floor=0.0).theta
         return last @ last - eta * (g @ last)
 
-    high = 1e-3
-    while slope(high) > 0:  # <grad L, u> has the opposite sign
-        high *= 2
-    eta = brentq(slope, 0.0 if high == 1e-3 else high / 2, high, rtol=1e-4)
-    slope(eta)
+    low, high = np.log(guess) - 0.3, np.log(guess) + 0.3
+    while slope(low) < 0:
+        low -= 0.6
+    while slope(high) > 0:
+        high += 0.6
+    eta = np.exp(brentq(slope, low, high, xtol=1e-3))
     gradient, hessian = derivatives(problem, last)
     values = np.clip(np.linalg.eigvalsh(hessian), 0, None)
     return ConeProjection(

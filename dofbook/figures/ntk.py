@@ -1,0 +1,177 @@
+"""Fig. 9 of the paper: cuts through w0 and two optima, and thresholds of network and linearization.
+
+The thresholds take the tidy table of ``dofbook.ntk``, whose methods are the network ("affine"),
+its linearization trained alike ("linearized") and the exact minima of its loss
+("linearized_exact").
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dofbook.errors import InputError
+from dofbook.figures.style import (
+    FONT_SIZE,
+    PANEL_HEIGHT,
+    PANEL_WIDTH,
+    STYLES,
+    NotebookFigure,
+    choose_limits,
+    dimension_axis,
+    draw_curve,
+    level_axis,
+    metric_label,
+    percent_scale,
+)
+from dofbook.success import bootstrap_boundary, curves, phase_boundary
+from dofbook.success.tables import check_table, metric_kind, run_values
+
+NAMES = {
+    "affine": ("network", 0),
+    "linearized": ("linearized", 1),
+    "linearized_exact": ("linearized, exact minimum", 2),
+}
+
+
+def cuts(
+    x: np.ndarray,
+    y: np.ndarray,
+    losses: Sequence[np.ndarray],
+    points: np.ndarray,
+    titles: Sequence[str] = ("network", "linearized around optimum 1"),
+) -> Figure:
+    """Draw two-dimensional cuts of the loss through w0 and two optima, on one scale of colours.
+
+    Args:
+        x: Coordinates along the first axis of the plane, (nx,).
+        y: Coordinates along the second, (ny,).
+        losses: Losses on the grid, each (ny, nx), one per panel.
+        points: Coordinates of w0, optimum 1 and optimum 2, (3, 2).
+        titles: One per panel.
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: If a loss does not fit the grid.
+
+    Source: Larsen et al. (2022), Fig. 9, left and middle.
+    """
+    if any(loss.shape != (len(y), len(x)) for loss in losses):
+        shapes = ", ".join(str(loss.shape) for loss in losses)
+        raise InputError(f"losses have shapes {shapes}; the grid asks for {(len(y), len(x))}.")
+    size = (PANEL_WIDTH * len(losses), PANEL_HEIGHT + 0.9)
+    figure = NotebookFigure(figsize=size, layout="constrained")
+    axes = figure.subplots(1, len(losses), sharey=True, squeeze=False)[0]
+    numbers = np.log10(np.maximum(losses, 1e-4))
+    levels = np.linspace(numbers.min(), numbers.max(), 22)
+    filled = None
+    for ax, loss, title in zip(axes, numbers, titles, strict=True):
+        filled = ax.contourf(x, y, loss, levels=levels, cmap="viridis")
+        ax.contour(x, y, loss, levels=levels[::3], colors="white", linewidths=0.4)
+        for (a, b), marker, label in zip(points, "os^", ("w0", "1", "2"), strict=True):
+            ax.plot(a, b, marker, color="white", markeredgecolor="black", markersize=6)
+            ax.annotate(
+                label, (a, b), xytext=(5, 4), textcoords="offset points", color="white",
+                fontsize=FONT_SIZE,
+            )  # fmt: skip
+        ax.set_aspect("equal")
+        ax.set_title(title, fontsize=FONT_SIZE)
+        ax.tick_params(labelsize=FONT_SIZE)
+        ax.set_xlabel("towards optimum 1", fontsize=FONT_SIZE)
+    bar = figure.colorbar(filled, ax=axes, location="bottom", shrink=0.8, aspect=30)
+    bar.set_label("log10 of the test loss", fontsize=FONT_SIZE)
+    bar.ax.tick_params(labelsize=FONT_SIZE)
+    ticks = np.arange(np.ceil(numbers.min()), numbers.max() + 1e-9)
+    bar.set_ticks(ticks if len(ticks) > 1 else levels[[0, -1]].round(1))
+    return figure
+
+
+def thresholds(
+    table: pd.DataFrame,
+    metrics: Sequence[str] = ("train_loss", "test_accuracy"),
+    *,
+    delta: float = 0.1,
+    limits: dict[str, tuple[float, float]] | None = None,
+    extra: dict[str, tuple[np.ndarray, np.ndarray]] | None = None,
+    replicates: int = 500,
+    seed: int = 0,
+) -> Figure:
+    """Draw the threshold of each model by Definition 2.1, with intervals over seeds.
+
+    Bands resample the seeds; with few of them they are too narrow. They are left out where a
+    model has one seed.
+
+    Args:
+        table: Tidy table of ``dofbook.ntk``; rows with a variant (another centre) are left out.
+        metrics: One panel each.
+        delta: Failure probability allowed at the threshold.
+        limits: Range of levels by metric; that of the data by default.
+        extra: Predicted thresholds drawn into the first panel: label to (d, level).
+        replicates: Number of bootstrap samples.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: If the table is not fit for it.
+
+    Source: Larsen et al. (2022), Fig. 9, right.
+    """
+    if not metrics:
+        raise InputError("metrics is empty; name at least one.")
+    rows = table[table["variant"] == ""]
+    size = (PANEL_WIDTH * max(len(metrics), 2), PANEL_HEIGHT + 1.0)
+    figure = NotebookFigure(figsize=size, layout="constrained")
+    axes = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for i, (ax, metric) in enumerate(zip(axes, metrics, strict=True)):
+        check_table(rows, metric)
+        shown = [
+            _draw_model(ax, key.method, group, metric, delta, replicates, seed)
+            for key, group in curves(rows)
+            if key.method in NAMES
+        ]
+        lines = {} if i else extra or {}
+        for (name, (d, level)), style in zip(lines.items(), STYLES[3:], strict=False):
+            plain = {key: style[key] for key in ("color", "linestyle")}
+            ax.plot(d, level, **plain, linewidth=1.6, label=name, gid="prediction")
+        kind = metric_kind(metric)
+        dimension_axis(ax, np.unique(rows["d"].to_numpy(float)), 1.2)
+        given = (limits or {}).get(metric)
+        level_axis(ax, given or choose_limits(np.concatenate(shown), kind), kind)
+        ax.grid(color="0.9", linewidth=0.6)
+        ax.tick_params(labelsize=FONT_SIZE)
+        ax.set_xlabel("threshold training\ndimension d*", fontsize=FONT_SIZE)
+        ax.set_ylabel(metric_label(metric), fontsize=FONT_SIZE)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=2, fontsize=FONT_SIZE, frameon=False,
+        handlelength=3.2,
+    )  # fmt: skip
+    return figure
+
+
+def _draw_model(
+    ax: Axes, method: str, rows: pd.DataFrame, metric: str, delta: float, replicates: int, seed: int
+) -> np.ndarray:
+    """Draw one model's curve and band; return the levels shown."""
+    runs = run_values(rows, metric)
+    name, place = NAMES[method]
+    scale = percent_scale(runs.kind)
+    given = {"kind": runs.kind, "present": runs.present}
+    levels = phase_boundary(runs.values, delta, **given)
+    if len(runs.seeds) > 1:
+        low, high = bootstrap_boundary(
+            runs.values, delta, **given, rng=seed, confidence=0.95, replicates=replicates
+        )
+        colour = STYLES[place]["color"]
+        ax.fill_between(
+            runs.dims, scale * low, scale * high, color=colour, alpha=0.2, linewidth=0, gid="band"
+        )
+    draw_curve(ax, runs.dims, scale * levels, STYLES[place])
+    ax.lines[-1].set_label(name)
+    return levels
