@@ -33,15 +33,15 @@ def _draw(kind, key, d, D):
     return directions(kind, key, d, D)
 
 
-@lru_cache
-def _products(kind, d, D):
-    """Compile key -> the columns of A, read off its lift, and those of its project, (d, D)."""
+@jax.jit
+def _products_of(A):
+    D = jax.eval_shape(A.lift, jnp.zeros(A.d)).shape[0]
+    return jax.vmap(A.lift)(jnp.eye(A.d)), jax.vmap(A.project)(jnp.eye(D)).T
 
-    def products(key):
-        A = _draw(kind, key, d, D)
-        return jax.vmap(A.lift)(jnp.eye(d)), jax.vmap(A.project)(jnp.eye(D)).T
 
-    return jax.jit(products)
+def _products(kind, key, d, D):
+    """Return the columns of A, read off its lift, and those of its project, (d, D)."""
+    return _products_of(_draw(kind, key, d, D))
 
 
 def test_columns_have_unit_norm_and_gaussian_inner_products():
@@ -61,7 +61,7 @@ def test_columns_have_unit_norm_and_gaussian_inner_products():
     shape=st.sampled_from([(3, 3), (40, 150)]),
 )
 def test_project_is_the_transpose_of_lift(kind, seed, shape):
-    lifted, projected = _products(kind, *shape)(jax.random.key(seed))
+    lifted, projected = _products(kind, jax.random.key(seed), *shape)
     assert lifted.shape == shape
     assert abs(lifted).max() > 0.01
     np.testing.assert_allclose(projected, lifted, atol=1e-6)
@@ -72,9 +72,10 @@ def test_lift_and_project_are_adjoint_at_the_size_of_a_network(kind):
     D, d = 20_490, 100
     A, keys = _draw(kind, jax.random.key(0), d, D), jax.random.split(jax.random.key(1))
     theta, g = jax.random.normal(keys[0], (d,)), jax.random.normal(keys[1], (D,))
-    left, right = jnp.vdot(A.lift(theta), g), jnp.vdot(theta, A.project(g))
-    np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-3)
-    np.testing.assert_allclose(jax.vjp(A.lift, theta)[1](g)[0], A.project(g), atol=1e-5)
+    lifted, projected = jax.jit(lambda A: (A.lift(theta), A.project(g)))(A)
+    np.testing.assert_allclose(jnp.vdot(lifted, g), jnp.vdot(theta, projected), atol=1e-3)
+    gradient = jax.jit(jax.grad(lambda theta, A: jnp.vdot(A.lift(theta), g)))(theta, A)
+    np.testing.assert_allclose(gradient, projected, atol=1e-5)
 
 
 D_NORMS, DRAWS = 500, 400
@@ -95,8 +96,8 @@ def _projections(kind, d):
     )
     vectors /= jnp.linalg.norm(vectors, axis=-1, keepdims=True)
     keys = jax.random.split(jax.random.key(1), DRAWS)
-    program = jax.jit(lambda key: jax.vmap(_draw(kind, key, d, D_NORMS).project)(vectors))
-    return np.stack([program(key) for key in keys]).astype(np.float64)
+    program = jax.jit(lambda A: jax.vmap(A.project)(vectors))
+    return np.stack([program(_draw(kind, k, d, D_NORMS)) for k in keys]).astype(np.float64)
 
 
 @EVERY_KIND
@@ -125,13 +126,13 @@ def test_norms_concentrate_at_the_johnson_lindenstrauss_rate(kind, d):
 @EVERY_KIND
 def test_directions_of_one_key_are_nested(kind):
     key = jax.random.key(5)
-    small, large = (_products(kind, d, 150)(key)[0] for d in (7, 40))
+    small, large = (_products(kind, key, d, 150)[0] for d in (7, 40))
     np.testing.assert_allclose(small, large[:7], atol=1e-7)
 
 
 def test_kinds_differ_between_keys():
     for kind in KINDS:
-        one, other = (_products(kind, 7, 150)(jax.random.key(k))[0] for k in (0, 1))
+        one, other = (_products(kind, jax.random.key(k), 7, 150)[0] for k in (0, 1))
         assert abs(one - other).max() > 0.01
 
 
@@ -151,18 +152,27 @@ def test_unknown_kinds_are_refused():
 def test_stacked_directions_equal_a_loop_over_runs(kind):
     d, D = 40, 150
     keys = jax.random.split(jax.random.key(0), 3)
-    stacked = jax.jit(jax.vmap(lambda key: _draw(kind, key, d, D)))(keys)
+    stacked = jax.tree.map(lambda *runs: jnp.stack(runs), *(_draw(kind, k, d, D) for k in keys))
     theta, g = (jax.random.normal(key, (3, n)) for key, n in zip(keys[:2], (d, D), strict=True))
     lifted, projected = jax.jit(
         jax.vmap(lambda A, theta, g: (A.lift(theta), A.project(g))),
     )(stacked, theta, g)
     for run, key in enumerate(keys):
-        columns = _products(kind, d, D)(key)[0]
+        columns = _products(kind, key, d, D)[0]
         np.testing.assert_allclose(lifted[run], theta[run] @ columns, atol=1e-5)
         np.testing.assert_allclose(projected[run], columns @ g[run], atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["sparse", "fastfood", "hadamard", "axis"])
+def test_drawing_vectorises_over_keys():
+    keys = jax.random.split(jax.random.key(2), 2)
+    stacked = jax.vmap(lambda key: directions("hadamard", key, 40, 150))(keys)
+    for run, key in enumerate(keys):
+        single = directions("hadamard", key, 40, 150)
+        np.testing.assert_array_equal(stacked.orders[run], single.orders)
+        np.testing.assert_array_equal(stacked.signs[run], single.signs)
+
+
+@pytest.mark.parametrize("kind", ["sparse", "fastfood", "hadamard"])
 def test_training_agrees_with_the_explicit_matrix(kind):
     network, digits = flat_network("mlp", (8, 8, 1), 10), load("digits")
     data = put(
