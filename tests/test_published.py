@@ -86,6 +86,7 @@ def test_tolerance_tells_seeds_apart():
     assert pairs >= 20 and confused == 0
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.realdata
 @pytest.mark.skipif(not os.environ.get("DOFBOOK_DATA_DIR"), reason="needs DOFBOOK_DATA_DIR")
 def test_two_published_runs_come_out_again():
