@@ -152,9 +152,9 @@ _TABLE_1 = {
         "random_pruning": octaves(16384, 8),
     },
     "reduced": {
-        "lottery_subspace": (1, 2, 3, 5, 8, 10, 12, 16, 24, 48),
-        "lottery_ticket": octaves(4096, 16, 4),
-        "random_pruning": octaves(4096, 16, 4),
+        "lottery_subspace": (1, 2, 3, 5, 8, 10, 12, 24),
+        "lottery_ticket": octaves(4096, 64, 4),
+        "random_pruning": octaves(4096, 64, 4),
     },
 }
 
@@ -206,16 +206,17 @@ def lottery_chapter(profile: str = "reduced", **options) -> dict[str, SweepConfi
     table_1 = {sweep.method: sweep for sweep in table_1_sweeps(profile, **options)}
     reduced = profile == "reduced"
     few = {"runs": 3 if reduced else 5, "burn_in_steps": (0,), "baseline": False, **options}
-    lottery = {"method": "lottery_subspace", "dims": table_1["lottery_subspace"].dims}
+    dims = table_1["lottery_subspace"].dims
+    lottery = {"method": "lottery_subspace", "dims": dims[:6] if reduced else dims}
     ticket = table_1["lottery_ticket"]
     # Every round trains anew for every d: the reduced profile has few of both.
     iterative = {
         "method": "lottery_ticket",
-        "dims": ticket.dims[1:-1] if reduced else ticket.dims,
+        "dims": ticket.dims[:2] if reduced else ticket.dims,
         "iterations": 3 if reduced else 5,
         "pruning_epochs": ticket.pruning.training_epochs,
     }
-    wide = octaves(4096, 16) if reduced else octaves(16384, 16)
+    wide = octaves(4096, 16, 4) if reduced else octaves(16384, 16)
     affine = {"burn_in_steps": (0, 16), **options}
     return {
         "affine": make_sweep(profile, **affine),
