@@ -35,7 +35,7 @@ def _report(benchmark, name, config, known, intervals, runs) -> None:
 
 
 def test_quadratic_well(benchmark):
-    """Quarter octaves up to 724, one loss level, d* = 63 at delta = 0.1, to +-0.25 octaves."""
+    """Quarter octaves up to 724, one loss level, delta = 0.1, to 0.25 octaves either way."""
     grid = octaves(724, 1, 2**0.25)
     D, most = 1000, 20
     well = QuadraticWell(log_uniform_spectrum(D), isotropic_direction(jax.random.key(0), D))

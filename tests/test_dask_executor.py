@@ -202,6 +202,23 @@ def test_a_scheduler_killed_and_started_again(cluster, plain, tmp_path):
     assert table(store) == plain
 
 
+def test_the_command_with_workers_gives_the_bytes_of_the_plain_command(tmp_path):
+    """Real training, a cluster that the command starts itself."""
+    sweep = [
+        sys.executable, "-m", "dofbook", "sweep", "--network", "mlp", "--train-size", "100",
+        "--test-size", "50", "--epochs", "1", "--dims", "2,4", "--runs", "2", "--no-baseline",
+    ]  # fmt: skip
+    for name, options in (("plain", []), ("dask", ["--executor", "dask", "--workers", "1"])):
+        where = ["--store", str(tmp_path / name), "--table", str(tmp_path / f"{name}.parquet")]
+        done = subprocess.run(
+            [*sweep, *where, *options], capture_output=True, text=True, timeout=250
+        )
+        assert done.returncode == 0, done.stderr
+        assert "2 cells: 0 were stored, 2 computed, 0 failed." in done.stdout
+    plain, dask = ((tmp_path / f"{name}.parquet").read_bytes() for name in ("plain", "dask"))
+    assert plain == dask
+
+
 def test_a_scheduler_that_is_not_there_is_one_sentence(tmp_path):
     nowhere, foreign = tmp_path / "nowhere.json", tmp_path / "foreign.json"
     foreign.write_text("[]")

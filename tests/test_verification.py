@@ -17,8 +17,12 @@ CELL = CellConfig(task=TaskConfig(network="mlp", train_size=100, test_size=50, e
 
 
 def rows(**changes) -> pd.DataFrame:
-    frame = pd.DataFrame({metric: [0.9, 0.5] for metric in METRICS} | {"step": [0, 7]})
-    return frame.assign(**changes)
+    usual = {m: [0.9, 0.5] if m.endswith("loss") else [0.1, 0.5] for m in METRICS}
+    frame = pd.DataFrame(usual | {"step": [0, 7]}).assign(**changes)
+    for metric in METRICS:
+        best = np.fmin if metric.endswith("loss") else np.fmax
+        frame[f"best_{metric}"] = best.accumulate(frame[metric].to_numpy())
+    return frame
 
 
 @pytest.mark.parametrize(
@@ -28,11 +32,12 @@ def rows(**changes) -> pd.DataFrame:
         ({"train_loss": [0.9, np.nextafter(0.5, 1)]}, "close"),
         ({"train_loss": [0.9, 0.55]}, "close"),
         ({"train_loss": [0.9, 0.57]}, "different"),
-        ({"test_accuracy": [0.9, 0.535]}, "close"),
-        ({"test_accuracy": [0.9, 0.45]}, "different"),
+        ({"test_accuracy": [0.1, 0.515]}, "close"),
+        ({"test_accuracy": [0.1, 0.47]}, "different"),
         ({"test_loss": [0.9, np.nan]}, "different"),
         ({"test_loss": [0.9, np.inf]}, "different"),
         ({"step": [0, 8]}, "different"),
+        ({"train_loss": [1.2, 0.5]}, "close"),  # on the way, not in the end
     ],
 )
 def test_states(changes, state):

@@ -1,6 +1,7 @@
 """``dofbook verify``: run a sample of stored runs again and compare."""
 
 import argparse
+import math
 
 from dofbook.commands.arguments import make_batching
 from dofbook.commands.output import Output, duration
@@ -52,7 +53,12 @@ def _check_event(check) -> dict:
         "state": check.state,
         "bits_expected": check.bits_expected,
         "passed": check.passed,
-        "loss_difference": check.loss_difference,
-        "accuracy_difference": check.accuracy_difference,
+        "loss_difference": _finite(check.loss_difference),
+        "accuracy_difference": _finite(check.accuracy_difference),
         "seconds": check.seconds,
     }
+
+
+def _finite(number: float) -> float | None:
+    """Replace infinity, which JSON does not know."""
+    return number if math.isfinite(number) else None

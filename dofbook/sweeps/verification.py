@@ -2,8 +2,8 @@
 
 A run depends on its cell and seed alone, so one seed of a cell is enough to check it. On a CPU of
 the same model, with as many cores and the same versions of JAX, unbatched runs repeat bit by bit.
-Anywhere else sums are added in another order; training amplifies the rounding, and runs agree
-within ``LOSS_TOLERANCE`` and ``ACCURACY_TOLERANCE`` (see there).
+Anywhere else sums are added in another order; training amplifies the rounding, and the best values
+agree within ``LOSS_TOLERANCE`` and ``ACCURACY_TOLERANCE`` (see there).
 """
 
 import time
@@ -23,12 +23,13 @@ from dofbook.sweeps.config import CellConfig
 from dofbook.sweeps.executors import RunCell, machine_kind
 from dofbook.sweeps.store import Store, StoredCell
 
-LOSS_FLOOR, LOSS_TOLERANCE, ACCURACY_TOLERANCE = 0.1, 0.1, 0.04
-"""Allowed at every checkpoint: |a - b| <= 0.1 (0.1 + loss) and 0.04 for an accuracy.
+LOSS_FLOOR, LOSS_TOLERANCE, ACCURACY_TOLERANCE = 0.1, 0.1, 0.02
+"""Allowed for the best values of a run: |a - b| <= 0.1 (0.1 + loss), and 0.02 for an accuracy.
 
-About twice the largest differences seen between batched and sequential runs of Conv-2 on digits
-(480 steps, 359 test images, d = 16 to 512). A loss near zero has no stable relative error: hence
-the floor.
+Between batched and sequential runs of Conv-2 on digits (480 steps, 359 test images, d = 64 to 512,
+12 runs) final losses differed by at most 0.065 (0.1 + loss) and accuracies by 0.009. A loss near
+zero has no stable relative error: hence the floor. Single checkpoints may differ more, where the
+optimizer passes through a spike of the loss.
 """
 
 State = Literal["identical", "close", "different"]
@@ -43,8 +44,8 @@ class Check:
         seed: The seed that was run again.
         state: "identical" in every bit, "close" within the tolerances, or "different".
         bits_expected: Whether this machine should repeat the run bit by bit.
-        loss_difference: Largest |a - b| / (0.1 + a) of the losses at a checkpoint.
-        accuracy_difference: Largest difference of an accuracy at a checkpoint.
+        loss_difference: Largest |a - b| / (0.1 + a) of the best losses.
+        accuracy_difference: Largest difference of the best accuracies.
         seconds: Wall time of the repeated run.
     """
 
@@ -89,30 +90,38 @@ def repeats_bits(stored: StoredCell, batching: Batching) -> bool:
 
 
 def compare(stored: pd.DataFrame, repeated: pd.DataFrame) -> tuple[State, float, float]:
-    """Compare the metrics of two runs at all checkpoints.
+    """Compare two runs: every metric at every checkpoint bit by bit, the best values by tolerance.
 
     Args:
         stored: Rows of one run.
         repeated: Rows of the same run, run again.
 
     Returns:
-        The state, the largest |a - b| / (0.1 + a) of a loss, the largest |a - b| of an accuracy.
+        The state, the largest |a - b| / (0.1 + a) of a best loss, the largest |a - b| of a best
+        accuracy.
     """
     if stored["step"].tolist() != repeated["step"].tolist():
         return "different", np.inf, np.inf
-    worst = {"loss": 0.0, "accuracy": 0.0}
-    identical = True
-    for metric in METRICS:
-        a, b = (frame[metric].to_numpy(float) for frame in (stored, repeated))
-        identical &= np.array_equal(a, b, equal_nan=True)
-        kind = "loss" if metric.endswith("loss") else "accuracy"
-        with np.errstate(invalid="ignore", divide="ignore"):  # runs may diverge
-            gap = np.abs(a - b) / (LOSS_FLOOR + np.abs(a) if kind == "loss" else 1.0)
-        gap = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, gap)
-        worst[kind] = max(worst[kind], float(np.nan_to_num(gap, nan=np.inf).max()))
-    close = worst["loss"] <= LOSS_TOLERANCE and worst["accuracy"] <= ACCURACY_TOLERANCE
-    state = "identical" if identical else "close" if close else "different"
-    return state, worst["loss"], worst["accuracy"]
+    if all(
+        np.array_equal(stored[metric].to_numpy(), repeated[metric].to_numpy(), equal_nan=True)
+        for metric in METRICS
+    ):
+        return "identical", 0.0, 0.0
+    loss, accuracy = (
+        max(_gap(stored, repeated, metric) for metric in METRICS if metric.endswith(kind))
+        for kind in ("loss", "accuracy")
+    )
+    close = loss <= LOSS_TOLERANCE and accuracy <= ACCURACY_TOLERANCE
+    return ("close" if close else "different"), loss, accuracy
+
+
+def _gap(stored: pd.DataFrame, repeated: pd.DataFrame, metric: str) -> float:
+    a, b = (float(frame[f"best_{metric}"].iloc[-1]) for frame in (stored, repeated))
+    if a == b or (np.isnan(a) and np.isnan(b)):
+        return 0.0
+    if not np.isfinite([a, b]).all():
+        return np.inf
+    return abs(a - b) / (LOSS_FLOOR + abs(a) if metric.endswith("loss") else 1.0)
 
 
 def draw_sample(names: Sequence[str], size: int, seed: int) -> list[str]:
