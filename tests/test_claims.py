@@ -9,7 +9,13 @@ import pytest
 
 from dofbook.claims import criteria, landscapes, verdicts
 from dofbook.claims.criteria import CRITERIA, DIMS, RUNS
-from dofbook.claims.evidence import Evidence, load_evidence, load_runs, paper_rows
+from dofbook.claims.evidence import (
+    Evidence,
+    linearized_rows,
+    load_evidence,
+    load_tables,
+    paper_rows,
+)
 from dofbook.claims.ledger import JUDGES, judge_claims
 from dofbook.claims.panels import crossings
 from dofbook.claims.verdicts import Estimate, Finding, Judgement, count_verdicts, side
@@ -281,7 +287,7 @@ def test_null_settings_and_full_data_count():
 def test_a_run_in_two_tables_counts_once(tmp_path):
     for name, part in (("a", SHARP), ("b", SHARP[SHARP["seed"] < 3].assign(cell="again"))):
         part.to_parquet(tmp_path / f"{name}.parquet")
-    rows = load_runs(tmp_path)
+    rows, _ = load_tables(tmp_path)
     assert len(rows) > len(SHARP) and set(rows["table"]) == {"a", "b"}
     assert set(paper_rows(rows)["table"]) == {"a"} and len(paper_rows(rows)) == len(SHARP)
 
@@ -290,7 +296,7 @@ def test_the_extra_burn_in_step_is_read_from_the_provenance(tmp_path):
     SHARP.assign(cell="one").to_parquet(tmp_path / "a.parquet")
     text = '{"cells": {"one": {"task": {"extra_burn_in_step": 1}}}}'
     (tmp_path / "a.provenance.json").write_text(text)
-    assert paper_rows(load_runs(tmp_path)).empty
+    assert paper_rows(load_tables(tmp_path)[0]).empty
 
 
 def test_variants_of_a_method_do_not_count():
@@ -437,6 +443,26 @@ def test_linearized_threshold():
     assert outcomes("ntk-threshold-close", linearized=linearized(0.3, runs=2)) == []
     (finding,) = found("ntk-threshold-close", linearized=linearized(1.0))  # one step of the grid
     assert "1.00 [1.00, 1.00]" in finding.measured
+
+
+def test_tables_with_linearized_networks_are_kept_apart(tmp_path):
+    network = SHARP[SHARP["burn_in_steps"] == 0].assign(
+        nested=True, variant="", train_images=60_000
+    )
+    around = network.assign(method="linearized")
+    parts = [network, around, around.assign(variant="around step 4"), network.assign(epochs=1),
+             network.assign(method="linearized_exact")]  # fmt: skip
+    table = pd.concat(parts, ignore_index=True)
+    table.to_parquet(tmp_path / "ntk_mnist.parquet")
+    SHARP.to_parquet(tmp_path / "mnist.parquet")
+    runs, linear = load_tables(tmp_path)
+    assert set(runs["table"]) == {"mnist"} and set(linear["table"]) == {"ntk_mnist"}
+    kept = linearized_rows(linear)
+    assert len(kept) == 2 * len(DIMS) * 10 and set(kept["model"]) == {"network", "linearized"}
+    (finding,) = [
+        f for f in JUDGES["ntk-threshold-close"](load_evidence(tmp_path)) if f.outcome != "not run"
+    ]
+    assert finding.outcome == "holds" and "0.00 [0.00, 0.00]" in finding.measured
 
 
 def well(shift=lambda distance, level: 0.0, bound=lambda level: 400.0, noise=4.0):

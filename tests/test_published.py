@@ -39,6 +39,8 @@ def published_cells() -> list[tuple[Path, CellConfig]]:
     for path in sorted(RESULTS.glob("*.provenance.json")):
         table = path.with_name(path.name.replace(".provenance.json", ".parquet"))
         for raw in json.loads(path.read_text()).get("cells", {}).values():
+            if "method" not in raw:  # cells of other experiments
+                continue
             cell = cell_from_json(json.dumps(raw))
             task = (cell.task.dataset, cell.task.network)
             if cell.method == "affine" and cell.d <= LARGEST_D and task in SMALL_TASKS:

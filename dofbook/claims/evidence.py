@@ -19,6 +19,8 @@ IDENTITY = [*CURVE, "variant", "d", "learning_rate", "seed"]
 
 SPECTRUM_COLUMNS = ("dataset", "network", "seed", "basis", "index", "singular_value")
 LINEARIZED_COLUMNS = ("dataset", "network", "model", "d", "seed", "best_train_accuracy")
+LINEARIZED_MODELS = {"affine": "network", "linearized": "linearized"}
+"""What the tables of Fig. 9 call the network and its linearization; see ``dofbook.ntk``."""
 WELL_COLUMNS = ("spectrum", "distance", "run", "level", "d_hit", "bound", "D")
 
 
@@ -130,22 +132,49 @@ def _with_burn_in(table: pd.DataFrame, provenance: Path) -> pd.DataFrame:
     return table.assign(extra_burn_in_step=table["cell"].map(extra))
 
 
-def load_runs(folder: Path) -> pd.DataFrame:
+def load_tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read every published table of runs.
 
     Args:
         folder: Folder of the tables.
 
     Returns:
-        All rows, with the column ``table``, the name of the file without suffix.
+        All rows, with the column ``table``, the name of the file without suffix: those of the
+        tables without linearized networks, and those of the tables with them.
     """
-    parts = []
+    plain, linearized = [], []
     for path in sorted(Path(folder).glob("*.parquet")):
         rows = pd.read_parquet(path)
         if {*REQUIRED, *METRICS} <= set(rows.columns):
             rows = _with_burn_in(rows, path.with_suffix(".provenance.json"))
-            parts.append(rows.assign(table=path.stem))
-    return pd.concat(parts, ignore_index=True) if parts else empty((*REQUIRED, "table"))
+            kind = linearized if (rows["method"] == "linearized").any() else plain
+            kind.append(rows.assign(table=path.stem))
+    nothing = empty((*REQUIRED, "table"))
+    plain, linearized = (
+        pd.concat(parts, ignore_index=True) if parts else nothing for parts in (plain, linearized)
+    )
+    return plain, linearized
+
+
+def linearized_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep the runs of Fig. 9 at the paper's settings: the network's, and those around w_opt.
+
+    Args:
+        table: Rows of the tables with linearized networks.
+
+    Returns:
+        One row per run, as `Evidence.linearized` describes it.
+    """
+    if table.empty:
+        return empty(LINEARIZED_COLUMNS)
+    rows = table[table["method"].isin(LINEARIZED_MODELS) & _is(table, "variant", "")]
+    images = _column(rows, "train_images")
+    rows = rows[images.isna() | (images == rows["dataset"].map(TRAIN_IMAGES))]
+    epochs = _column(rows, "epochs")
+    rows = rows[epochs.isna() | (epochs == _expected_epochs(rows))]
+    rows = rows.assign(model=rows["method"].map(LINEARIZED_MODELS))
+    best = rows.groupby(["dataset", "network", "model", "d", "seed"])["best_train_accuracy"].max()
+    return best.reset_index()[list(LINEARIZED_COLUMNS)]
 
 
 def _read(folder: Path, pattern: str, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -166,11 +195,11 @@ def load_evidence(folder: Path, well: pd.DataFrame | None = None) -> Evidence:
     Returns:
         The evidence.
     """
-    runs = load_runs(folder)
+    runs, linearized = load_tables(folder)
     return Evidence(
         runs=paper_rows(runs),
         other_rates=paper_rows(runs[runs["method"] == "affine"], any_rate=True),
         spectra=_read(folder, "spectra*.parquet", SPECTRUM_COLUMNS),
-        linearized=_read(folder, "ntk_*.parquet", LINEARIZED_COLUMNS),
+        linearized=linearized_rows(linearized),
         well=empty(WELL_COLUMNS) if well is None else well,
     )
