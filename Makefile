@@ -39,8 +39,8 @@ $(STAMP): requirements.lock pyproject.toml
 test: $(STAMP) ## run the tests (all but those that open a browser)
 	$(PY) -m pytest -n 2 --dist loadfile -m "not browser" $(ARGS)
 
-sweep: $(STAMP) ## run a sweep without a notebook: make sweep ARGS="--profile paper --dry-run"
-	$(PY) -m dofbook sweep $(ARGS)
+sweep: $(STAMP) ## run a sweep without a notebook: make sweep PROFILE=paper FIGURE=2-mnist ARGS=--dry-run
+	$(PY) -m dofbook sweep $(PROFILE:%=--profile %) $(FIGURE:%=--figure %) $(ARGS)
 
 sweeps: $(STAMP) ## execute the sweep notebooks on the reduced profile
 	$(PY) scripts/build_book.py sweeps

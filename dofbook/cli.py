@@ -90,6 +90,7 @@ def parse_numbers(text: str) -> tuple[float, ...]:
 # Option, type and help; the names are those of the configuration's fields.
 SWEEP_OPTIONS = (
     ("profile", str, "start from a named sweep: reduced (digits) or paper (MNIST row of Fig. 2)"),
+    ("figure", str, "a figure of the paper at its settings, such as 2-mnist, 6-cifar10-conv2 or 2"),
     ("dataset", str, "digits, mnist, fashion_mnist, cifar10, cifar100 or svhn_cropped"),
     ("network", str, "conv2, conv3, resnet20, mlp or lenet"),
     ("pooling", str, "max (the paper's text) or average (its released code)"),
@@ -146,9 +147,10 @@ def _sweep_options(args: argparse.Namespace) -> dict:
 
 
 def _config(args: argparse.Namespace):
-    from dofbook.sweeps.profiles import make_sweep
+    from dofbook.sweeps.profiles import make_sweep, paper_figure
 
-    return make_sweep(**_sweep_options(args))
+    options = _sweep_options(args)
+    return paper_figure(**options) if "figure" in options else make_sweep(**options)
 
 
 def _chosen(args: argparse.Namespace):
@@ -167,6 +169,8 @@ def _complain(text: object) -> None:
 def _sweep(args: argparse.Namespace) -> int:
     config = _config(args)
     args.level = parse_numbers(args.level) if args.level else ()
+    if "figure" in args and (args.adaptive or args.level):
+        raise InputError("a figure's cells are fixed; --adaptive and --level do not go with it.")
     from dofbook.commands.sweep import sweep
 
     return sweep(args, config)

@@ -27,9 +27,9 @@ from dofbook.sweeps.config import (
 )
 from dofbook.sweeps.profiles import (
     PROFILES,
-    figure_cells,
     make_sweep,
     octaves,
+    paper_figure,
     table_1_sweeps,
 )
 from dofbook.trajectories import LotteryConfig
@@ -280,19 +280,21 @@ def test_options_by_name_reach_the_method():
 
 
 def test_the_paper_s_figures_have_the_paper_s_cells():
-    cells = figure_cells("2-mnist")
+    cells = paper_figure("2-mnist", profile="paper").cells()
     affine = [cell for cell in cells if cell.method == "affine"]
     assert {cell.d for cell in affine} == {2**i for i in range(13)}
     assert {cell.burn_in_steps for cell in affine} == {0, 4, 8, 16}
     assert {len(cell.seeds) for cell in cells} == {10}
     assert {cell.task.epochs for cell in cells} == {3}
     assert {cell.name for cell in cells} == {cell.name for cell in make_sweep("paper").cells()}
-    together = figure_cells("6-mnist-conv2")
+    together = paper_figure("6-mnist-conv2").cells()
     assert {c.method for c in together} == set(get_args(Method))
     assert len({cell.name for cell in together}) == len(together)
-    assert set(figure_cells("8")) > set(figure_cells("8-cifar10"))
+    assert set(paper_figure("8").cells()) > set(paper_figure("8-cifar10").cells())
     with pytest.raises(InputError, match="figure is '13'"):
-        figure_cells("13")
+        paper_figure("13")
+    with pytest.raises(InputError, match="takes no profile, runs"):
+        paper_figure("2", profile="reduced", runs=3)
 
 
 @pytest.mark.parametrize("profile", ["reduced", "paper"])

@@ -1,6 +1,6 @@
 """Named sweeps, and the one place where options by name become a ``SweepConfig``."""
 
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 
 from dofbook.errors import InputError
 from dofbook.optimizers import OptimizerConfig
@@ -255,20 +255,56 @@ PAPER_FIGURES = _paper_figures()
 """Figure and data set, such as "2-mnist" or "6-mnist-conv2", to title, sweeps and table."""
 
 
-def figure_cells(name: str) -> list[CellConfig]:
-    """List the cells of a figure of the paper, each once.
+@dataclass(frozen=True)
+class PaperFigure:
+    """Name a figure of the paper, or one data set of it.
 
     Args:
         name: A key of ``PAPER_FIGURES``, or a figure's number for all of its data sets.
 
-    Returns:
-        The cells, in the order in which they are best run.
-
     Raises:
         InputError: If there is no such figure.
     """
-    chosen = [entry for key, entry in PAPER_FIGURES.items() if name in (key, key.split("-")[0])]
-    if not chosen:
-        raise InputError(f"figure is {name!r}; allowed: {', '.join(PAPER_FIGURES)}, or a number.")
-    cells = [cell for entry in chosen for sweep in entry["sweeps"] for cell in sweep.cells()]
-    return list(dict.fromkeys(cells))
+
+    name: str
+
+    def __post_init__(self):
+        if not self._entries():
+            allowed = f"{', '.join(PAPER_FIGURES)}, or a number"
+            raise InputError(f"figure is {self.name!r}; allowed: {allowed}.")
+
+    def _entries(self) -> list[dict]:
+        return [e for key, e in PAPER_FIGURES.items() if self.name in (key, key.split("-")[0])]
+
+    def cells(self) -> list[CellConfig]:
+        """List the figure's cells, each once.
+
+        Returns:
+            One configuration per cell, in the order in which they are best run.
+        """
+        sweeps = [sweep for entry in self._entries() for sweep in entry["sweeps"]]
+        return list(dict.fromkeys(cell for sweep in sweeps for cell in sweep.cells()))
+
+
+def paper_figure(figure: str, **options) -> PaperFigure:
+    """Choose a figure of the paper by name.
+
+    Args:
+        figure: A key of ``PAPER_FIGURES``, or a figure's number.
+        **options: Only ``profile="paper"``: a figure's settings are the paper's.
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: If there is no such figure, or another option is given.
+    """
+    if extra := sorted(name for name, value in options.items() if (name, value) != _PAPER):
+        raise InputError(
+            f"a figure is run at the paper's settings and takes no {', '.join(extra)}; describe "
+            "another sweep without figure."
+        )
+    return PaperFigure(figure)
+
+
+_PAPER = ("profile", "paper")
