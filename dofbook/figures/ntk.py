@@ -71,7 +71,9 @@ def cuts(
     filled = None
     for ax, loss, title in zip(axes, numbers, titles, strict=True):
         filled = ax.contourf(x, y, loss, levels=levels, cmap="viridis")
-        ax.contour(x, y, loss, levels=levels[::3], colors="white", linewidths=0.4)
+        ax.contour(
+            x, y, loss, levels=levels[::3], colors="white", linestyles="solid", linewidths=0.4
+        )
         for (a, b), marker, label in zip(points, "os^", ("w0", "1", "2"), strict=True):
             ax.plot(a, b, marker, color="white", markeredgecolor="black", markersize=6)
             ax.annotate(
