@@ -285,6 +285,10 @@ BAD = [
     "sweep --train-size 0",
     "sweep --train-size 1000000",
     "sweep --test-size -5",
+    "sweep --figure 99",
+    "sweep --figure 2-mnist --dims 4",
+    "sweep --figure 2-mnist --profile reduced",
+    "sweep --figure 2-mnist --adaptive --level 0.5",
     "sweep --method magic",
     "sweep --directions helical",
     "sweep --method lottery_ticket --directions sparse",
@@ -425,7 +429,7 @@ def test_every_flag_reaches_the_configuration():
         "dims": "3:9:x3", "burn_in_steps": "5", "runs": "4", "first_seed": "7", "epochs": "9",
         "batch_size": "64", "learning_rate": "0.2", "train_size": "50", "test_size": "60",
         "checkpoints_per_epoch": "3", "convention": "released_code", "method": "full",
-        "directions": "sparse",
+        "directions": "sparse", "figure": "2-mnist",
     }  # fmt: skip
     of_lottery = {"basis": "centred", "spacing": "3", "trajectory_steps": "9"}
     of_tickets = {"pruning_epochs": "7", "iterations": "2", "retraining": "released_code",
