@@ -188,6 +188,15 @@ def _table(args: argparse.Namespace) -> int:
     return table(args, _chosen(args))
 
 
+def _spectra(args: argparse.Namespace) -> int:
+    if "figure" in args:
+        raise InputError("spectra are of one data set and network; name them, not a figure.")
+    config = _config(args)
+    from dofbook.commands.spectra import spectra
+
+    return spectra(args, config)
+
+
 def _verify(args: argparse.Namespace) -> int:
     from dofbook.commands.verify import verify
 
@@ -346,6 +355,11 @@ def _describe_store_commands(command) -> None:
 
     table = with_store("table", _table, "Join a store, or one sweep of it, into one tidy table.")
     table.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.parquet")
+
+    spectra = command("spectra", _spectra, "Decompose the paths of full training (Figs. 10, 11).")
+    spectra.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.parquet")
+    spectra.add_argument("--data-dir", metavar="DIR", help="default: $DOFBOOK_DATA_DIR")
+    _add_sweep_options(spectra)
 
     verify = with_store("verify", _verify, "Run a random sample of stored runs again and compare.")
     verify.add_argument("--sample", type=int, default=3, metavar="N", help="cells; default: 3")

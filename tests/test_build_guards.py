@@ -198,12 +198,14 @@ def test_a_command_that_hangs_is_stopped(build_book):
 
 
 def test_sweep_results_of_another_package_version_are_dropped(build_book, tmp_path):
-    for name in ("dofbook/geometry", "book/sweeps"):
+    for name in ("dofbook/figures", "book/sweeps"):
         (tmp_path / name).mkdir(parents=True)
     lock, notebook, module, drawing = (
         tmp_path / name
-        for name in ("requirements.lock", "book/sweeps/s.md", "dofbook/a.py", "dofbook/figures.py")
-    )
+        for name in (
+            "requirements.lock", "book/sweeps/s.md", "dofbook/a.py", "dofbook/figures/style.py"
+        )
+    )  # fmt: skip
     for path in (lock, notebook, module, drawing):
         path.write_text("x = 1")
     folder = build_book.drop_stale_sweeps(tmp_path)
