@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ from dofbook import methods, ntk, success
 from dofbook.convex import LinearLogits, minimize
 from dofbook.errors import InputError
 from dofbook.linearization import linearize
+from dofbook.optimizers import OptimizerConfig
 from dofbook.sweeps.cells import task_data
 from dofbook.sweeps.config import TaskConfig
 from dofbook.training import cross_entropy
@@ -128,3 +130,19 @@ def test_a_published_table_says_where_it_comes_from(cells, folder, table, tmp_pa
 def test_bad_cells_are_refused(change, message):
     with pytest.raises(InputError, match=message):
         replace(ntk.NtkCell(TASK, "network", 0, (2,), 2), **change)
+
+
+def test_published_cells_keep_their_names():
+    """A new field of the configuration must not rename cells that are published already."""
+    path = Path(__file__).parents[1] / "results" / "ntk_mnist.provenance.json"
+    cells = json.loads(path.read_text())["cells"]
+    held = pd.read_parquet(path.with_name("ntk_mnist.parquet"))
+    assert set(held["cell"]) == set(cells)
+    for name, raw in cells.items():
+        task = raw["task"]
+        rates = {n: OptimizerConfig(**task[n]) for n in ("optimizer", "burn_in_optimizer")}
+        cell = ntk.NtkCell(
+            TaskConfig(**{**task, **rates}), raw["model"], raw["seed"], tuple(raw["dims"]),
+            raw["optimum_steps"], raw["centre_steps"],
+        )  # fmt: skip
+        assert cell.name == name
