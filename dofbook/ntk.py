@@ -148,7 +148,7 @@ PROFILES = {
     "reduced": (
         NtkSweep(
             TaskConfig(dataset="digits", epochs=20),
-            dims=(16, 32, *octaves(512, 64, 2**0.5)),
+            dims=(32, 64, *octaves(512, 128, 2**0.5)),
             exact_dims=octaves(256, 16, 2**0.25),
             centres=(0, 12, 48),
             centre_dims=(128, 256, 512),
