@@ -36,7 +36,7 @@ def test_the_hessian_of_the_linearized_loss_is_the_gauss_newton_matrix(digits):
     x, y = digits
     network = flatten(MLP((2,), 10), (8, 8, 1))
     w = network.init(jax.random.key(1))
-    J = np.asarray(jax.jacrev(lambda w: network.apply(w, x))(w), np.float64)
+    J = np.asarray(jax.jit(jax.jacrev(lambda w: network.apply(w, x)))(w), np.float64)
     p = scipy.special.softmax(np.asarray(network.apply(w, x), np.float64), axis=1)
     middle = np.einsum("nc,ck->nck", p, np.eye(10)) - np.einsum("nc,nk->nck", p, p)
     dense = np.einsum("nci,nck,nkj->ij", J, middle, J) / len(x)
