@@ -217,8 +217,8 @@ def _windows(x):
 def max_pool(x):
     """Take the maximum over 2x2 windows with stride 2.
 
-    The gradient goes to every entry that attains the maximum; ties have measure zero except among
-    the zeros of a ReLU, whose own gradient is zero.
+    The gradient is shared among the entries that attain the maximum, which are several where the
+    image has a flat background.
 
     Args:
         x: Feature maps, (N, H, W, C); an odd last row or column is dropped.
@@ -236,7 +236,9 @@ def _max_forward(x):
 def _max_backward(saved, cotangent):
     x, pooled = saved
     windows, wide = _windows(x), (slice(None), slice(None), None, slice(None), None)
-    gradient = jnp.where(windows == pooled[wide], cotangent[wide], 0.0)
+    attained = windows == pooled[wide]
+    share = cotangent / attained.sum(axis=(2, 4))
+    gradient = jnp.where(attained, share[wide], 0.0)
     even = gradient.reshape(x.shape[0], 2 * pooled.shape[1], 2 * pooled.shape[2], x.shape[3])
     return (jnp.pad(even, [(0, a - b) for a, b in zip(x.shape, even.shape, strict=True)]),)
 

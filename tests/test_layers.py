@@ -1,5 +1,6 @@
 """Gradients of our convolution and pooling against XLA's own."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 from dofbook import layers
+from dofbook.networks import flat_network, flatten
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 NO_PADDING = ((0, 0), (0, 0))
@@ -147,3 +149,27 @@ def test_plain_max_pool_counts_a_tie_once():
     assert slope == pytest.approx(8.0)  # 2 x 2 windows, 2 channels, each one max(1 + b, ...)
     _, tangent = jax.jvp(layers.plain_max_pool, (constant,), (3 * constant,))
     np.testing.assert_array_equal(tangent, jnp.full((1, 2, 2, 2), 3.0))
+
+
+def test_a_flat_background_has_the_gradient_of_stock_layers():
+    """Four equal pixels tie; with a positive bias the tie is not among the zeros of the ReLU."""
+    constant = jnp.ones((2, 4, 4, 3))
+    slope = jax.grad(lambda b: layers.max_pool(jax.nn.relu(constant + b)).sum())(0.5)
+    assert slope == 2 * 2 * 2 * 3
+
+    class Stock(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            for features in (16, 32):
+                x = nn.max_pool(nn.relu(nn.Conv(features, (3, 3))(x)), (2, 2), (2, 2))
+            return nn.Dense(10)(x.reshape(len(x), -1))
+
+    ours = flat_network("conv2", (12, 12, 1), 10)
+    theirs = flatten(Stock(), (12, 12, 1))
+    w = ours.init(jax.random.key(0)) + 0.05  # every bias is positive
+    x = jnp.zeros((5, 12, 12, 1)).at[:, 4:8, 4:8].set(jax.random.normal(jax.random.key(1)))
+    weights = jax.random.normal(jax.random.key(2), (5, 10))
+    found, wanted = (
+        jax.grad(lambda w, net=net: jnp.sum(net.apply(w, x) * weights))(w) for net in (ours, theirs)
+    )
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4 * float(abs(wanted).max()))
