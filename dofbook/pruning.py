@@ -6,7 +6,7 @@ affine subspace, the offset is the masked weights and A selects the kept coordin
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from math import prod
 from typing import Literal, NamedTuple, get_args
 
@@ -126,6 +126,7 @@ def parameter_layers(module: nn.Module, image_shape: tuple[int, ...]) -> tuple[L
     return tuple(found)
 
 
+@lru_cache(maxsize=32)
 def named_layers(
     name: str, network: FlatNetwork, image_shape: tuple[int, ...]
 ) -> tuple[Layer, ...]:

@@ -135,20 +135,24 @@ def cell_edges(centres: np.ndarray) -> np.ndarray:
 
 
 def percent_scale(kind: str) -> float:
+    """Give the factor from the table's unit to the axis's: accuracies are drawn in percent."""
     return 100.0 if kind == "accuracy" else 1.0
 
 
 def metric_label(metric: str) -> str:
+    """Name a metric on an axis."""
     split, kind = metric.split("_")
     words = {"train": "training", "test": "test"}[split]
     return f"{words} accuracy (%)" if kind == "accuracy" else f"{words} loss ε"
 
 
 def block_label(block: Block) -> str:
+    """Name a data set and network, as in titles of panels."""
     return f"{DATASETS.get(block[0], block[0])}, {NETWORKS.get(block[1], block[1])}"
 
 
 def check_columns(columns: int) -> None:
+    """Refuse a number of columns that makes no figure."""
     if isinstance(columns, bool) or not isinstance(columns, int) or columns < 1:
         raise InputError(f"columns is {columns!r}; it must be a whole number of at least 1.")
 
@@ -256,6 +260,7 @@ def draw_legend(figure: Figure, styles: dict, columns: int, baseline: str | None
 
 
 def finish_panel(ax: Axes, title: str, xlabel: str | None, ylabel: str | None) -> None:
+    """Write title and labels of a panel in the common size."""
     ax.set_title(title, fontsize=FONT_SIZE)
     ax.tick_params(labelsize=FONT_SIZE)
     if xlabel:

@@ -90,6 +90,30 @@ def _rows(history: History, seed: int) -> pd.DataFrame:
     return frame
 
 
+def _constants(cell: CellConfig, dataset: Dataset, network: FlatNetwork) -> dict[str, object]:
+    """List the columns that are the same in all rows of a cell."""
+    task, optimizer = cell.task, subspace_optimizer(cell)
+    return {
+        "cell": cell.name,
+        "dataset": task.dataset,
+        "network": task.network,
+        "pooling": task.pooling,
+        "method": cell.method,
+        "burn_in_steps": cell.burn_in_steps,
+        "variant": variant(cell),
+        "nested": cell.nested,
+        "d": network.D if cell.d is None else cell.d,
+        "D": network.D,
+        "optimizer": optimizer.name,
+        "bias_correction": optimizer.bias_correction,
+        "learning_rate": optimizer.learning_rate,
+        "epochs": task.epochs,
+        "batch_size": task.batch_size,
+        "train_images": len(dataset.y_train),
+        "test_images": len(dataset.y_test),
+    }
+
+
 def run_cell(
     cell: CellConfig, data_dir: str | None = None, batching: Batching | None = None
 ) -> pd.DataFrame:
@@ -131,27 +155,9 @@ def run_cell(
         _rows(history, seed).assign(**columns[run])
         for run, (seed, history) in enumerate(zip(cell.seeds, histories, strict=True))
     ]
-    constants = {
-        "cell": cell.name,
-        "dataset": task.dataset,
-        "network": task.network,
-        "pooling": task.pooling,
-        "method": cell.method,
-        "burn_in_steps": cell.burn_in_steps,
-        "variant": variant(cell),
-        "nested": cell.nested,
-        "d": network.D if cell.d is None else cell.d,
-        "D": network.D,
-        "optimizer": config.optimizer.name,
-        "bias_correction": config.optimizer.bias_correction,
-        "learning_rate": config.optimizer.learning_rate,
-        "epochs": task.epochs,
-        "batch_size": task.batch_size,
-        "train_images": len(dataset.y_train),
-        "test_images": len(dataset.y_test),
-    }
     rows = pd.concat(frames, ignore_index=True)
-    rows = pd.concat([pd.DataFrame(constants, index=rows.index), rows], axis=1)
+    constants = pd.DataFrame(_constants(cell, dataset, network), index=rows.index)
+    rows = pd.concat([constants, rows], axis=1)
     used = batching or Batching()
     rows.attrs["batching"] = {"batched": used.batched, "precision": used.precision}
     return rows
