@@ -65,32 +65,71 @@ def clean(build: Path) -> None:
         shutil.rmtree(build / name, ignore_errors=True)
 
 
-def run_bounded(command: list[str], timeout: float, what: str, cwd: Path | None = None) -> None:
-    """Runs a command in its own process group and kills the group when time is up.
+def run_side_by_side(
+    jobs: dict[str, list[str]], timeout: float, cwd: Path | None = None, at_once: int = 1
+) -> None:
+    """Runs commands, each in its own process group, and kills the groups of all when one fails.
 
     Args:
-        command: program and arguments.
-        timeout: limit in seconds.
-        what: the noun for the error message.
+        jobs: the noun for error messages, to program and arguments; started in this order.
+        timeout: limit of each in seconds.
         cwd: working directory.
+        at_once: how many run at the same time; each has its share of the cores to itself.
 
     Raises:
-        BuildError: the command failed, or did not end in time.
+        BuildError: a command failed, or did not end in time.
     """
-    process = subprocess.Popen(command, cwd=cwd, start_new_session=True)
+    waiting, running = list(jobs.items()), {}
+    free = core_shares(at_once)
     try:
-        code = process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        raise BuildError(f"{what} did not end within {timeout:.0f} s and was stopped.") from None
+        while waiting or running:
+            while waiting and free:
+                what, command = waiting.pop(0)
+                share = free.pop(0)
+                running[what] = (start_on(share, command, cwd), share, time.monotonic() + timeout)
+            for what, (process, _, end) in list(running.items()):
+                code = process.poll()
+                if code is None and time.monotonic() > end:
+                    raise BuildError(f"{what} did not end within {timeout:.0f} s and was stopped.")
+                if code:
+                    message = f"{what} failed with exit status {code}; its messages are above."
+                    raise BuildError(message)
+                if code == 0:
+                    free.append(running.pop(what)[1])
+            time.sleep(0.1)
+    finally:  # one failed, time is up, or Ctrl-C: kernels go with it
+        for process, *_ in running.values():
+            stop(process)
+
+
+def core_shares(number: int) -> list[set[int] | None]:
+    """Divides the cores of this machine; None, all of them, where processes cannot be pinned."""
+    if number == 1 or not hasattr(os, "sched_setaffinity"):
+        return [None] * number
+    cores = sorted(os.sched_getaffinity(0))
+    return [set(cores[i::number]) or set(cores) for i in range(number)]
+
+
+def start_on(share: set[int] | None, command: list[str], cwd: Path | None) -> subprocess.Popen:
+    """Starts a command in a process group of its own, on some of the cores."""
+    if share is None:
+        return subprocess.Popen(command, cwd=cwd, start_new_session=True)
+    whole = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, share)  # inherited by the child; this process takes its own back
+    try:
+        return subprocess.Popen(command, cwd=cwd, start_new_session=True)
     finally:
-        if process.poll() is None:  # time is up, or Ctrl-C: kernels go with it
-            os.killpg(process.pid, signal.SIGTERM)
-            time.sleep(1)
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    if code:
-        raise BuildError(f"{what} failed with exit status {code}; its messages are above.")
+        os.sched_setaffinity(0, whole)
+
+
+def stop(process: subprocess.Popen) -> None:
+    """Ends a process group, by force if it does not end within a second."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        time.sleep(1)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def jupyter_book(source: Path, *options: str) -> None:
@@ -99,7 +138,7 @@ def jupyter_book(source: Path, *options: str) -> None:
     if program is None:
         raise BuildError("jupyter-book is not installed here; run `make venv` first.")
     command = [program, "build", "-n", "--keep-going", *options, str(source)]
-    run_bounded(command, BOOK_TIMEOUT_SECONDS, "jupyter-book")
+    run_side_by_side({"jupyter-book": command}, BOOK_TIMEOUT_SECONDS)
 
 
 def failed_cells(notebook: Path) -> list[str]:
@@ -198,16 +237,24 @@ def drop_stale_sweeps(source: Path) -> Path:
 
 
 def run_sweeps(source: Path) -> None:
-    """Executes each sweep notebook in a process of its own, on the reduced profile."""
+    """Executes each sweep notebook in a process of its own, on the reduced profile.
+
+    They run side by side, one to a core at most: a step on the digits is too small for two cores.
+    """
     folder = drop_stale_sweeps(source)
     notebooks = sorted((source / "book" / "sweeps").glob("*.md"))
     if not notebooks:
         raise BuildError("There is no sweep notebook in book/sweeps.")
+    # The longest is first; the chapter on lottery subspaces comes last to what it shares with it.
+    notebooks.sort(key=lambda path: path.stem != "phase_transition")
     dofbook = str(Path(sys.executable).with_name("dofbook"))
+    jobs = {}
     for path in notebooks:
         out = folder / f"{path.stem}.ipynb"
         command = [dofbook, "run", str(path), "-p", "profile=reduced", "-o", str(out)]
-        run_bounded(command, SWEEP_TIMEOUT_SECONDS, f"The sweep {path.name}", cwd=source)
+        jobs[f"The sweep {path.name}"] = command
+    at_once = min(len(jobs), os.cpu_count() or 1)
+    run_side_by_side(jobs, SWEEP_TIMEOUT_SECONDS, cwd=source, at_once=at_once)
 
 
 def preview(source: Path, page: Path, output: Path) -> Path:

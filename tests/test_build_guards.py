@@ -5,10 +5,12 @@ The small book has our own ``_config.yml``, extension and vendored files, and pa
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -190,11 +192,45 @@ def test_verify_names_a_page_that_was_not_executed(build_book, book):
         build_book.verify(source, source / "_build")
 
 
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
 def test_a_command_that_hangs_is_stopped(build_book):
     with pytest.raises(build_book.BuildError, match="The sweep did not end within 0 s"):
-        build_book.run_bounded(
-            [sys.executable, "-c", "import time; time.sleep(60)"], 0.3, "The sweep"
-        )
+        build_book.run_side_by_side({"The sweep": python("import time; time.sleep(60)")}, 0.3)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processes cannot be pinned here")
+def test_commands_side_by_side_share_the_cores_and_leave_ours_alone(build_book, tmp_path):
+    cores = os.sched_getaffinity(0)
+    # Each waits until the other has written too: one after the other, they would never end.
+    code = (
+        "import os, sys, time, pathlib; here = pathlib.Path(sys.argv[1])\n"
+        "text = ' '.join(map(str, os.sched_getaffinity(0)))\n"
+        "here.write_text(text)\n"
+        "while len(list(here.parent.glob('*.txt'))) < 2: time.sleep(0.01)"
+    )
+    jobs = {name: [*python(code), str(tmp_path / f"{name}.txt")] for name in "ab"}
+    build_book.run_side_by_side(jobs, 60, at_once=2)
+    first, second = ({*map(int, path.read_text().split())} for path in tmp_path.glob("*.txt"))
+    assert first | second == cores
+    assert not first & second or len(cores) == 1
+    assert os.sched_getaffinity(0) == cores
+
+
+def test_a_failing_command_stops_those_beside_it_and_those_after_it(build_book, tmp_path):
+    beside = tmp_path / "beside"
+    jobs = {
+        "The slow one": python(f"import time; time.sleep(60); open({str(beside)!r}, 'w')"),
+        "The bad one": python("raise SystemExit(3)"),
+        "The next one": python(f"open({str(tmp_path / 'after')!r}, 'w')"),
+    }
+    start = time.monotonic()
+    with pytest.raises(build_book.BuildError, match="The bad one failed with exit status 3"):
+        build_book.run_side_by_side(jobs, 50, at_once=2)
+    assert time.monotonic() - start < 50  # the slow one was not waited for
+    assert not list(tmp_path.iterdir())
 
 
 def test_sweep_results_of_another_package_version_are_dropped(build_book, tmp_path):

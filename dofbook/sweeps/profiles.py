@@ -196,9 +196,9 @@ def lottery_chapter(profile: str = "reduced", **options) -> dict[str, SweepConfi
         **options: Options of ``make_sweep`` for all of it.
 
     Returns:
-        Name to sweep: the baseline with random and burn-in affine subspaces ("affine"), the other
-        methods of Table 1, the other two bases of lottery subspaces, iterative pruning, and
-        structured directions up to large d.
+        Name to sweep: the methods of Table 1 but random and burn-in affine subspaces, the other
+        two bases of lottery subspaces, iterative pruning, structured directions up to large d, and
+        last the baseline with random and burn-in affine subspaces ("affine").
 
     Raises:
         InputError: If a name or a value is not allowed.
@@ -219,7 +219,6 @@ def lottery_chapter(profile: str = "reduced", **options) -> dict[str, SweepConfi
     wide = octaves(4096, 16, 4) if reduced else octaves(16384, 16)
     affine = {"burn_in_steps": (0, 16), **options}
     return {
-        "affine": make_sweep(profile, **affine),
         **table_1,
         **{
             basis: make_sweep(profile, basis=basis, **lottery, **few)
@@ -230,6 +229,8 @@ def lottery_chapter(profile: str = "reduced", **options) -> dict[str, SweepConfi
             kind: make_sweep(profile, directions=kind, dims=wide, **few)
             for kind in ("hadamard", "fastfood")
         },
+        # Last: a sweep of the phase transition running beside this one has stored it by then.
+        "affine": make_sweep(profile, **affine),
     }
 
 
