@@ -31,6 +31,7 @@ from dofbook.subspaces import AffineSubspace, gaussian
 from dofbook.sweeps.cells import task_data, task_network
 from dofbook.sweeps.config import TaskConfig
 from dofbook.sweeps.profiles import octaves
+from dofbook.sweeps.publishing import publish
 from dofbook.sweeps.store import parquet_bytes, write_atomically
 from dofbook.training import TrainConfig, burn_in, evaluate, steps_per_epoch, train
 
@@ -423,13 +424,8 @@ def write_table(cells: Sequence[NtkCell], folder: Path | str, path: Path | str) 
         InputError: If no cell is there.
         StoreError: If the files cannot be written.
     """
-    rows, path = read_table(cells, folder), Path(path)
-    content = parquet_bytes(pa.Table.from_pandas(rows, preserve_index=False), {})
-    origin = describe(cells, folder) | {"table_sha256": hashlib.sha256(content).hexdigest()}
-    text = json.dumps(origin, indent=1, sort_keys=True) + "\n"
-    write_atomically(path.with_suffix(".provenance.json"), text.encode())
-    write_atomically(path, content)
-    return len(rows)
+    table = pa.Table.from_pandas(read_table(cells, folder), preserve_index=False)
+    return publish(Path(path), table, describe(cells, folder))
 
 
 def sweep_cells(sweep: NtkSweep, data_dir: str | None = None) -> list[NtkCell]:

@@ -47,22 +47,43 @@ def test_each_model_has_its_boundary_its_band_and_its_name(table):
     assert len(styles) == 4
 
 
-def test_cuts_share_one_scale_and_mark_the_three_points():
-    x, y = np.linspace(-1, 2, 5), np.linspace(-1, 1, 4)
-    losses = [np.hypot(*np.meshgrid(x, y)) + 0.1, 10 * np.hypot(*np.meshgrid(x, y)) + 0.1]
-    points = np.array([[0, 0], [1, 0], [0.5, 0.5]])
-    figure = ntk.cuts(x, y, losses, points)
+POINTS = {"w0": (0, 0), "optimum 1": (1, 0), "optimum 2": (0.5, 0.5)}
+
+
+def cut_rows(dataset, factor=1.0):
+    """A cone of losses around the origin, ten times as steep for the linearized network."""
+    grid = [("grid", a, b) for b in np.linspace(-1, 1, 4) for a in np.linspace(-1, 2, 5)]
+    places = grid + [(place, *point) for place, point in POINTS.items()]
+    return pd.DataFrame(
+        [
+            {"dataset": dataset, "model": model, "place": place, "x": a, "y": b,
+             "test_loss": factor * steep * (np.hypot(a, b) + 0.1)}
+            for model, steep in (("network", 1), ("linearized", 10))
+            for place, a, b in places
+        ]
+    )  # fmt: skip
+
+
+def test_cuts_share_the_scale_of_a_data_set_and_mark_the_three_points():
+    table = pd.concat([cut_rows("mnist"), cut_rows("fashion_mnist", 100)])
+    figure = ntk.cuts(table)
     FigureCanvasAgg(figure).draw()
-    panels = figure.axes[:2]
+    panels = [ax for ax in figure.axes if ax.get_title()]
+    assert [ax.get_title().split(", ")[1] for ax in panels] == ["mnist"] * 2 + ["fashion_mnist"] * 2
     for ax in panels:
         marks = [tuple(line.get_xydata()[0]) for line in ax.lines]
-        assert marks == [tuple(point) for point in points]
+        assert marks == list(POINTS.values())
         assert [text.get_text() for text in ax.texts] == ["w0", "1", "2"]
-    assert len({ax.collections[0].get_clim() for ax in panels}) == 1
+    scales = [ax.collections[0].get_clim() for ax in panels]
+    assert scales[0] == scales[1]
+    assert scales[2] == scales[3] == tuple(2 + np.array(scales[0]))
 
 
 def test_bad_input_is_refused(table):
-    with pytest.raises(InputError, match="the grid asks for"):
-        ntk.cuts(np.arange(3), np.arange(2), [np.ones((3, 3))], np.zeros((3, 2)), ["a"])
+    cut = cut_rows("digits")
+    with pytest.raises(InputError, match="no complete cut"):
+        ntk.cuts(cut.drop(index=3))
+    with pytest.raises(InputError, match="no complete cut"):
+        ntk.cuts(cut[cut.model == "network"])
     with pytest.raises(InputError, match="metrics is empty"):
         ntk.thresholds(table, ())

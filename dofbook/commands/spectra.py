@@ -4,8 +4,8 @@ import argparse
 
 from dofbook.commands.output import Output
 from dofbook.sweeps.config import SweepConfig
+from dofbook.sweeps.publishing import check_table_path
 from dofbook.sweeps.spectra import write_spectra
-from dofbook.sweeps.tables import check_table_path
 
 
 def spectra(args: argparse.Namespace, config: SweepConfig) -> int:

@@ -7,7 +7,7 @@ from dofbook.commands.arguments import Setting, make_setting, take_part
 from dofbook.commands.plan import print_plan
 from dofbook.sweeps.config import SweepConfig
 from dofbook.sweeps.executors import SweepReport, run_sweep
-from dofbook.sweeps.tables import check_table_path
+from dofbook.sweeps.publishing import check_table_path
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 

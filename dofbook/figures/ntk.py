@@ -1,8 +1,8 @@
 """Fig. 9 of the paper: cuts through w0 and two optima, and thresholds of network and linearization.
 
-The thresholds take the tidy table of ``dofbook.ntk``, whose methods are the network ("affine"),
-its linearization trained alike ("linearized") and the exact minima of its loss
-("linearized_exact").
+The cuts take the table of ``dofbook.cuts``; the thresholds that of ``dofbook.ntk``, whose methods
+are the network ("affine"), its linearization trained alike ("linearized") and the exact minima of
+its loss ("linearized_exact").
 """
 
 from collections.abc import Sequence
@@ -34,62 +34,72 @@ NAMES = {
     "linearized": ("linearized", 1),
     "linearized_exact": ("linearized, exact minimum", 2),
 }
+CUT_TITLES = {"network": "network", "linearized": "linearized around 1"}
+CUT_MARKS = {"w0": "w0", "optimum 1": "1", "optimum 2": "2"}
 
 
-def cuts(
-    x: np.ndarray,
-    y: np.ndarray,
-    losses: Sequence[np.ndarray],
-    points: np.ndarray,
-    titles: Sequence[str] = ("network", "linearized around optimum 1"),
-) -> Figure:
-    """Draw two-dimensional cuts of the loss through w0 and two optima, on one scale of colours.
+def cuts(table: pd.DataFrame) -> Figure:
+    """Draw cuts of the test loss through w0 and two optima, one row of panels per data set.
+
+    The panels of a row share one scale of colours.
 
     Args:
-        x: Coordinates along the first axis of the plane, (nx,).
-        y: Coordinates along the second, (ny,).
-        losses: Losses on the grid, each (ny, nx), one per panel.
-        points: Coordinates of w0, optimum 1 and optimum 2, (3, 2).
-        titles: One per panel.
+        table: Table of ``dofbook.cuts``.
 
     Returns:
         The figure.
 
     Raises:
-        InputError: If a loss does not fit the grid.
+        InputError: If the table has no complete cut.
 
     Source: Larsen et al. (2022), Fig. 9, left and middle.
     """
-    if any(loss.shape != (len(y), len(x)) for loss in losses):
-        shapes = ", ".join(str(loss.shape) for loss in losses)
-        raise InputError(f"losses have shapes {shapes}; the grid asks for {(len(y), len(x))}.")
-    size = (PANEL_WIDTH * len(losses), PANEL_HEIGHT + 0.9)
+    groups = list(table.groupby("dataset", sort=False))
+    size = (PANEL_WIDTH * len(CUT_TITLES), (PANEL_HEIGHT + 0.9) * max(len(groups), 1))
     figure = NotebookFigure(figsize=size, layout="constrained")
-    axes = figure.subplots(1, len(losses), sharey=True, squeeze=False)[0]
-    numbers = np.log10(np.maximum(losses, 1e-4))
-    levels = np.linspace(numbers.min(), numbers.max(), 22)
-    filled = None
-    for ax, loss, title in zip(axes, numbers, titles, strict=True):
-        filled = ax.contourf(x, y, loss, levels=levels, cmap="viridis")
-        ax.contour(
-            x, y, loss, levels=levels[::3], colors="white", linestyles="solid", linewidths=0.4
-        )
-        for (a, b), marker, label in zip(points, "os^", ("w0", "1", "2"), strict=True):
-            ax.plot(a, b, marker, color="white", markeredgecolor="black", markersize=6)
-            ax.annotate(
-                label, (a, b), xytext=(5, 4), textcoords="offset points", color="white",
-                fontsize=FONT_SIZE,
-            )  # fmt: skip
-        ax.set_aspect("equal")
-        ax.set_title(title, fontsize=FONT_SIZE)
-        ax.tick_params(labelsize=FONT_SIZE)
-        ax.set_xlabel("towards optimum 1", fontsize=FONT_SIZE)
-    bar = figure.colorbar(filled, ax=axes, location="bottom", shrink=0.8, aspect=30)
-    bar.set_label("log10 of the test loss", fontsize=FONT_SIZE)
-    bar.ax.tick_params(labelsize=FONT_SIZE)
-    ticks = np.arange(np.ceil(numbers.min()), numbers.max() + 1e-9)
-    bar.set_ticks(ticks if len(ticks) > 1 else levels[[0, -1]].round(1))
+    axes = figure.subplots(len(groups), len(CUT_TITLES), sharey="row", squeeze=False)
+    for row, (dataset, rows) in zip(axes, groups, strict=True):
+        found = [_cut_grid(rows[rows["model"] == model]) for model in CUT_TITLES]
+        numbers = [np.log10(np.maximum(loss, 1e-4)) for _, _, loss in found]
+        levels = np.linspace(min(n.min() for n in numbers), max(n.max() for n in numbers), 22)
+        for ax, (x, y, _), number, title in zip(
+            row, found, numbers, CUT_TITLES.values(), strict=True
+        ):
+            filled = ax.contourf(x, y, number, levels=levels, cmap="viridis")
+            ax.contour(
+                x, y, number, levels=levels[::3], colors="white", linestyles="solid", linewidths=0.4
+            )
+            _mark_places(ax, rows)
+            ax.set_title(f"{title}, {dataset}" if len(groups) > 1 else title, fontsize=FONT_SIZE)
+        bar = figure.colorbar(filled, ax=row, location="bottom", shrink=0.8, aspect=30)
+        bar.set_label("log10 of the test loss", fontsize=FONT_SIZE)
+        bar.ax.tick_params(labelsize=FONT_SIZE)
+        ticks = np.arange(np.ceil(levels[0]), levels[-1] + 1e-9)
+        bar.set_ticks(ticks if len(ticks) > 1 else levels[[0, -1]].round(1))
     return figure
+
+
+def _cut_grid(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Arrange the grid of one cut: x, y and the loss, (ny, nx)."""
+    grid = rows[rows["place"] == "grid"].pivot(index="y", columns="x", values="test_loss")
+    if grid.empty or grid.isna().to_numpy().any():
+        raise InputError("the table holds no complete cut of each model.")
+    return grid.columns.to_numpy(), grid.index.to_numpy(), grid.to_numpy()
+
+
+def _mark_places(ax: Axes, rows: pd.DataFrame) -> None:
+    """Mark w0 and the two optima, and label the axes of their plane."""
+    points = rows.drop_duplicates("place").set_index("place")
+    for (place, label), marker in zip(CUT_MARKS.items(), "os^", strict=True):
+        a, b = points.loc[place, ["x", "y"]]
+        ax.plot(a, b, marker, color="white", markeredgecolor="black", markersize=6)
+        ax.annotate(
+            label, (a, b), xytext=(5, 4), textcoords="offset points", color="white",
+            fontsize=FONT_SIZE,
+        )  # fmt: skip
+    ax.set_aspect("equal")
+    ax.tick_params(labelsize=FONT_SIZE)
+    ax.set_xlabel("towards optimum 1", fontsize=FONT_SIZE)
 
 
 def thresholds(

@@ -35,7 +35,7 @@ def run_record(cells: Sequence[StoredCell]) -> pd.Series:
     Returns:
         Text by heading: data, network, cells, seeds, training, computing time, device and versions.
     """
-    about = summarize(list(cells), b"")
+    about = summarize(list(cells))
     tasks = {cell.config.task for cell in cells if cell.config.method != "full"}
     training = {
         f"{t.epochs} epochs, batches of {t.batch_size}, {t.optimizer.name}, learning rate "

@@ -1,7 +1,5 @@
 """Spectra of full-training trajectories as one published table: Figs. 10 and 11 of the paper."""
 
-import hashlib
-import json
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,7 +12,7 @@ from tqdm import tqdm
 from dofbook.provenance import environment
 from dofbook.sweeps.cells import task_data, task_network
 from dofbook.sweeps.config import SCHEMA_VERSION, SweepConfig, TaskConfig
-from dofbook.sweeps.store import parquet_bytes, write_atomically
+from dofbook.sweeps.publishing import publish
 from dofbook.training import steps_per_epoch
 from dofbook.trajectories import Basis, LotteryConfig, record, spectrum
 
@@ -80,11 +78,9 @@ def write_spectra(path: Path, config: SweepConfig, data_dir: str | None = None) 
     lottery = replace(config.lottery or LotteryConfig(), basis="increments")
     rows = spectra(config.task, seeds, lottery, data_dir)
     table = pa.Table.from_pandas(rows, preserve_index=False)
-    content = parquet_bytes(table, {"dofbook.schema": str(SCHEMA_VERSION)})
     dataset, _ = task_data(config.task, data_dir)
     origin = {
         "schema": SCHEMA_VERSION,
-        "table_sha256": hashlib.sha256(content).hexdigest(),
         "wall_seconds": time.perf_counter() - start,
         "seeds": list(seeds),
         "environments": [environment()],
@@ -92,7 +88,4 @@ def write_spectra(path: Path, config: SweepConfig, data_dir: str | None = None) 
         "task": asdict(config.task),
         "trajectory": {name: v for name, v in asdict(lottery).items() if name != "basis"},
     }
-    text = json.dumps(origin, indent=1, sort_keys=True) + "\n"
-    write_atomically(path.with_suffix(".provenance.json"), text.encode())
-    write_atomically(path, content)
-    return len(rows)
+    return publish(path, table, origin, {"dofbook.schema": str(SCHEMA_VERSION)})

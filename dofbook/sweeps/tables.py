@@ -1,6 +1,5 @@
 """Compact the cells of a store into one tidy table, the same bytes whatever order they ran in."""
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,7 +11,8 @@ import pyarrow.compute as pc
 
 from dofbook.errors import InputError
 from dofbook.sweeps.config import SCHEMA_VERSION, canonical_json
-from dofbook.sweeps.store import Store, StoredCell, parquet_bytes, write_atomically
+from dofbook.sweeps.publishing import check_table_path, publish
+from dofbook.sweeps.store import Store, StoredCell
 
 ORDER = (
     "dataset", "network", "method", "burn_in_steps", "d", "learning_rate", "seed", "step", "cell"
@@ -83,45 +83,25 @@ def _distinct(items: Iterable[object]) -> list[object]:
     return [json.loads(text) for text in sorted({json.dumps(x, sort_keys=True) for x in items})]
 
 
-def summarize(cells: list[StoredCell], content: bytes) -> dict:
+def summarize(cells: list[StoredCell]) -> dict:
     """Describe where a table comes from.
 
     Args:
         cells: The cells in it.
-        content: The table's Parquet file.
 
     Returns:
-        Configurations by hash, seeds, distinct environments and data sources, total wall time in
-        seconds, and the SHA-256 of the table's file.
+        Configurations by hash, seeds, distinct environments and data sources, and total wall time
+        in seconds.
     """
     origins = [cell.provenance for cell in cells]
     return {
         "schema": SCHEMA_VERSION,
-        "table_sha256": hashlib.sha256(content).hexdigest(),
         "wall_seconds": sum(origin.get("wall_seconds") or 0.0 for origin in origins),
         "seeds": sorted({seed for cell in cells for seed in cell.config.seeds}),
         "environments": _distinct(origin.get("environment") for origin in origins),
         "datasets": _distinct(origin.get("dataset") for origin in origins),
         "cells": {cell.config.name: json.loads(canonical_json(cell.config)) for cell in cells},
     }
-
-
-def check_table_path(path: Path) -> None:
-    """Refuse a table name that cannot work, before anything is computed.
-
-    Args:
-        path: Where the table is to be written.
-
-    Raises:
-        InputError: If it is a folder or not named ``*.parquet``.
-    """
-    if path.suffix != ".parquet":
-        raise InputError(f"the table is to be named {path}; its name must end in .parquet.")
-    if path.is_dir():
-        raise InputError(f"the table is to be named {path}, which is a folder; name a file.")
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
-    if not parent.is_dir():
-        raise InputError(f"the table is to be named {path}, but {parent} is a file.")
 
 
 def write_table(store: Store, path: Path, names: Iterable[str] | None = None) -> int:
@@ -141,9 +121,4 @@ def write_table(store: Store, path: Path, names: Iterable[str] | None = None) ->
     """
     check_table_path(path)
     cells = read_cells(store, names)
-    joined = compact(cells)
-    content = parquet_bytes(joined, {"dofbook.schema": str(SCHEMA_VERSION)})
-    origin = json.dumps(summarize(cells, content), indent=1, sort_keys=True) + "\n"
-    write_atomically(path.with_suffix(".provenance.json"), origin.encode())
-    write_atomically(path, content)
-    return joined.num_rows
+    return publish(path, compact(cells), summarize(cells), {"dofbook.schema": str(SCHEMA_VERSION)})

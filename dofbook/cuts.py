@@ -1,0 +1,126 @@
+"""Cuts of the test loss through w0 and two optima, of a network and its linearization: Fig. 9."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from tqdm import tqdm
+
+from dofbook import methods
+from dofbook.landscape import plane_through, slice_metrics
+from dofbook.linearization import linearize
+from dofbook.ntk import NtkSweep, linear_network, optimum
+from dofbook.provenance import environment
+from dofbook.sweeps.cells import task_data
+from dofbook.sweeps.config import TaskConfig
+from dofbook.sweeps.publishing import publish
+from dofbook.training import DeviceData, steps_per_epoch
+
+PLACES = ("w0", "optimum 1", "optimum 2")
+"""The points that span the plane, as the column ``place`` names them."""
+
+MARGIN = 0.35  # of the longer side of the points' box, on all four sides
+
+
+def cut(
+    task: TaskConfig,
+    seed: int,
+    optimum_steps: int,
+    grid: int = 21,
+    data_dir: str | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Evaluate a network and its linearization in the plane through w0 and two optima.
+
+    Optimum 1 is trained from w0, and the linearization is around it. Optimum 2 is trained from the
+    initialization of the next seed: from the same w0 it would nearly coincide with optimum 1.
+
+    Args:
+        task: Data and network.
+        seed: Seed of w0 and optimum 1.
+        optimum_steps: Steps of full-space training to each optimum.
+        grid: Points along each side.
+        data_dir: Folder of official files; see ``datasets.load``.
+        progress: Whether to show a progress line (never outside a terminal).
+
+    Returns:
+        One row per model ("network", "linearized") and point: dataset, network, seed, model,
+        place ("grid" or one of ``PLACES``), x and y (distances from w0 in weight space),
+        test_loss, test_accuracy.
+
+    Raises:
+        InputError: If the data cannot be had.
+
+    Source: Larsen et al. (2022), Fig. 9, left and middle.
+    """
+    dataset, data = task_data(task, data_dir)
+    test_only = DeviceData(data.x_test, data.y_test, data.x_test[:1], data.y_test[:1])
+    network = linear_network(task, dataset)
+    w0 = methods.initialization(network, seed)
+    first, second = (optimum(task, s, optimum_steps, data_dir) for s in (seed, seed + 1))
+    plane = plane_through(*(np.asarray(w) for w in (w0, first, second)))
+    corners = np.array([plane.coordinates(np.asarray(w)) for w in (w0, first, second)])
+    x, y = _sides(corners, grid)
+    models = {"network": network, "linearized": linearize(network, first)}
+    parts = [
+        ("grid", x, np.array([b]), name, model) for name, model in models.items() for b in y
+    ] + [
+        (place, np.array([a]), np.array([b]), name, model)
+        for name, model in models.items()
+        for place, (a, b) in zip(PLACES, corners, strict=True)
+    ]
+    rows = []
+    for place, a, b, name, model in tqdm(parts, unit="row", disable=None if progress else True):
+        loss, accuracy = slice_metrics(model, test_only, plane, a, b)[0, :, :2].T
+        columns = {"model": name, "place": place, "x": a, "y": b[0]}
+        rows.append(pd.DataFrame(columns | {"test_loss": loss, "test_accuracy": accuracy}))
+    rows = pd.concat(rows, ignore_index=True)
+    constants = {"dataset": task.dataset, "network": task.network, "seed": seed}
+    return pd.concat([pd.DataFrame(constants, index=rows.index), rows], axis=1)
+
+
+def _sides(corners: np.ndarray, grid: int) -> tuple[np.ndarray, np.ndarray]:
+    low, high = corners.min(0), corners.max(0)
+    margin = MARGIN * (high - low).max()
+    return tuple(np.linspace(a - margin, b + margin, grid) for a, b in zip(low, high, strict=True))
+
+
+def write_cuts(
+    path: Path | str, sweeps: Sequence[NtkSweep], grid: int = 21, data_dir: str | None = None
+) -> int:
+    """Compute the cut of the first seed of each sweep and publish them as one table.
+
+    Args:
+        path: The Parquet file; ``<name>.provenance.json`` is written too.
+        sweeps: One data set each.
+        grid: Points along each side.
+        data_dir: Folder of official files; see ``datasets.load``.
+
+    Returns:
+        Number of rows.
+
+    Raises:
+        InputError: If the data cannot be had.
+        StoreError: If the files cannot be written.
+    """
+    start, parts, datasets, cuts = time.perf_counter(), [], [], []
+    for sweep in sweeps:
+        dataset, _ = task_data(sweep.task, data_dir)
+        steps = sweep.optimum_epochs * steps_per_epoch(len(dataset.y_train), sweep.task.batch_size)
+        parts.append(cut(sweep.task, sweep.seeds[0], steps, grid, data_dir))
+        datasets.append({"source": dataset.source, "fingerprint": dataset.fingerprint})
+        cuts.append({"task": asdict(sweep.task), "optimum_steps": steps, "grid": grid})
+    origin = {
+        "schema": 1,
+        "wall_seconds": time.perf_counter() - start,
+        "seeds": sorted({sweep.seeds[0] for sweep in sweeps}),
+        "environments": [environment()],
+        "datasets": datasets,
+        "cuts": cuts,
+    }
+    table = pa.Table.from_pandas(pd.concat(parts, ignore_index=True), preserve_index=False)
+    return publish(Path(path), table, origin)
