@@ -32,7 +32,7 @@ DERIVATIVES = get_args(Derivatives)
 def test_parameter_counts(name, shape, parameters):
     network = networks.flat_network(name, shape, 10)
     assert parameters == network.D
-    assert network.init(jax.random.key(0)).shape == (parameters,)
+    assert jax.eval_shape(network.init, jax.random.key(0)).shape == (parameters,)
 
 
 @pytest.mark.parametrize(
