@@ -134,9 +134,9 @@ def test_bad_cells_are_refused(change, message):
 
 def test_published_cells_keep_their_names():
     """A new field of the configuration must not rename cells that are published already."""
-    path = Path(__file__).parents[1] / "results" / "ntk_mnist.provenance.json"
+    path = Path(__file__).parents[1] / "results" / "ntk_conv2.provenance.json"
     cells = json.loads(path.read_text())["cells"]
-    held = pd.read_parquet(path.with_name("ntk_mnist.parquet"))
+    held = pd.read_parquet(path.with_name("ntk_conv2.parquet"))
     assert set(held["cell"]) == set(cells)
     for name, raw in cells.items():
         task = raw["task"]
