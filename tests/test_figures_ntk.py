@@ -69,7 +69,8 @@ def test_cuts_share_the_scale_of_a_data_set_and_mark_the_three_points():
     figure = ntk.cuts(table)
     FigureCanvasAgg(figure).draw()
     panels = [ax for ax in figure.axes if ax.get_title()]
-    assert [ax.get_title().split(", ")[1] for ax in panels] == ["mnist"] * 2 + ["fashion_mnist"] * 2
+    names = [ax.get_title().split("\n")[0] for ax in panels]
+    assert names == ["MNIST"] * 2 + ["Fashion-MNIST"] * 2
     for ax in panels:
         marks = [tuple(line.get_xydata()[0]) for line in ax.lines]
         assert marks == list(POINTS.values())

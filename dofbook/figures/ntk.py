@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from dofbook.errors import InputError
 from dofbook.figures.style import (
+    DATASETS,
     FONT_SIZE,
     PANEL_HEIGHT,
     PANEL_WIDTH,
@@ -70,7 +71,8 @@ def cuts(table: pd.DataFrame) -> Figure:
                 x, y, number, levels=levels[::3], colors="white", linestyles="solid", linewidths=0.4
             )
             _mark_places(ax, rows)
-            ax.set_title(f"{title}, {dataset}" if len(groups) > 1 else title, fontsize=FONT_SIZE)
+            name = f"{DATASETS.get(dataset, dataset)}\n" if len(groups) > 1 else ""
+            ax.set_title(name + title, fontsize=FONT_SIZE)
         bar = figure.colorbar(filled, ax=row, location="bottom", shrink=0.8, aspect=30)
         bar.set_label("log10 of the test loss", fontsize=FONT_SIZE)
         bar.ax.tick_params(labelsize=FONT_SIZE)
