@@ -29,8 +29,8 @@ BOOK_TIMEOUT_SECONDS = 3600
 
 # Parts of the package that draw, explain or start sweeps, and that no sweep's number depends on.
 NOT_IN_SWEEPS = (
-    "__main__.py", "claims", "cli.py", "commands", "figures", "geometry", "hessian.py",
-    "landscape.py", "notebooks.py",
+    "__main__.py", "claims", "cli.py", "commands", "cuts.py", "figures", "geometry",
+    "hessian.py", "landscape.py", "notebooks.py",
 )  # fmt: skip
 
 
