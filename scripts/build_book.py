@@ -10,6 +10,7 @@ a page that never reached the output; the checks here close those doors.
 # ruff: noqa: T201  (a command-line program: its output is its purpose)
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -21,7 +22,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import nbformat
 import yaml
+from jupyter_cache import get_cache
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 SWEEP_TIMEOUT_SECONDS = 3600
@@ -102,6 +105,13 @@ def run_side_by_side(
             stop(process)
 
 
+def usable_cores() -> int:
+    """Counts the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def core_shares(number: int) -> list[set[int] | None]:
     """Divides the cores of this machine; None, all of them, where processes cannot be pinned."""
     if number == 1 or not hasattr(os, "sched_setaffinity"):
@@ -132,12 +142,46 @@ def stop(process: subprocess.Popen) -> None:
         process.wait()
 
 
+def program(name: str) -> str:
+    """Finds a command line of this environment."""
+    path = shutil.which(name, path=str(Path(sys.executable).parent))
+    if path is None:
+        raise BuildError(f"{name} is not installed here; run `make venv` first.")
+    return path
+
+
+def execute_pages(source: Path) -> None:
+    """Executes the pages side by side into the cache that jupyter-book takes their outputs from.
+
+    A page that fails is left out of the cache: jupyter-book executes it again and reports it.
+    """
+    cache = source / "_build" / ".jupyter_cache"
+    cache.mkdir(parents=True)
+    jcache = [program("jcache"), "notebook", "-p", str(cache)]
+    pages = [page_source(source, page) for page in toc_pages(source)]
+    paths = [str(path) for path in pages if path is not None and is_notebook(path)]
+    if not paths:
+        return
+    timeout = yaml.safe_load((source / "_config.yml").read_text())["execute"]["timeout"]
+    add = [*jcache, "add", "--reader", "myst_nb_md", *paths]
+    run_side_by_side({"jcache": add}, BOOK_TIMEOUT_SECONDS)
+    jobs = {path: [*jcache, "execute", "--timeout", str(timeout), path] for path in paths}
+    at_once = min(len(jobs), usable_cores())
+    run_side_by_side(jobs, BOOK_TIMEOUT_SECONDS, at_once=at_once)
+
+
+def keep_outputs(build: Path) -> None:
+    """Copies outputs from the cache to the notebooks in ``jupyter_execute``; myst-nb does not."""
+    cache = get_cache(build / ".jupyter_cache")
+    for path in (build / "jupyter_execute").rglob("*.ipynb"):
+        notebook = nbformat.read(path, nbformat.NO_CONVERT)
+        with contextlib.suppress(KeyError):  # not in the cache: not executed, which verify names
+            nbformat.write(cache.merge_match_into_notebook(notebook)[1], path)
+
+
 def jupyter_book(source: Path, *options: str) -> None:
     """Runs ``jupyter-book build`` of this environment on a source folder."""
-    program = shutil.which("jupyter-book", path=str(Path(sys.executable).parent))
-    if program is None:
-        raise BuildError("jupyter-book is not installed here; run `make venv` first.")
-    command = [program, "build", "-n", "--keep-going", *options, str(source)]
+    command = [program("jupyter-book"), "build", "-n", "--keep-going", *options, str(source)]
     run_side_by_side({"jupyter-book": command}, BOOK_TIMEOUT_SECONDS)
 
 
@@ -199,7 +243,9 @@ def build_book(source: Path) -> Path:
     if (build / "sweeps").exists():
         drop_stale_sweeps(source)
     try:
+        execute_pages(source)
         jupyter_book(source, "-W")
+        keep_outputs(build)
         return verify(source, build)
     except (BuildError, KeyboardInterrupt):
         if (build / "html").exists():
@@ -245,15 +291,15 @@ def run_sweeps(source: Path) -> None:
     notebooks = sorted((source / "book" / "sweeps").glob("*.md"))
     if not notebooks:
         raise BuildError("There is no sweep notebook in book/sweeps.")
-    # The longest is first; the chapter on lottery subspaces comes last to what it shares with it.
-    notebooks.sort(key=lambda path: path.stem != "phase_transition")
+    # Lottery subspaces come last: they share cells with the phase transition, stored by then.
+    notebooks.sort(key=lambda path: path.stem == "lottery")
     dofbook = str(Path(sys.executable).with_name("dofbook"))
     jobs = {}
     for path in notebooks:
         out = folder / f"{path.stem}.ipynb"
         command = [dofbook, "run", str(path), "-p", "profile=reduced", "-o", str(out)]
         jobs[f"The sweep {path.name}"] = command
-    at_once = min(len(jobs), os.cpu_count() or 1)
+    at_once = min(len(jobs), usable_cores())
     run_side_by_side(jobs, SWEEP_TIMEOUT_SECONDS, cwd=source, at_once=at_once)
 
 
