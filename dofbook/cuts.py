@@ -17,8 +17,8 @@ from dofbook.ntk import NtkSweep, linear_network, optimum
 from dofbook.provenance import environment
 from dofbook.sweeps.cells import task_data
 from dofbook.sweeps.config import TaskConfig
-from dofbook.sweeps.publishing import publish
-from dofbook.training import DeviceData, steps_per_epoch
+from dofbook.sweeps.publishing import check_table_path, publish
+from dofbook.training import DeviceData
 
 PLACES = ("w0", "optimum 1", "optimum 2")
 """The points that span the plane, as the column ``place`` names them."""
@@ -64,29 +64,28 @@ def cut(
     first, second = (optimum(task, s, optimum_steps, data_dir) for s in (seed, seed + 1))
     plane = plane_through(*(np.asarray(w) for w in (w0, first, second)))
     corners = np.array([plane.coordinates(np.asarray(w)) for w in (w0, first, second)])
-    x, y = _sides(corners, grid)
+    lines = _lines(corners, grid)
     models = {"network": network, "linearized": linearize(network, first)}
-    parts = [
-        ("grid", x, np.array([b]), name, model) for name, model in models.items() for b in y
-    ] + [
-        (place, np.array([a]), np.array([b]), name, model)
-        for name, model in models.items()
-        for place, (a, b) in zip(PLACES, corners, strict=True)
-    ]
+    parts = [(name, *line) for name in models for line in lines]
     rows = []
-    for place, a, b, name, model in tqdm(parts, unit="row", disable=None if progress else True):
-        loss, accuracy = slice_metrics(model, test_only, plane, a, b)[0, :, :2].T
-        columns = {"model": name, "place": place, "x": a, "y": b[0]}
+    for name, place, x, y in tqdm(parts, unit="row", disable=None if progress else True):
+        loss, accuracy = slice_metrics(models[name], test_only, plane, x, np.array([y]))[0, :, :2].T
+        columns = {"model": name, "place": place, "x": x, "y": y}
         rows.append(pd.DataFrame(columns | {"test_loss": loss, "test_accuracy": accuracy}))
     rows = pd.concat(rows, ignore_index=True)
     constants = {"dataset": task.dataset, "network": task.network, "seed": seed}
     return pd.concat([pd.DataFrame(constants, index=rows.index), rows], axis=1)
 
 
-def _sides(corners: np.ndarray, grid: int) -> tuple[np.ndarray, np.ndarray]:
+def _lines(corners: np.ndarray, grid: int) -> list[tuple[str, np.ndarray, float]]:
+    """List what to evaluate, as (place, values of x, y): the grid row by row, then the corners."""
     low, high = corners.min(0), corners.max(0)
     margin = MARGIN * (high - low).max()
-    return tuple(np.linspace(a - margin, b + margin, grid) for a, b in zip(low, high, strict=True))
+    x, y = np.linspace(low - margin, high + margin, grid, axis=1)
+    at_corners = [
+        (place, corner[:1], corner[1]) for place, corner in zip(PLACES, corners, strict=True)
+    ]
+    return [("grid", x, b) for b in y] + at_corners
 
 
 def write_cuts(
@@ -104,13 +103,14 @@ def write_cuts(
         Number of rows.
 
     Raises:
-        InputError: If the data cannot be had.
+        InputError: If the path cannot be a table's or the data cannot be had.
         StoreError: If the files cannot be written.
     """
+    check_table_path(Path(path))
     start, parts, datasets, cuts = time.perf_counter(), [], [], []
     for sweep in sweeps:
         dataset, _ = task_data(sweep.task, data_dir)
-        steps = sweep.optimum_epochs * steps_per_epoch(len(dataset.y_train), sweep.task.batch_size)
+        steps = sweep.optimum_steps(len(dataset.y_train))
         parts.append(cut(sweep.task, sweep.seeds[0], steps, grid, data_dir))
         datasets.append({"source": dataset.source, "fingerprint": dataset.fingerprint})
         cuts.append({"task": asdict(sweep.task), "optimum_steps": steps, "grid": grid})

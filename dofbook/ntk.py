@@ -119,6 +119,17 @@ class NtkSweep:
     centres: tuple[int, ...] = ()
     centre_dims: tuple[int, ...] = ()
 
+    def optimum_steps(self, train_images: int) -> int:
+        """Count the steps of full-space training, w0 to w_opt.
+
+        Args:
+            train_images: Number of training images, which sets the steps of an epoch.
+
+        Returns:
+            Updates.
+        """
+        return self.optimum_epochs * steps_per_epoch(train_images, self.task.batch_size)
+
     def cells(self, train_images: int) -> list[NtkCell]:
         """List the cells, seed by seed.
 
@@ -128,7 +139,7 @@ class NtkSweep:
         Returns:
             One configuration per cell.
         """
-        steps = self.optimum_epochs * steps_per_epoch(train_images, self.task.batch_size)
+        steps = self.optimum_steps(train_images)
         cells = []
         for seed in self.seeds:
             base = NtkCell(self.task, "network", seed, (1,), steps)

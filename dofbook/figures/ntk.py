@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 
 from dofbook.errors import InputError
@@ -63,6 +64,7 @@ def cuts(table: pd.DataFrame) -> Figure:
         found = [_cut_grid(rows[rows["model"] == model]) for model in CUT_TITLES]
         numbers = [np.log10(np.maximum(loss, 1e-4)) for _, _, loss in found]
         levels = np.linspace(min(n.min() for n in numbers), max(n.max() for n in numbers), 22)
+        name = f"{DATASETS.get(dataset, dataset)}\n" if len(groups) > 1 else ""
         for ax, (x, y, _), number, title in zip(
             row, found, numbers, CUT_TITLES.values(), strict=True
         ):
@@ -71,14 +73,16 @@ def cuts(table: pd.DataFrame) -> Figure:
                 x, y, number, levels=levels[::3], colors="white", linestyles="solid", linewidths=0.4
             )
             _mark_places(ax, rows)
-            name = f"{DATASETS.get(dataset, dataset)}\n" if len(groups) > 1 else ""
             ax.set_title(name + title, fontsize=FONT_SIZE)
-        bar = figure.colorbar(filled, ax=row, location="bottom", shrink=0.8, aspect=30)
-        bar.set_label("log10 of the test loss", fontsize=FONT_SIZE)
-        bar.ax.tick_params(labelsize=FONT_SIZE)
-        ticks = np.arange(np.ceil(levels[0]), levels[-1] + 1e-9)
-        bar.set_ticks(ticks if len(ticks) > 1 else levels[[0, -1]].round(1))
+        _loss_bar(figure.colorbar(filled, ax=row, location="bottom", shrink=0.8, aspect=30), levels)
     return figure
+
+
+def _loss_bar(bar: Colorbar, levels: np.ndarray) -> None:
+    bar.set_label("log10 of the test loss", fontsize=FONT_SIZE)
+    bar.ax.tick_params(labelsize=FONT_SIZE)
+    ticks = np.arange(np.ceil(levels[0]), levels[-1] + 1e-9)
+    bar.set_ticks(ticks if len(ticks) > 1 else levels[[0, -1]].round(1))
 
 
 def _cut_grid(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
