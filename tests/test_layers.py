@@ -16,13 +16,18 @@ LAYOUT = ("NHWC", "HWIO", "NHWC")
 NO_PADDING = ((0, 0), (0, 0))
 
 
-def _values_and_gradients(convolve, x, kernel, key):
-    @jax.jit
-    def compute(x, kernel):
-        y, back = jax.vjp(convolve, x, kernel)
-        return y, *back(jax.random.normal(key, y.shape))
+def _normal(rng, *shape):
+    """Draw in NumPy: JAX would compile a program for every new shape."""
+    return rng.standard_normal(shape, np.float32)
 
-    return compute(x, kernel)
+
+def _values_and_gradients(convolve, x, kernel, cotangent):
+    @jax.jit
+    def compute(x, kernel, cotangent):
+        y, back = jax.vjp(convolve, x, kernel)
+        return y, *back(cotangent)
+
+    return compute(x, kernel, cotangent)
 
 
 @settings(max_examples=8, deadline=None)
@@ -37,9 +42,8 @@ def _values_and_gradients(convolve, x, kernel, key):
 def test_convolution_and_both_gradients_equal_the_native_ones(
     size, kernel, stride, channels, padding, seed
 ):
-    keys = jax.random.split(jax.random.key(seed), 3)
-    x = jax.random.normal(keys[0], (4, *size, channels))
-    k = jax.random.normal(keys[1], (*kernel, channels, 5))
+    rng = np.random.default_rng(seed)
+    x, k = _normal(rng, 4, *size, channels), _normal(rng, *kernel, channels, 5)
 
     def ours(x, k):
         return layers.conv_general_dilated(x, k, stride, padding, dimension_numbers=LAYOUT)
@@ -47,8 +51,9 @@ def test_convolution_and_both_gradients_equal_the_native_ones(
     def native(x, k):
         return lax.conv_general_dilated(x, k, stride, padding, dimension_numbers=LAYOUT)
 
-    y, *gradients = _values_and_gradients(ours, x, k, keys[2])
-    wanted, *native_gradients = _values_and_gradients(native, x, k, keys[2])
+    cotangent = _normal(rng, *jax.eval_shape(native, x, k).shape)
+    y, *gradients = _values_and_gradients(ours, x, k, cotangent)
+    wanted, *native_gradients = _values_and_gradients(native, x, k, cotangent)
     np.testing.assert_allclose(y, wanted, rtol=1e-4, atol=1e-4)
     for got, wanted in zip(gradients, native_gradients, strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=3e-4)
@@ -59,9 +64,10 @@ def test_convolution_and_both_gradients_equal_the_native_ones(
 )
 def test_shapes_not_covered_go_to_the_native_convolution(options):
     channels = 4
-    x = jax.random.normal(jax.random.key(0), (2, 8, 8, channels))
+    rng = np.random.default_rng(0)
+    x = _normal(rng, 2, 8, 8, channels)
     groups = options.get("feature_group_count", 1)
-    k = jax.random.normal(jax.random.key(1), (3, 3, channels // groups, 6))
+    k = _normal(rng, 3, 3, channels // groups, 6)
     got = layers.conv_general_dilated(x, k, (1, 1), NO_PADDING, dimension_numbers=LAYOUT, **options)
     wanted = lax.conv_general_dilated(x, k, (1, 1), NO_PADDING, dimension_numbers=LAYOUT, **options)
     np.testing.assert_array_equal(got, wanted)
@@ -81,24 +87,26 @@ def _pool_by_hand(x, reduce):
     ("pool", "reduce"), [(layers.max_pool, np.max), (layers.average_pool, np.mean)]
 )
 def test_pooling_equals_a_plain_loop_and_its_gradient_a_finite_difference(shape, pool, reduce):
-    x = jax.random.normal(jax.random.key(3), shape)
-    np.testing.assert_allclose(pool(x), _pool_by_hand(np.asarray(x), reduce), rtol=1e-6, atol=1e-6)
-    direction = jax.random.normal(jax.random.key(4), shape)
-    slope = jnp.vdot(jax.grad(lambda x: jnp.sum(jnp.sin(pool(x))))(x), direction)
-    wide, way, step = np.asarray(x, np.float64), np.asarray(direction, np.float64), 1e-6
+    rng = np.random.default_rng(3)
+    x = _normal(rng, *shape)
+    np.testing.assert_allclose(pool(x), _pool_by_hand(x, reduce), rtol=1e-6, atol=1e-6)
+    direction = _normal(rng, *shape)
+    slope = np.vdot(jax.jit(jax.grad(lambda x: jnp.sum(jnp.sin(pool(x)))))(x), direction)
+    wide, way, step = x.astype(np.float64), direction.astype(np.float64), 1e-6
     above, below = (np.sin(_pool_by_hand(wide + s * step * way, reduce)).sum() for s in (1, -1))
     np.testing.assert_allclose(slope, (above - below) / (2 * step), rtol=1e-4)
 
 
 def test_max_pool_of_a_relu_has_the_gradient_of_the_native_reduction():
-    x = jax.random.normal(jax.random.key(5), (3, 6, 6, 4))
+    rng = np.random.default_rng(5)
+    x = _normal(rng, 3, 6, 6, 4)
 
     def native(x):
         return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
 
-    weights = jax.random.normal(jax.random.key(6), (3, 3, 3, 4))
+    weights = _normal(rng, 3, 3, 3, 4)
     ours, theirs = (
-        jax.grad(lambda x, p=p: jnp.sum(p(jax.nn.relu(x)) * weights))(x)
+        jax.jit(jax.grad(lambda x, p=p: jnp.sum(p(jax.nn.relu(x)) * weights)))(x)
         for p in (layers.max_pool, native)
     )
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
@@ -114,17 +122,17 @@ def _covered(kind, stride=(1, 1), padding="SAME"):
 @pytest.mark.parametrize("channels", [1, 8])  # patches for one channel, a convolution for eight
 @pytest.mark.parametrize(("stride", "padding"), [((1, 1), "SAME"), ((2, 2), "VALID")])
 def test_linear_convolution_has_the_native_jvp_and_the_native_transpose(channels, stride, padding):
-    keys = jax.random.split(jax.random.key(7), 5)
-    x, dx = (jax.random.normal(key, (3, 7, 8, channels)) for key in keys[:2])
-    k, dk = (jax.random.normal(key, (3, 3, channels, 5)) for key in keys[2:4])
+    rng = np.random.default_rng(7)
+    x, dx = (_normal(rng, 3, 7, 8, channels) for _ in range(2))
+    k, dk = (_normal(rng, 3, 3, channels, 5) for _ in range(2))
     ours, native = (_covered(kind, stride, padding) for kind in ("linear", "all"))
 
     def along(convolve):
         return lambda tangents: jax.jvp(convolve, (x, k), tangents)[1]
 
-    tangent = along(native)((dx, dk))
-    np.testing.assert_allclose(along(ours)((dx, dk)), tangent, rtol=1e-4, atol=1e-4)
-    weights = jax.random.normal(keys[4], tangent.shape)
+    tangent = jax.jit(along(native))((dx, dk))
+    np.testing.assert_allclose(jax.jit(along(ours))((dx, dk)), tangent, rtol=1e-4, atol=1e-4)
+    weights = _normal(rng, *tangent.shape)
     got, wanted = (
         jax.jit(jax.grad(lambda t, c=c: jnp.vdot(along(c)(t), weights)))((dx, dk))
         for c in (ours, native)
@@ -132,8 +140,10 @@ def test_linear_convolution_has_the_native_jvp_and_the_native_transpose(channels
     for one, other in zip(got, wanted, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=3e-4)
     # Images are not differentiated when a network's weights are.
-    only_kernel = jax.jvp(lambda k: ours(x, k), (k,), (dk,))[1]
-    wanted = jax.jvp(lambda k: native(x, k), (k,), (dk,))[1]
+    only_kernel, wanted = (
+        jax.jit(lambda dk, c=c: jax.jvp(lambda k: c(x, k), (k,), (dk,))[1])(dk)
+        for c in (ours, native)
+    )
     np.testing.assert_allclose(only_kernel, wanted, rtol=1e-4, atol=1e-4)
 
 
@@ -156,7 +166,7 @@ def test_plain_max_pool_counts_a_tie_once():
 def test_a_flat_background_has_the_gradient_of_stock_layers():
     """Four equal pixels tie; with a positive bias the tie is not among the zeros of the ReLU."""
     constant = jnp.ones((2, 4, 4, 3))
-    slope = jax.grad(lambda b: layers.max_pool(jax.nn.relu(constant + b)).sum())(0.5)
+    slope = jax.jit(jax.grad(lambda b: layers.max_pool(jax.nn.relu(constant + b)).sum()))(0.5)
     assert slope == 2 * 2 * 2 * 3
 
     class Stock(nn.Module):
@@ -169,9 +179,12 @@ def test_a_flat_background_has_the_gradient_of_stock_layers():
     ours = flat_network("conv2", (12, 12, 1), 10)
     theirs = flatten(Stock(), (12, 12, 1))
     w = ours.init(jax.random.key(0)) + 0.05  # every bias is positive
-    x = jnp.zeros((5, 12, 12, 1)).at[:, 4:8, 4:8].set(jax.random.normal(jax.random.key(1)))
-    weights = jax.random.normal(jax.random.key(2), (5, 10))
+    rng = np.random.default_rng(1)
+    x = np.zeros((5, 12, 12, 1), np.float32)
+    x[:, 4:8, 4:8] = rng.standard_normal()
+    weights = _normal(rng, 5, 10)
     found, wanted = (
-        jax.grad(lambda w, net=net: jnp.sum(net.apply(w, x) * weights))(w) for net in (ours, theirs)
+        jax.jit(jax.grad(lambda w, net=net: jnp.sum(net.apply(w, x) * weights)))(w)
+        for net in (ours, theirs)
     )
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4 * float(abs(wanted).max()))
