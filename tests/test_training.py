@@ -78,10 +78,11 @@ def test_metrics_equal_those_of_the_whole_split_at_once(network, data):
     network = replace(network, evaluation_chunk=64)  # 300 images: 4 chunks and a rest of 44
     subspace = methods.random_affine(network, data, seed=1, d=5)
     trained = train(network, data, subspace, jax.random.key(0), TrainConfig(epochs=1))
+    apply = jax.jit(network.apply)
     for index, theta in ((0, jnp.zeros(5)), (-1, trained.theta)):
         for split in ("train", "test"):
             x, y = getattr(data, f"x_{split}"), np.asarray(getattr(data, f"y_{split}"))
-            logits = np.asarray(network.apply(subspace.point(theta), x), np.float64)
+            logits = np.asarray(apply(subspace.point(theta), x), np.float64)
             loss = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(y)), y]
             history = trained.history._asdict()
             assert history[f"{split}_loss"][index] == pytest.approx(loss.mean(), rel=1e-4)
@@ -104,20 +105,18 @@ def test_burn_in_follows_one_trajectory(network, data):
     w0, key = methods.initialization(network, 0), jax.random.key(1)
     np.testing.assert_array_equal(burn_in(network, data, w0, key, 0), w0)
     # One step by hand: momentum SGD's first update is the plain gradient.
-    batch = jax.random.permutation(jax.random.fold_in(key, 0), 300)[:128]
+    batch = np.asarray(jax.random.permutation(jax.random.fold_in(key, 0), 300))[:128]
 
-    def loss(w):
-        return training.cross_entropy(network.apply(w, data.x_train[batch]), data.y_train[batch])
+    @jax.jit
+    def loss(w, x, y):
+        return training.cross_entropy(network.apply(w, x), y)
 
-    np.testing.assert_allclose(
-        burn_in(network, data, w0, key, 1), w0 - 5e-2 * jax.grad(loss)(w0), rtol=1e-3, atol=1e-5
-    )
+    x, y = np.asarray(data.x_train), np.asarray(data.y_train)
+    gradient = np.asarray(jax.jit(jax.grad(loss))(w0, x[batch], y[batch]))
+    one_step = burn_in(network, data, w0, key, 1)
+    np.testing.assert_allclose(one_step, np.asarray(w0) - 5e-2 * gradient, rtol=1e-3, atol=1e-5)
     losses = [
-        float(
-            training.cross_entropy(
-                network.apply(burn_in(network, data, w0, key, t), data.x_train), data.y_train
-            )
-        )
+        float(loss(burn_in(network, data, w0, key, t), x, y))
         for t in (0, 2, 3, 7)  # 3 batches an epoch: 3 ends on one, 7 crosses two
     ]
     assert losses == sorted(losses, reverse=True)
