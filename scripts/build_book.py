@@ -293,11 +293,10 @@ def run_sweeps(source: Path) -> None:
         raise BuildError("There is no sweep notebook in book/sweeps.")
     # Lottery subspaces come last: they share cells with the phase transition, stored by then.
     notebooks.sort(key=lambda path: path.stem == "lottery")
-    dofbook = str(Path(sys.executable).with_name("dofbook"))
     jobs = {}
     for path in notebooks:
         out = folder / f"{path.stem}.ipynb"
-        command = [dofbook, "run", str(path), "-p", "profile=reduced", "-o", str(out)]
+        command = [program("dofbook"), "run", str(path), "-p", "profile=reduced", "-o", str(out)]
         jobs[f"The sweep {path.name}"] = command
     at_once = min(len(jobs), usable_cores())
     run_side_by_side(jobs, SWEEP_TIMEOUT_SECONDS, cwd=source, at_once=at_once)
