@@ -36,7 +36,7 @@ def test_linearized_step_against_the_networks_own(benchmark, d):
         for name, (model, subspace) in pairs.items():
             start = training.initial_state(subspace, optimizer)
             begin = time.perf_counter()
-            descend = training._descend(model, optimizer)
+            descend = training.compiled_descent(model, optimizer)
             jax.block_until_ready(descend(subspace, start, images, labels, batches))
             seconds[name].append(time.perf_counter() - begin)
 

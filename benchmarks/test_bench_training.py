@@ -80,7 +80,7 @@ def test_plain_flax_and_optax(benchmark, images, labels, batches, pooling):
 def _descend(benchmark, what, subspaces, pooling, images, labels, batches):
     network = flat_network("conv2", SHAPE, 10, pooling)
     optimizer = OptimizerConfig()
-    descend = training._descend(network, optimizer)
+    descend = training.compiled_descent(network, optimizer)
 
     def run():
         states = [

@@ -5,7 +5,7 @@ A run is a pure function of a subspace, a key and a configuration. It is compile
 with the loop of this module.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import NamedTuple
@@ -208,7 +208,16 @@ def evaluation(network: FlatNetwork) -> Callable:
 
 
 @lru_cache(maxsize=16)
-def _descend(network: FlatNetwork, optimizer: OptimizerConfig) -> Callable:
+def compiled_descent(network: FlatNetwork, optimizer: OptimizerConfig) -> Callable:
+    """Compile ``descent`` once for a network and an optimizer.
+
+    Args:
+        network: The flat network.
+        optimizer: Optimizer of theta.
+
+    Returns:
+        The compiled function.
+    """
     return fast_jit(descent(network, optimizer))
 
 
@@ -253,8 +262,18 @@ def epoch_order(key: jax.Array, epoch: int, count: int) -> jax.Array:
     return jax.random.permutation(jax.random.fold_in(key, epoch), count)
 
 
-def _stretches(order: jax.Array, start: int, stop: int, batch_size: int):
-    """Cut steps start..stop of an epoch into (..., k, batch) indices; a short last batch apart."""
+def stretches(order: jax.Array, start: int, stop: int, batch_size: int) -> Iterator[jax.Array]:
+    """Cut steps of an epoch into batches of equal size; a smaller last batch comes apart.
+
+    Args:
+        order: Order of the training images, (..., count).
+        start: First step, from 0.
+        stop: Step after the last.
+        batch_size: Images per step.
+
+    Yields:
+        Indices, (..., k, batch), one array or two.
+    """
     full = min(stop, order.shape[-1] // batch_size)
     if start < full:
         whole = order[..., start * batch_size : full * batch_size]
@@ -331,7 +350,7 @@ def follow(
     for epoch in range(config.epochs):
         order = programs.order(epoch)
         for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
-            for batches in _stretches(order, start, stop, config.batch_size):
+            for batches in stretches(order, start, stop, config.batch_size):
                 state = programs.descend(subspace, state, data.x_train, data.y_train, batches)
             made.append(epoch * steps + int(stop))
             records.append(programs.measure(subspace, state.theta))
@@ -379,7 +398,7 @@ def train(
     """
     count = len(data.x_train)
     programs = Programs(
-        descend=_descend(network, config.optimizer),
+        descend=compiled_descent(network, config.optimizer),
         measure=lambda subspace, theta: evaluate(network, data, _point(subspace, theta)),
         order=lambda epoch: epoch_order(key, epoch, count),
     )
@@ -419,12 +438,12 @@ def burn_in(
     """
     optimizer = optimizer or OptimizerConfig(name="momentum", learning_rate=5e-2)
     subspace = AffineSubspace(w0, Identity(network.D))
-    descend, state = _descend(network, optimizer), initial_state(subspace, optimizer)
+    descend, state = compiled_descent(network, optimizer), initial_state(subspace, optimizer)
     count = len(data.x_train)
     per_epoch = steps_per_epoch(count, batch_size)
     for epoch in range(-(-steps // per_epoch)):
         order = epoch_order(key, epoch, count)
         last = min(per_epoch, steps - epoch * per_epoch)
-        for batches in _stretches(order, 0, last, batch_size):
+        for batches in stretches(order, 0, last, batch_size):
             state = descend(subspace, state, data.x_train, data.y_train, batches)
     return subspace.point(state.theta)

@@ -20,11 +20,11 @@ from dofbook.recent import Recent
 from dofbook.subspaces import AffineSubspace, Identity
 from dofbook.training import (
     DeviceData,
-    _descend,
-    _stretches,
+    compiled_descent,
     epoch_order,
     initial_state,
     steps_per_epoch,
+    stretches,
 )
 
 Basis = Literal["increments", "centred", "uncentred"]
@@ -117,12 +117,12 @@ def _displacements(
 ) -> Iterator[jax.Array]:
     """Train in the full space as ``training.burn_in`` does, giving w - w0 after every update."""
     subspace = AffineSubspace(w0, Identity(network.D))
-    descend, state = _descend(network, optimizer), initial_state(subspace, optimizer)
+    descend, state = compiled_descent(network, optimizer), initial_state(subspace, optimizer)
     count = len(data.x_train)
     epoch = 0
     while True:
         order = epoch_order(key, epoch, count)
-        for batches in _stretches(order, 0, steps_per_epoch(count, batch_size), batch_size):
+        for batches in stretches(order, 0, steps_per_epoch(count, batch_size), batch_size):
             # One update a call: two programs serve every spacing and epoch.
             for i in range(len(batches)):
                 state = descend(subspace, state, data.x_train, data.y_train, batches[i : i + 1])

@@ -69,7 +69,7 @@ def clean(build: Path) -> None:
 
 
 def run_side_by_side(
-    jobs: dict[str, list[str]], timeout: float, cwd: Path | None = None, at_once: int = 1
+    jobs: dict[str, list[str]], timeout: float, cwd: Path | None = None, at_once: int | None = None
 ) -> None:
     """Runs commands, each in its own process group, and kills the groups of all when one fails.
 
@@ -77,13 +77,14 @@ def run_side_by_side(
         jobs: the noun for error messages, to program and arguments; started in this order.
         timeout: limit of each in seconds.
         cwd: working directory.
-        at_once: how many run at the same time; each has its share of the cores to itself.
+        at_once: how many run at the same time, by default one to a core; each has its share of
+            the cores to itself.
 
     Raises:
         BuildError: a command failed, or did not end in time.
     """
     waiting, running = list(jobs.items()), {}
-    free = core_shares(at_once)
+    free = core_shares(at_once or min(len(jobs), usable_cores()))
     try:
         while waiting or running:
             while waiting and free:
@@ -166,8 +167,7 @@ def execute_pages(source: Path) -> None:
     add = [*jcache, "add", "--reader", "myst_nb_md", *paths]
     run_side_by_side({"jcache": add}, BOOK_TIMEOUT_SECONDS)
     jobs = {path: [*jcache, "execute", "--timeout", str(timeout), path] for path in paths}
-    at_once = min(len(jobs), usable_cores())
-    run_side_by_side(jobs, BOOK_TIMEOUT_SECONDS, at_once=at_once)
+    run_side_by_side(jobs, BOOK_TIMEOUT_SECONDS)
 
 
 def keep_outputs(build: Path) -> None:
@@ -298,8 +298,7 @@ def run_sweeps(source: Path) -> None:
         out = folder / f"{path.stem}.ipynb"
         command = [program("dofbook"), "run", str(path), "-p", "profile=reduced", "-o", str(out)]
         jobs[f"The sweep {path.name}"] = command
-    at_once = min(len(jobs), usable_cores())
-    run_side_by_side(jobs, SWEEP_TIMEOUT_SECONDS, cwd=source, at_once=at_once)
+    run_side_by_side(jobs, SWEEP_TIMEOUT_SECONDS, cwd=source)
 
 
 def preview(source: Path, page: Path, output: Path) -> Path:
