@@ -16,6 +16,8 @@ export JUPYTER_CONFIG_DIR := $(CURDIR)/_build/state/jupyter/config
 export JUPYTER_DATA_DIR := $(CURDIR)/_build/state/jupyter/data
 export JUPYTER_RUNTIME_DIR := $(CURDIR)/_build/state/jupyter/runtime
 unexport MPLBACKEND
+# Modules are compiled when first imported, not all at once on installing, and then kept.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help venv test sweep sweeps book preview browser notebooks lint format bench lock clean
@@ -32,12 +34,12 @@ $(STAMP): requirements.lock pyproject.toml
 	  { echo "error: dofbook needs Python 3.11 to 3.13 and '$(PYTHON)' is $$($(PYTHON) -V 2>&1); name another: make PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV) || \
 	  { rm -rf $(VENV); echo "error: '$(PYTHON) -m venv' failed; on Debian and Ubuntu install the package python3-venv" >&2; exit 1; }
-	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-compile --no-build-isolation --no-deps -e .
 	@touch $@
 
 test: $(STAMP) ## run the tests (all but those that open a browser)
-	$(PY) -m pytest -n 2 --dist loadfile -m "not browser" $(ARGS)
+	$(PY) -m pytest -n 2 --dist worksteal -m "not browser" $(ARGS)
 
 sweep: $(STAMP) ## run a sweep without a notebook: make sweep PROFILE=paper FIGURE=2-mnist ARGS=--dry-run
 	$(PY) -m dofbook sweep $(PROFILE:%=--profile %) $(FIGURE:%=--figure %) $(ARGS)

@@ -9,6 +9,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -88,10 +89,19 @@ def test_tolerance_tells_seeds_apart():
     assert pairs >= 20 and confused == 0
 
 
+@pytest.fixture
+def optimized_programs():
+    """Compile as a sweep does, for minutes of training; the suite's programs are not optimized."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 @pytest.mark.timeout(1800)
 @pytest.mark.realdata
 @pytest.mark.skipif(not os.environ.get("DOFBOOK_DATA_DIR"), reason="needs DOFBOOK_DATA_DIR")
-def test_two_published_runs_come_out_again():
+def test_two_published_runs_come_out_again(optimized_programs):
     entropy, chosen = draw()
     for table, cell, seed in chosen:
         about = f"DOFBOOK_PUBLISHED_SEED={entropy}: {table.name}, d = {cell.d}, seed {seed}"
