@@ -16,6 +16,7 @@ from dofbook.success import (
     first_threshold,
     hit_dimensions,
     hit_interval,
+    interpolated_hits,
     inverted_interval,
     isotonic_threshold,
     phase_boundary,
@@ -218,6 +219,30 @@ def test_hit_dimensions_are_the_first_successes_of_each_run(seed):
     for run, hit in enumerate(found):
         slow = [d for d, value in zip(dims, values[:, run], strict=True) if value <= 0.5]
         assert hit == (slow[0] if slow else math.inf)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.95))
+def test_interpolated_hits_lie_within_the_step_that_reaches_the_level(seed, level):
+    dims = np.array([1, 2, 4, 8, 16])
+    values = np.random.default_rng(seed).random((5, 4))
+    hits = hit_dimensions(dims, values, level, kind="accuracy")
+    between = interpolated_hits(dims, values, level, kind="accuracy")
+    finite = np.isfinite(hits)
+    np.testing.assert_array_equal(finite, np.isfinite(between))
+    assert (between <= hits * (1 + 1e-12)).all()
+    assert (between >= np.maximum(hits / 2, 1) * (1 - 1e-12))[finite].all()
+    harder = interpolated_hits(dims, values, min(level + 0.05, 1.0), kind="accuracy")
+    assert (harder >= between * (1 - 1e-12)).all()
+
+
+def test_interpolated_hits_are_exact_where_curves_are_straight_in_log_d():
+    dims, slopes = 2.0 ** np.arange(8), np.array([0.1, 0.12])
+    accuracy = np.log2(dims)[:, None] * slopes
+    found = interpolated_hits(dims, accuracy, 0.33, kind="accuracy")
+    np.testing.assert_allclose(found, 2 ** (0.33 / slopes))
+    found = interpolated_hits(dims, dims[:, None] ** -slopes, 0.9, kind="loss")
+    np.testing.assert_allclose(found, 0.9 ** (-1 / slopes))
 
 
 def test_hit_interval_is_students_on_the_logarithms():

@@ -11,8 +11,7 @@ from dofbook.claims.criteria import BURN_INS, DIMS, LOTTERY_RUNS, RUNS
 from dofbook.claims.evidence import Evidence
 from dofbook.claims.verdicts import Finding
 from dofbook.figures import DATASETS, NETWORKS
-from dofbook.success import baseline_accuracy, run_values
-from dofbook.success.probability import success_indicator
+from dofbook.success import baseline_accuracy, interpolated_hits, run_values
 from dofbook.success.tables import RunValues, metric_kind
 
 BASELINE_RATES = 2  # paper A.4: the better of 5e-2 and 1e-2
@@ -272,23 +271,9 @@ def crossings(curve: RunValues, level: float) -> np.ndarray:
         level: Loss or accuracy.
 
     Returns:
-        log2 of d_hit, shape (seeds,): straight between the grid point that first reaches the
-        level and the one before, in log2 d (and in the logarithm of a loss). The grid's smallest
-        value where it does at once, inf where it never does.
+        log2 of ``success.interpolated_hits``, shape (seeds,).
     """
-    x = np.log2(curve.dims.astype(float))
-    reached = success_indicator(curve.values, level, kind=curve.kind)[:, :, 0]
-    first, seeds = reached.argmax(axis=0), np.arange(curve.values.shape[1])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        y = np.log(curve.values) if curve.kind == "loss" else curve.values
-        goal = math.log(level) if curve.kind == "loss" else level
-        before = np.maximum(first - 1, 0)
-        low, high = y[before, seeds], y[first, seeds]
-        part = (goal - low) / (high - low)
-    # A diverged run before the hit, or a loss of 0 at it, leaves nothing to interpolate.
-    part = np.where(np.isfinite(low) & np.isfinite(high), np.clip(part, 0, 1), 1.0)
-    found = x[before] + part * (x[first] - x[before])
-    return np.where(reached.any(axis=0), np.where(first == 0, x[0], found), math.inf)
+    return np.log2(interpolated_hits(curve.dims, curve.values, level, kind=curve.kind))
 
 
 def capped(log_hits: np.ndarray, curve: RunValues) -> np.ndarray:

@@ -8,7 +8,7 @@ Everything works on plain NumPy arrays (`probability`, `threshold`, `isotonic`, 
 from dofbook.success.bootstrap import bootstrap_boundary, bootstrap_thresholds
 from dofbook.success.compression import compression_table, nested_best
 from dofbook.success.estimates import threshold_dimensions
-from dofbook.success.hits import hit_dimensions, hit_interval
+from dofbook.success.hits import hit_dimensions, hit_interval, interpolated_hits
 from dofbook.success.inversion import inverted_interval
 from dofbook.success.isotonic import isotonic_curve, isotonic_threshold
 from dofbook.success.probability import (
@@ -52,6 +52,7 @@ __all__ = [
     "fit_probit",
     "hit_dimensions",
     "hit_interval",
+    "interpolated_hits",
     "inverted_interval",
     "isotonic_curve",
     "isotonic_threshold",

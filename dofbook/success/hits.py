@@ -41,6 +41,47 @@ def hit_dimensions(
     return np.where(reached.any(axis=0), grid[reached.argmax(axis=0)], np.inf)
 
 
+def interpolated_hits(
+    dims: ArrayLike,
+    values: ArrayLike,
+    level: float,
+    *,
+    kind: Kind,
+) -> np.ndarray:
+    """Find d_hit of each run, interpolated between the points of the grid.
+
+    Straight, in log d and in the accuracy or the logarithm of the loss, between the grid point that
+    first reaches the level and the one before. For comparisons finer than the grid.
+
+    Args:
+        dims: Training dimensions d, shape (dims,), strictly increasing.
+        values: Best loss or accuracy, shape (dims, runs); a column is one initialization, run
+            at every d; NaN counts as failure.
+        level: Loss eps or accuracy.
+        kind: "loss" or "accuracy".
+
+    Returns:
+        d_hit, shape (runs,), not rounded; the smallest d of the grid where it reaches the level at
+        once; inf where the run reached the level at no d.
+
+    Raises:
+        InputError: If an argument is outside its range.
+    """
+    array, _ = check_values(values, None)
+    x = np.log2(check_grid(dims, array).astype(float))
+    reached = success_indicator(array, level, kind=kind)[:, :, 0]
+    first, runs = reached.argmax(axis=0), np.arange(array.shape[1])
+    before = np.maximum(first - 1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        y, goal = (np.log(array), np.log(level)) if kind == "loss" else (array, level)
+        low, high = y[before, runs], y[first, runs]
+        part = (goal - low) / (high - low)
+    # A diverged run before the hit, or a loss of 0 at it, leaves nothing to interpolate.
+    part = np.where(np.isfinite(low) & np.isfinite(high), np.clip(part, 0, 1), 1.0)
+    found = x[before] + part * (x[first] - x[before])
+    return np.where(reached.any(axis=0), np.where(first == 0, 2.0 ** x[0], 2.0**found), np.inf)
+
+
 def hit_interval(
     dims: ArrayLike,
     values: ArrayLike,
