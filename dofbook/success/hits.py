@@ -13,6 +13,12 @@ from dofbook.success.probability import success_indicator
 from dofbook.success.threshold import Threshold
 
 
+def _reached(dims, values, level: float, kind: Kind) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Check the arguments; return the grid, the values and where they reach the level."""
+    array, _ = check_values(values, None)
+    return check_grid(dims, array), array, success_indicator(array, level, kind=kind)[:, :, 0]
+
+
 def hit_dimensions(
     dims: ArrayLike,
     values: ArrayLike,
@@ -35,9 +41,7 @@ def hit_dimensions(
     Raises:
         InputError: If an argument is outside its range.
     """
-    array, _ = check_values(values, None)
-    grid = check_grid(dims, array)
-    reached = success_indicator(array, level, kind=kind)[:, :, 0]
+    grid, _, reached = _reached(dims, values, level, kind)
     return np.where(reached.any(axis=0), grid[reached.argmax(axis=0)], np.inf)
 
 
@@ -67,9 +71,8 @@ def interpolated_hits(
     Raises:
         InputError: If an argument is outside its range.
     """
-    array, _ = check_values(values, None)
-    x = np.log2(check_grid(dims, array).astype(float))
-    reached = success_indicator(array, level, kind=kind)[:, :, 0]
+    grid, array, reached = _reached(dims, values, level, kind)
+    x = np.log2(grid.astype(float))
     first, runs = reached.argmax(axis=0), np.arange(array.shape[1])
     before = np.maximum(first - 1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
