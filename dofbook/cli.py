@@ -7,6 +7,7 @@ and ``--version`` answer at once. Values are checked by the configuration classe
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 from dofbook import __version__
@@ -51,29 +52,15 @@ def parse_dims(text: str) -> tuple[int, ...]:
         raise InputError(f"dims is {text!r}; write 1,2,4 or 1:4096:x2 or octaves:4096.") from None
 
 
-def parse_integers(text: str) -> tuple[int, ...]:
-    """Read comma-separated integers.
-
-    Args:
-        text: Such as "0,4,8,16".
-
-    Returns:
-        The integers.
-
-    Raises:
-        InputError: If the text is something else.
-    """
-    try:
-        return tuple(int(entry) for entry in text.split(","))
-    except ValueError:
-        raise InputError(f"{text!r} is not a list of integers such as 0,4,8,16.") from None
+_LISTS = {int: "integers such as 0,4,8,16", float: "numbers such as 0.5,0.9"}
 
 
-def parse_numbers(text: str) -> tuple[float, ...]:
+def parse_list(text: str, kind: type) -> tuple:
     """Read comma-separated numbers.
 
     Args:
-        text: Such as "0.5,0.9".
+        text: Such as "0,4,8,16".
+        kind: ``int`` or ``float``.
 
     Returns:
         The numbers.
@@ -82,9 +69,9 @@ def parse_numbers(text: str) -> tuple[float, ...]:
         InputError: If the text is something else.
     """
     try:
-        return tuple(float(entry) for entry in text.split(","))
+        return tuple(kind(entry) for entry in text.split(","))
     except ValueError:
-        raise InputError(f"{text!r} is not a list of numbers such as 0.5,0.9.") from None
+        raise InputError(f"{text!r} is not a list of {_LISTS[kind]}.") from None
 
 
 # Option, type and help; the names are those of the configuration's fields.
@@ -116,7 +103,7 @@ SWEEP_OPTIONS = (
     ("weight_decay", float, "on convolution kernels before pruning"),
 )
 # Not argparse types: argparse would replace their message by its own.
-PARSERS = {"dims": parse_dims, "burn_in_steps": parse_integers}
+PARSERS = {"dims": parse_dims, "burn_in_steps": partial(parse_list, kind=int)}
 
 
 def _add_sweep_options(parser: argparse.ArgumentParser) -> None:
@@ -168,7 +155,7 @@ def _complain(text: object) -> None:
 
 def _sweep(args: argparse.Namespace) -> int:
     config = _config(args)
-    args.level = parse_numbers(args.level) if args.level else ()
+    args.level = parse_list(args.level, float) if args.level else ()
     if "figure" in args and (args.adaptive or args.level):
         raise InputError("a figure's cells are fixed; --adaptive and --level do not go with it.")
     from dofbook.commands.sweep import sweep

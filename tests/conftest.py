@@ -10,6 +10,20 @@ import pytest
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 
+@pytest.fixture(scope="session")
+def first_digits():
+    """Give a function that puts the first images of the digits, so many, on the device."""
+    from dofbook.datasets import load
+    from dofbook.training import DeviceData, put
+
+    def first(train: int, test: int) -> DeviceData:
+        d = load("digits")
+        some = (d.x_train[:train], d.y_train[:train], d.x_test[:test], d.y_test[:test])
+        return put(DeviceData(*some))
+
+    return first
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _interruptible():
     """Answer SIGINT even where the suite was started in the background by a shell.

@@ -9,19 +9,17 @@ from jax.flatten_util import ravel_pytree
 
 from dofbook import layers
 from dofbook import linearization as lin
-from dofbook.datasets import load
 from dofbook.errors import InputError
 from dofbook.networks import MLP, flat_network, flatten
 from dofbook.subspaces import AffineSubspace, gaussian
-from dofbook.training import DeviceData, TrainConfig, burn_in, cross_entropy, put, train
+from dofbook.training import TrainConfig, burn_in, cross_entropy, train
 
 SHAPE = (8, 8, 1)
 
 
 @pytest.fixture(scope="module")
-def data():
-    d = load("digits")
-    return put(DeviceData(d.x_train[:100], d.y_train[:100], d.x_test[:40], d.y_test[:40]))
+def data(first_digits):
+    return first_digits(100, 40)
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from dofbook import methods, subspaces
-from dofbook.datasets import load
 from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
 from dofbook.networks import build, flatten
 from dofbook.optimizers import OptimizerConfig
 from dofbook.pruning import PruningConfig
-from dofbook.training import DeviceData, TrainConfig, put, train
+from dofbook.training import TrainConfig, train
 from dofbook.trajectories import LotteryConfig
 
 CONFIG = {
@@ -27,9 +26,8 @@ METHODS = GENERAL + AXIS_ALIGNED
 
 
 @pytest.fixture(scope="module")
-def data():
-    d = load("digits")
-    return put(DeviceData(d.x_train[:256], d.y_train[:256], d.x_test[:128], d.y_test[:128]))
+def data(first_digits):
+    return first_digits(256, 128)
 
 
 @pytest.fixture(scope="module")

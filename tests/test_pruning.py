@@ -11,7 +11,6 @@ from jax.flatten_util import ravel_pytree
 from scipy import stats
 
 from dofbook import methods, pruning, training
-from dofbook.datasets import load
 from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
 from dofbook.networks import NAMES, build, flat_network, flatten
@@ -28,15 +27,14 @@ from dofbook.pruning import (
     parameter_layers,
     retraining_optimizer,
 )
-from dofbook.training import DeviceData, TrainConfig, put, train
+from dofbook.training import TrainConfig, train
 
 PLAIN = PruningConfig(training_epochs=1, weight_decay=0)
 
 
 @pytest.fixture(scope="module")
-def data():
-    d = load("digits")
-    return put(DeviceData(d.x_train[:256], d.y_train[:256], d.x_test[:128], d.y_test[:128]))
+def data(first_digits):
+    return first_digits(256, 128)
 
 
 @pytest.fixture(scope="module")

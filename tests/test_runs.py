@@ -12,23 +12,21 @@ import numpy as np
 import pytest
 
 from dofbook import methods, runs, training
-from dofbook.datasets import load
 from dofbook.errors import InputError, RunFailed
 from dofbook.keys import Role, run_key
 from dofbook.networks import flat_network
 from dofbook.optimizers import OptimizerConfig
 from dofbook.runs import Batching, chunk_size, train_runs
 from dofbook.subspaces import AffineSubspace, gaussian
-from dofbook.training import DeviceData, TrainConfig, put
+from dofbook.training import DeviceData, TrainConfig
 
 CONFIG = TrainConfig(epochs=2, batch_size=100, checkpoints_per_epoch=1)
 KEYS = [run_key(seed, Role.SUBSPACE_BATCHES) for seed in range(5)]
 
 
 @pytest.fixture(scope="module")
-def data():
-    d = load("digits")
-    return put(DeviceData(d.x_train[:300], d.y_train[:300], d.x_test[:100], d.y_test[:100]))
+def data(first_digits):
+    return first_digits(300, 100)
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +96,12 @@ def test_four_devices_share_the_runs(one_by_one):
         sys.path.insert(0, sys.argv[1])
         from test_runs import *
         from dofbook import runs
+        from dofbook.datasets import load
 
         assert len(jax.devices()) == 4
         d = load("digits")
-        data = put(DeviceData(d.x_train[:300], d.y_train[:300], d.x_test[:100], d.y_test[:100]))
+        some = (d.x_train[:300], d.y_train[:300], d.x_test[:100], d.y_test[:100])
+        data = training.put(DeviceData(*some))
         network = flat_network("mlp", (8, 8, 1), 10)
         build = lambda seed: methods.random_affine(network, data, seed, 12, burn_in_steps=3)
         placed = []

@@ -10,19 +10,17 @@ import optax
 import pytest
 
 from dofbook import methods, training
-from dofbook.datasets import load
 from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
 from dofbook.networks import flat_network, flatten
 from dofbook.optimizers import OptimizerConfig
 from dofbook.subspaces import AffineSubspace, Identity, gaussian
-from dofbook.training import DeviceData, TrainConfig, burn_in, put, train
+from dofbook.training import TrainConfig, burn_in, train
 
 
 @pytest.fixture(scope="module")
-def data():
-    d = load("digits")
-    return put(DeviceData(d.x_train[:300], d.y_train[:300], d.x_test[:100], d.y_test[:100]))
+def data(first_digits):
+    return first_digits(300, 100)
 
 
 @pytest.fixture(scope="module")

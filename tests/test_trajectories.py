@@ -7,12 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 
-from dofbook.datasets import load
 from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
 from dofbook.networks import flat_network
 from dofbook.recent import Recent
-from dofbook.training import DeviceData, burn_in, put
+from dofbook.training import burn_in, put
 from dofbook.trajectories import (
     LotteryConfig,
     lottery_spectrum,
@@ -44,9 +43,8 @@ def _by_svd(points, basis):
 
 
 @pytest.fixture(scope="module")
-def data():
-    d = load("digits")
-    return put(DeviceData(d.x_train[:300], d.y_train[:300], d.x_test[:100], d.y_test[:100]))
+def data(first_digits):
+    return first_digits(300, 100)
 
 
 @pytest.fixture(scope="module")
