@@ -42,7 +42,7 @@ test: $(STAMP) ## run the tests (all but those that open a browser)
 	$(PY) -m pytest -n 2 --dist worksteal -m "not browser" $(ARGS)
 
 sweep: $(STAMP) ## run a sweep without a notebook: make sweep PROFILE=paper FIGURE=2-mnist ARGS=--dry-run
-	$(PY) -m dofbook sweep $(PROFILE:%=--profile %) $(FIGURE:%=--figure %) $(ARGS)
+	$(PY) -m dofbook sweep $(PROFILE:%=--profile %) $(if $(FIGURE),--figure $(FIGURE) --store results/cells) $(ARGS)
 
 sweeps: $(STAMP) ## execute the sweep notebooks on the reduced profile
 	$(PY) scripts/build_book.py sweeps

@@ -6,6 +6,7 @@ and ``--version`` answer at once. Values are checked by the configuration classe
 
 import argparse
 import json
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -313,13 +314,19 @@ def _add_adaptive_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--confidence", type=float, default=0.95, help="of the interval")
 
 
+def _folder(text: str) -> Path:
+    if not text:  # an unset variable; Path would make it the current folder
+        raise argparse.ArgumentTypeError("it is empty; name a folder")
+    return Path(text)
+
+
 def _describe_store_commands(command) -> None:
     """Describe the commands that work on a store; ``command`` adds one to the parser."""
 
     def with_store(name, function, text):
         added = command(name, function, text)
         added.add_argument(
-            "--store", type=Path, default=Path("store"), metavar="DIR", help="default: store"
+            "--store", type=_folder, default=Path("store"), metavar="DIR", help="default: store"
         )
         _add_sweep_options(added)
         return added
@@ -410,7 +417,12 @@ def main(argv: list[str] | None = None) -> int:
     """
     try:
         args = build_parser().parse_args(argv)
-        return args.command(args)
+        code = args.command(args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read the output, such as head, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing to flush at exit
+        return EXIT_FAILED
     except InputError as problem:
         _complain(problem)
         return EXIT_INPUT

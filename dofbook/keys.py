@@ -9,6 +9,9 @@ from enum import IntEnum
 
 import jax
 
+SEEDS = 2**32
+"""Number of different seeds: JAX takes a seed modulo this, so larger ones would repeat runs."""
+
 
 class Role(IntEnum):
     """Name every purpose a run draws random numbers for.
@@ -30,7 +33,7 @@ def run_key(seed: int, role: Role, *numbers: int) -> jax.Array:
     """Derive the key of one purpose of one run.
 
     Args:
-        seed: Seed of the run, >= 0.
+        seed: Seed of the run, from 0 to ``SEEDS`` - 1.
         role: What the numbers are drawn for.
         *numbers: What else distinguishes the draw (for example d or the epoch).
 

@@ -8,7 +8,7 @@ on where it was. Both models start from w0, move in the same directions and see 
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,6 @@ import jax
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from dofbook import convex, methods
@@ -32,7 +31,7 @@ from dofbook.sweeps.cells import task_data, task_network
 from dofbook.sweeps.config import TaskConfig
 from dofbook.sweeps.profiles import octaves
 from dofbook.sweeps.publishing import publish
-from dofbook.sweeps.store import parquet_bytes, write_atomically
+from dofbook.sweeps.store import DamagedCell, seal, unseal, write_atomically
 from dofbook.training import TrainConfig, burn_in, evaluate, steps_per_epoch, train
 
 Model = Literal["network", "linearized", "exact"]
@@ -312,16 +311,24 @@ def run_cell(cell: NtkCell, data_dir: str | None = None) -> pd.DataFrame:
 
 
 def _read(folder: Path, cell: NtkCell) -> tuple[pd.DataFrame, dict] | None:
-    """Read a cell's file; None if it is absent or not whole."""
-    path = folder / f"{cell.name}.parquet"
+    """Read a cell's file; None if it is absent, not whole or altered."""
     try:
-        table = pq.read_table(path)
-        metadata = {k.decode(): v.decode() for k, v in pq.read_metadata(path).metadata.items()}
-    except (OSError, pa.ArrowInvalid):
+        table, metadata = unseal((folder / f"{cell.name}.parquet").read_bytes())
+    except (OSError, DamagedCell):
         return None
     if metadata.get("dofbook.ntk_config") != cell.json:
         return None
     return table.to_pandas(), json.loads(metadata["dofbook.provenance"])
+
+
+def _check_data(present: Iterable[dict], task: TaskConfig, data_dir: str | None) -> None:
+    """Refuse to go on with other data than what is there was computed from."""
+    dataset, _ = task_data(task, data_dir)
+    if any(origin["dataset"]["fingerprint"] != dataset.fingerprint for origin in present):
+        raise InputError(
+            f"cells in the folder were computed from other {task.dataset} data than "
+            f"{dataset.source}; use another folder or the same data."
+        )
 
 
 def run_cells(
@@ -342,11 +349,15 @@ def run_cells(
         Number of cells computed now.
 
     Raises:
-        InputError: If the data cannot be had.
+        InputError: If the data cannot be had, or are not those of the cells that are there.
         StoreError: If a file cannot be written.
     """
     folder = Path(folder)
-    missing = [cell for cell in cells if _read(folder, cell) is None]
+    found = {cell: _read(folder, cell) for cell in cells}
+    missing = [cell for cell in cells if found[cell] is None]
+    for task in {cell.task for cell in missing}:
+        there = [read[1] for cell, read in found.items() if read and cell.task == task]
+        _check_data(there, task, data_dir)
     for cell in tqdm(missing, unit="cell", disable=None if progress else True):
         start = time.perf_counter()
         dataset, _ = task_data(cell.task, data_dir)
@@ -361,7 +372,7 @@ def run_cells(
             "dofbook.provenance": json.dumps(provenance, sort_keys=True),
         }
         table = pa.Table.from_pandas(rows, preserve_index=False)
-        write_atomically(folder / f"{cell.name}.parquet", parquet_bytes(table, metadata))
+        write_atomically(folder / f"{cell.name}.parquet", seal(table, metadata))
     return len(missing)
 
 

@@ -69,6 +69,12 @@ class PruningConfig:
             )
         # 0 and 0.0 are one configuration and must hash alike.
         object.__setattr__(self, "weight_decay", float(self.weight_decay))
+        plain = (self.training_epochs, self.weight_decay) == (2, 1e-4)
+        if self.criterion == "random" and not plain:
+            raise InputError(
+                "random pruning trains nothing beforehand; it takes no training_epochs and no "
+                "weight_decay."
+            )
         if not 0 <= self.weight_decay < float("inf"):
             raise InputError(
                 f"weight_decay is {self.weight_decay}; it must be finite and not negative."

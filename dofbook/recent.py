@@ -2,13 +2,15 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from threading import RLock
 
 
 class Recent:
     """Keep the results asked for most recently, up to a number of bytes.
 
     A result is found again by its key and by the identity of what it was computed from; results
-    of other sources are dropped, because a data set that is no longer used should be freed.
+    of other sources are dropped, because a data set that is no longer used should be freed. Threads
+    (of a dask worker that has several) take turns, so that none gets a result of another's source.
 
     Args:
         budget: Bytes kept at most; a single larger result is kept alone.
@@ -18,6 +20,7 @@ class Recent:
         self.budget = budget
         self._source: tuple = ()
         self._results: OrderedDict = OrderedDict()
+        self._turn = RLock()
 
     def get(self, source: tuple, key: Hashable, compute: Callable, nbytes: Callable[[object], int]):
         """Return the result kept under a key, or compute and keep it.
@@ -31,6 +34,10 @@ class Recent:
         Returns:
             The result; it must not be changed in place.
         """
+        with self._turn:
+            return self._get(source, key, compute, nbytes)
+
+    def _get(self, source: tuple, key: Hashable, compute: Callable, nbytes: Callable):
         same = len(source) == len(self._source) and all(
             a is b for a, b in zip(source, self._source, strict=True)
         )

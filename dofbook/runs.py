@@ -104,8 +104,10 @@ def train_runs(
         One record per run, in the order of the keys.
 
     Raises:
+        InputError: If a label has no logit.
         RunFailed: If a single run (on each device) does not fit the memory.
     """
+    training.check_logits(network, data)
     batching = batching or Batching()
     at_offset = at_offset or (lambda s: training.evaluate(network, data, s.offset))
     with batching.matmul_precision():

@@ -53,10 +53,42 @@ def put(dataset) -> DeviceData:
 
     Returns:
         The arrays on the device.
+
+    Raises:
+        InputError: If labels are not integers from 0 on, one to an image.
     """
+    for part in ("train", "test"):
+        x, y = getattr(dataset, f"x_{part}"), getattr(dataset, f"y_{part}")
+        if np.shape(y) != np.shape(x)[:1] or not np.issubdtype(y.dtype, np.integer):
+            raise InputError(
+                f"y_{part} is {y.dtype} {np.shape(y)} for {len(x)} images; one integer to an image "
+                "is needed."
+            )
+        if len(y) and y.min() < 0:
+            raise InputError(f"y_{part} has the label {y.min()}; labels count from 0.")
     return DeviceData(
         *(jnp.asarray(getattr(dataset, n)) for n in ("x_train", "y_train", "x_test", "y_test"))
     )
+
+
+def check_logits(network: FlatNetwork, data: DeviceData) -> None:
+    """Make sure that the network has a logit for every label.
+
+    Args:
+        network: The flat network.
+        data: The data set on the device.
+
+    Raises:
+        InputError: If a label has no logit: the loss would not be a number.
+    """
+    w = jax.ShapeDtypeStruct((network.D,), jnp.float32)
+    shape = jax.eval_shape(network.apply, w, data.x_train[:1]).shape
+    largest = max(int(np.max(y, initial=0)) for y in map(np.asarray, (data.y_train, data.y_test)))
+    if len(shape) != 2 or largest >= shape[-1]:
+        raise InputError(
+            f"the network gives an array of shape {shape} for one image; the label {largest} needs "
+            f"(1, classes) with at least {largest + 1} classes."
+        )
 
 
 @dataclass(frozen=True)
@@ -393,9 +425,13 @@ def train(
     Returns:
         Metrics at theta = 0 and at each checkpoint, and the final theta.
 
+    Raises:
+        InputError: If a label has no logit.
+
     Source:
         Larsen et al. (2022), sections 2 and A.4.
     """
+    check_logits(network, data)
     count = len(data.x_train)
     programs = Programs(
         descend=compiled_descent(network, config.optimizer),

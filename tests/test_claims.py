@@ -243,6 +243,15 @@ def test_a_missing_run_means_not_run(claim):
     assert ("12 of 13" if claim != "burn-in-early-dimensions" else "7 of 8") in finding.note
 
 
+@pytest.mark.parametrize("times", [(0,), (0, 4, 8, 16)])
+def test_an_extra_seed_at_one_d_changes_nothing(times):
+    """A sweep with more seeds that has only begun must not cost the panel its verdicts."""
+    begun = SHARP[(SHARP["d"] == 1) & (SHARP["seed"] == 0) & SHARP["burn_in_steps"].isin(times)]
+    begun = begun.assign(seed=10, train_loss=9.0, train_accuracy=0.9)
+    for claim in ("threshold-falls-with-initial-loss", "burn-in-early-dimensions", HOLDS[0]):
+        assert found(claim, SHARP, BASE, begun) == found(claim, SHARP, BASE)
+
+
 def test_a_run_that_did_not_reach_its_last_epoch_is_missing():
     cut = SHARP[~((SHARP["d"] == 64) & (SHARP["epoch"] == 3))]
     assert found("sharp-transition", cut, BASE) == []
@@ -277,6 +286,12 @@ def test_other_settings_do_not_count(change):
     assert paper_rows(SHARP.assign(**change)).empty
     both = pd.concat([SHARP, SHARP.assign(**change)], ignore_index=True)
     assert len(paper_rows(both)) == len(SHARP)
+
+
+def test_tickets_pruned_after_other_epochs_do_not_count():
+    tickets = other("lottery_ticket", 8.0, pruning_epochs=2)
+    assert len(paper_rows(tickets)) == len(tickets)
+    assert paper_rows(tickets.assign(pruning_epochs=20)).empty
 
 
 def test_null_settings_and_full_data_count():

@@ -179,7 +179,7 @@ def test_an_adaptive_sweep(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cells_module, "run_cell", tell)
     wanted = ["sweep", *SMALL[:-4], "--dims", "1:91:x1.2", "--adaptive", "--level", "0.205,0.5"]
-    wanted += ["--runs", "8", "--delta", "0.5", "--half-width", "0.2"]
+    wanted += ["--runs", "8", "--delta", "0.5", "--half-width", "0.3"]
     assert cli.main([*wanted, "--dry-run"]) == 0
     assert "at most" in capsys.readouterr().out
     assert tree(tmp_path) == set()

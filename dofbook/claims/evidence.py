@@ -14,6 +14,7 @@ TRAIN_IMAGES = {
     "mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000, "cifar100": 50_000,
     "svhn_cropped": 73_257,
 }  # fmt: skip
+PRUNING_EPOCHS = 2
 IN_SUBSPACE = ("affine", "lottery_subspace")
 IDENTITY = [*CURVE, "variant", "d", "learning_rate", "seed"]
 
@@ -82,8 +83,8 @@ def paper_rows(table: pd.DataFrame, *, any_rate: bool = False) -> pd.DataFrame:
 
     The settings are those of the paper's text: Table 2's epochs, all training images, batches of
     128, max pooling, Adam with textbook bias correction and rate 5e-2 in subspaces, t burn-in
-    steps, and no variant of a method (see ``results/columns.md``). Where two tables hold the same
-    run, the first one's counts.
+    steps, tickets pruned after two epochs, and no variant of a method (see ``results/columns.md``).
+    Where two tables hold the same run, the first one's counts.
 
     Args:
         table: Tidy rows of any runs; columns beyond the required ones may be missing.
@@ -104,6 +105,7 @@ def paper_rows(table: pd.DataFrame, *, any_rate: bool = False) -> pd.DataFrame:
     if not any_rate:
         rate = _column(table, "learning_rate").astype(float)
         keep &= ~method.isin(IN_SUBSPACE) | rate.isna() | np.isclose(rate, 5e-2)
+    keep &= (method != "lottery_ticket") | _is(table, "pruning_epochs", PRUNING_EPOCHS)
     nested = _column(table, "nested")
     keep &= (method != "affine") | nested.isna() | (nested == False)  # noqa: E712
     # Every other basis, structure of directions, schedule or iteration has a name there.

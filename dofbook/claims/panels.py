@@ -151,26 +151,27 @@ class Panel:
         found = {t: self.curve("affine", t, metric) for t in self.burn_ins}
         return dict(zip(found, align(*found.values()), strict=True))
 
-    def start(self, t: int, metric: str = "train_accuracy") -> np.ndarray:
+    def start(self, t: int, seeds: np.ndarray, metric: str = "train_accuracy") -> np.ndarray:
         """Take each seed's value at w_t itself, where training in the subspace starts.
 
         Args:
             t: Burn-in steps.
+            seeds: The seeds wanted, those of the curve it is compared with.
             metric: One of ``success.METRICS``.
 
         Returns:
-            Values by seed, in the order of the seeds, shape (seeds,).
+            Values in the order of the seeds, shape (seeds,).
 
         Raises:
-            CannotJudge: If no checkpoint at step 0 is there.
+            CannotJudge: If a seed has no checkpoint at step 0.
         """
         rows = self.rows
         rows = rows[
             (rows["method"] == "affine") & (rows["burn_in_steps"] == t) & (rows["step"] == 0)
         ]
-        if rows.empty:
+        if not set(seeds) <= set(rows["seed"]):
             raise CannotJudge(f"no checkpoint at the start of t = {t}")
-        return rows.groupby("seed")[metric].mean().sort_index().to_numpy(float)
+        return rows.groupby("seed")[metric].mean().loc[seeds].to_numpy(float)
 
     def baseline(self, metric: str = "train_accuracy") -> float:
         """Average full training over seeds at the better learning rate.

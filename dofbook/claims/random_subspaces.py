@@ -159,7 +159,8 @@ def loss_levels(panel: Panel) -> np.ndarray:
     Returns:
         Parts of the mean training loss at w_0.
     """
-    return panel.start(0, "train_loss").mean() * np.array(criteria.LOSS_FACTORS)
+    seeds = panel.curve("affine", 0, "train_loss").seeds
+    return panel.start(0, seeds, "train_loss").mean() * np.array(criteria.LOSS_FACTORS)
 
 
 def _grid_hits(curve: RunValues, level: float) -> np.ndarray:
@@ -204,7 +205,7 @@ def high_level(panel: Panel, metric: str = ACCURACY) -> tuple[float, dict[int, n
         CannotJudge: If there is no such level.
     """
     curves = panel.affine(metric)
-    start = panel.start(panel.burn_ins[-1], metric).max()
+    start = panel.start(panel.burn_ins[-1], curves[0].seeds, metric).max()
     for level in _levels(panel, metric)[::-1]:
         hits = {t: crossings(curve, level) for t, curve in curves.items()}
         if level > start and all(np.isfinite(h).all() for h in hits.values()):
@@ -251,7 +252,8 @@ def _slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _initial_loss(panel: Panel) -> Finding:
     panel.require(panel.burn_ins)
     curves = panel.affine("train_loss")
-    starts = np.stack([panel.start(t, "train_loss") for t in panel.burn_ins])
+    seeds = curves[0].seeds
+    starts = np.stack([panel.start(t, seeds, "train_loss") for t in panel.burn_ins])
     for level in loss_levels(panel)[::-1]:
         hits = np.stack([crossings(curves[t], level) for t in panel.burn_ins])
         if level < starts.min() and np.isfinite(hits).all():
@@ -383,7 +385,7 @@ def _early(panel: Panel) -> tuple[Estimate, Estimate, int]:
     early = none.dims <= criteria.EARLY_DIMS
     lead = mean_estimate((burnt.values - none.values)[early].mean(axis=0))
     at_end = burnt.values[burnt.dims == criteria.EARLY_DIMS][0].mean()
-    return lead, Estimate(float(at_end - panel.start(last).mean())), last
+    return lead, Estimate(float(at_end - panel.start(last, burnt.seeds).mean())), last
 
 
 def _early_dimensions(panel: Panel) -> Finding:

@@ -42,7 +42,7 @@ def sweep_adaptively(args: argparse.Namespace, config: SweepConfig, setting: Set
         for t in config.burn_in_steps:
             *_, known = run_adaptive(
                 wanted, t, setting.store, setting.executor, args.data_dir, not args.json,
-                setting.run_cell, setting.out.event,
+                setting.run_cell, setting.out.event, args.retries,
             )  # fmt: skip
             for found in known:
                 _say(wanted, t, found, setting.out)

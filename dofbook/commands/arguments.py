@@ -119,6 +119,6 @@ def take_part(wanted: list[CellConfig], text: str | None) -> list[CellConfig]:
     if text is None:
         return wanted
     number, slash, count = text.partition("/")
-    if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
         raise InputError(f"part is {text!r}; it must be I/N with 1 <= I <= N, such as 2/8.")
     return wanted[int(number) - 1 :: int(count)]

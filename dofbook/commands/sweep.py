@@ -28,6 +28,9 @@ def sweep(args: argparse.Namespace, config: SweepConfig) -> int:
     if args.adaptive or args.level:
         return sweep_adaptively(args, config, setting)
     cells = take_part(config.cells(), args.part)
+    if not cells:
+        setting.out.say("There is nothing to do: no cells.")
+        return 0
     if args.dry_run:
         print_plan(cells, setting)
         return 0

@@ -7,6 +7,8 @@ import numpy as np
 
 from dofbook.errors import InputError
 
+_MOST_CLASSES = 256  # labels are hashed as bytes
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -96,7 +98,7 @@ def from_pixels(
         y_train: Training labels, integers (N,) in [0, num_classes).
         x_test: Test images, uint8 (M, H, W, C).
         y_test: Test labels, integers (M,).
-        num_classes: Number of classes.
+        num_classes: Number of classes, at most 256.
         source: Where the images came from, in a few words.
         white: The pixel value that becomes 1.
 
@@ -106,6 +108,12 @@ def from_pixels(
     Raises:
         InputError: If the arrays are not such images and labels.
     """
+    x_train, y_train, x_test, y_test = map(np.asarray, (x_train, y_train, x_test, y_test))
+    for part, y in (("y_train", y_train), ("y_test", y_test)):
+        if not np.issubdtype(y.dtype, np.integer):
+            raise InputError(f"{part} of {name} is {y.dtype}; integers are needed.")
+    if num_classes > _MOST_CLASSES:
+        raise InputError(f"num_classes is {num_classes}; at most {_MOST_CLASSES} are allowed.")
     for part, x in (("x_train", x_train), ("x_test", x_test)):
         if x.ndim != 4 or x.dtype != np.uint8 or len(x) == 0:
             raise InputError(

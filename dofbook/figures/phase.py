@@ -233,8 +233,9 @@ def figure_12(
 ) -> Figure:
     """Draw accuracy against d for small d, with the accuracy of the offset itself at d = 0.
 
-    At d = 0 stands the value at theta = 0, that is at w_t, from the rows with step 0. The axis is
-    linear from 0 to 1 and logarithmic from 1 on.
+    At d = 0 stands the value at theta = 0, that is at w_t, from the rows with step 0; pruned
+    networks, whose offset differs from d to d, have none. The axis is linear from 0 to 1 and
+    logarithmic from 1 on.
 
     Args:
         table: Tidy table, one row per run and checkpoint, with checkpoints at step 0.
@@ -273,6 +274,8 @@ def figure_12(
         shown = [baselines.get(block, np.nan)]
         for key, runs in members.items():
             part = runs_up_to(runs, max_d)
+            if key not in offsets.get(block, {}):
+                raise InputError(f"the table has no checkpoint at step 0 for {key.label}.")
             lines = _summary(offsets[block][key], part, band, confidence)
             shown += [*np.concatenate(lines)]
             style = styles[key.name]
@@ -289,8 +292,9 @@ def _summary(
     offset: RunValues, runs: RunValues, band: str, confidence: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Summarise the runs at d = 0 and at every d: mean, lower and upper, each (1 + dims,)."""
-    by_seed = zip(offset.values.T, offset.present.T, strict=True)
-    samples = [np.array([column[mask].mean() for column, mask in by_seed])]
+    by_seed = [v[mask] for v, mask in zip(offset.values.T, offset.present.T, strict=True)]
+    common = all(np.ptp(column) == 0 for column in by_seed)  # one offset for every d
+    samples = [np.array([column[0] if common else np.nan for column in by_seed])]
     samples += [row[mask] for row, mask in zip(runs.values, runs.present, strict=True)]
     mean = np.array([sample.mean() for sample in samples])
     if band == "range":

@@ -24,7 +24,7 @@ from dofbook.success.threshold import Threshold
 from dofbook.sweeps import cells as cell_module
 from dofbook.sweeps.bisection import Search, quantile_interval, reach
 from dofbook.sweeps.config import CellConfig, SweepConfig
-from dofbook.sweeps.executors import Executor, Notify, RunCell, run_sweep
+from dofbook.sweeps.executors import RETRIES, Executor, Notify, RunCell, run_sweep
 from dofbook.sweeps.store import Store
 
 
@@ -212,6 +212,7 @@ def run_adaptive(
     progress: bool = True,
     run_cell: RunCell = cell_module.run_cell,
     notify: Notify = lambda event: None,
+    retries: int = RETRIES,
 ) -> Iterator[list[Found]]:
     """Search the thresholds of one burn-in time; every training is kept in the store.
 
@@ -224,6 +225,7 @@ def run_adaptive(
         progress: Whether to show a progress line.
         run_cell: What computes the rows of a cell.
         notify: Is told what happens; see ``events``.
+        retries: How often a training that raised is tried again.
 
     Yields:
         What is known whenever a group of initializations is done, one entry per level.
@@ -236,7 +238,7 @@ def run_adaptive(
     def attempt(probes):
         cells = {probe: probe_cell(config, burn_in_steps, probe) for probe in probes}
         report = run_sweep(
-            list(cells.values()), store, executor, data_dir, False, run_cell, notify=notify
+            list(cells.values()), store, executor, data_dir, False, run_cell, retries, notify
         )
         for name, text in report.failures.items():
             raise RunFailed(f"the cell {name} raised: {text.strip().splitlines()[-1]}.")

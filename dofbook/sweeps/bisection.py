@@ -66,8 +66,10 @@ def quantile_interval(
 ) -> Threshold:
     """Estimate d*, the 1 - delta quantile of d_hit, with its interval.
 
-    A first success stands at the geometric middle of the grid step it closes, and the spread is
-    taken to be at least that of a uniform law within the step, which the grid cannot resolve.
+    Where in the grid step it closes a first success lies is not known. d* is computed from the
+    steps' geometric middles, the interval's lower end from their lower ends and its upper end from
+    their upper ends, so that no interval is narrower than a step; the spread is taken to be at
+    least that of a uniform law within the step.
 
     Args:
         grid: Training dimensions, increasing.
@@ -94,7 +96,8 @@ def quantile_interval(
     z = norm.ppf(1 - delta)
     tails = (1 - confidence) / 2, (1 + confidence) / 2
     low, high = (nct.ppf(tail, n - 1, z * math.sqrt(n)) / math.sqrt(n) for tail in tails)
-    ends = np.exp2(mean + s * np.array([low, z, high]))
+    unknown = steps.mean() / 2 * np.array([-1, 0, 1])
+    ends = np.exp2(mean + unknown + s * np.array([low, z, high]))
     lower, value, upper = np.where(ends > dims[-1], np.inf, np.maximum(ends, dims[0]))
     if (points >= len(dims)).any():
         value = upper = np.inf

@@ -111,12 +111,14 @@ def run_columns(
         subspace: What ``build_subspace`` gave.
 
     Returns:
-        For pruned networks, ``pruning_epochs``, and ``collapsed``: the kernels that kept nothing,
-        joined by blanks.
+        For pruned networks ``collapsed``, the kernels that kept nothing, joined by blanks; for
+        lottery tickets also ``pruning_epochs``.
     """
     if cell.pruning is None:
         return {}
     layers = named_layers(cell.task.network, network, data.x_train.shape[1:])
     counts = count_kept(np.asarray(subspace.directions.indices), layers)
     collapsed = " ".join(count.name for count in counts if count.collapsed)
-    return {"pruning_epochs": cell.pruning.training_epochs, "collapsed": collapsed}
+    if cell.method == "lottery_ticket":
+        return {"pruning_epochs": cell.pruning.training_epochs, "collapsed": collapsed}
+    return {"collapsed": collapsed}

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from dofbook.datasets import NAMES as DATASETS
 from dofbook.errors import InputError
+from dofbook.keys import SEEDS
 from dofbook.networks import NAMES as NETWORKS
 from dofbook.networks import Pooling
 from dofbook.optimizers import OptimizerConfig
@@ -65,6 +66,11 @@ def _check_integers(name: str, values: object, least: int) -> None:
         _check_integer(f"every entry of {name}", value, least)
     if len(set(values)) != len(values):
         raise InputError(f"{name} is {values}; its entries must differ.")
+
+
+def _check_largest_seed(seed: int) -> None:
+    if seed >= SEEDS:
+        raise InputError(f"the largest seed is {seed}; it must be below 2**32 = {SEEDS}.")
 
 
 @dataclass(frozen=True)
@@ -214,6 +220,7 @@ class CellConfig:
         _check_method(self)
         _check_integer("burn_in_steps", self.burn_in_steps, 0)
         _check_integers("seeds", self.seeds, 0)
+        _check_largest_seed(max(self.seeds))
         if (self.d is None) != (self.method == "full"):
             raise InputError(
                 f"method {self.method!r} with d = {self.d}; d must be None for 'full' and a "
@@ -268,6 +275,7 @@ class SweepConfig:
         _check_integers("dims", self.dims, 1)
         _check_integer("runs", self.runs, 1)
         _check_integer("first_seed", self.first_seed, 0)
+        _check_largest_seed(self.first_seed + self.runs - 1)
         for rate in self.baseline_learning_rates:
             replace(self.task.optimizer, learning_rate=rate)
 

@@ -28,6 +28,8 @@ from dofbook.sweeps import cells as cell_module
 from dofbook.sweeps import estimates, events
 from dofbook.sweeps.config import CellConfig
 from dofbook.sweeps.store import Store, StoredCell
+from dofbook.training import steps_per_epoch
+from dofbook.trajectories import stored_steps
 
 RunCell = Callable[[CellConfig, str | None], pd.DataFrame]
 Notify = Callable[[dict], None]
@@ -42,11 +44,13 @@ class Outcome:
         seconds: Wall time of the cell.
         error: The traceback if it raised, else None.
         found: Whether another sweep had stored it in the meantime.
+        recorded: Whether the error is in the store already; not if the worker died.
     """
 
     seconds: float
     error: str | None = None
     found: bool = False
+    recorded: bool = False
 
 
 class Executor(Protocol):
@@ -123,7 +127,8 @@ def compute(
         provenance["dataset"] = {"source": dataset.source, "fingerprint": dataset.fingerprint}
         rows = run_cell(cell, data_dir)
     except Exception:
-        outcome = Outcome(time.perf_counter() - start, traceback.format_exc())
+        seconds = time.perf_counter() - start
+        outcome = Outcome(seconds, traceback.format_exc(), recorded=True)
         store.write_failure(cell, outcome.error, provenance)
         return outcome
     provenance["wall_seconds"] = time.perf_counter() - start
@@ -195,8 +200,8 @@ def check_cells(
         data_dir: Folder of official data files; see ``datasets.load``.
 
     Raises:
-        InputError: If the data cannot be had, d exceeds D, or the store's cells were computed
-            from other data.
+        InputError: If the data cannot be had, d exceeds D or the points of a trajectory, or the
+            store's cells were computed from other data.
     """
     for task in {cell.task for cell in cells}:
         dataset, _ = cell_module.task_data(task, data_dir)
@@ -207,6 +212,9 @@ def check_cells(
                 f"d is {largest}, but {task.network} on {task.dataset} has only D = {network.D} "
                 "parameters."
             )
+        for cell in cells:
+            if cell.task == task and cell.lottery:
+                _check_trajectory(cell, len(dataset.y_train))
         for cell in present:
             known = (cell.provenance.get("dataset") or {}).get("fingerprint")
             if cell.config.task == task and known != dataset.fingerprint:
@@ -214,6 +222,17 @@ def check_cells(
                     f"the store's cell {cell.config.name} was computed from other {task.dataset} "
                     f"data than {dataset.source}; use another store or the same data."
                 )
+
+
+def _check_trajectory(cell: CellConfig, images: int) -> None:
+    """Refuse a lottery subspace of more directions than its trajectory has points."""
+    steps = cell.lottery.steps or cell.task.epochs * steps_per_epoch(images, cell.task.batch_size)
+    points = len(stored_steps(cell.lottery, steps))
+    if cell.d > points:
+        raise InputError(
+            f"d is {cell.d}, but a trajectory of {steps} steps, stored every "
+            f"{cell.lottery.spacing}, spans at most {points} directions."
+        )
 
 
 @contextmanager
@@ -305,7 +324,7 @@ def _note(report: SweepReport, store: Store, cell: CellConfig, outcome: Outcome)
     """Count an outcome; record a failure that the worker did not live to record."""
     if outcome.error is not None:
         report.failures[cell.name] = outcome.error
-        if not store.has_failure(cell.name):
+        if not outcome.recorded:
             store.write_failure(cell, outcome.error, {})
         return
     report.failures.pop(cell.name, None)

@@ -58,6 +58,7 @@ PROFILES = {
 
 _TASK = {field.name for field in fields(TaskConfig)}
 _SWEEP = {field.name for field in fields(SweepConfig)} - {"task", "lottery", "pruning"}
+_IN_SUBSPACES = {"dims", "burn_in_steps", "learning_rate", "nested", "directions"}
 # Options by name that make up the configuration of one method: option to field.
 _LOTTERY = {"basis": "basis", "spacing": "spacing", "trajectory_steps": "steps"}
 _PRUNING = {
@@ -121,6 +122,12 @@ def make_sweep(
     if unknown := sorted(chosen.keys() - allowed):
         raise InputError(
             f"unknown option {', '.join(unknown)}; allowed: {', '.join(sorted(allowed))}."
+        )
+    given = options.keys() | ({"learning_rate"} if learning_rate is not None else set())
+    if chosen.get("method") == "full" and (extra := sorted(given & _IN_SUBSPACES)):
+        raise InputError(
+            f"method 'full' is the baseline at its own learning rates; it takes no "
+            f"{', '.join(extra)}."
         )
     if learning_rate is not None:
         chosen["optimizer"] = OptimizerConfig(learning_rate=learning_rate)

@@ -156,6 +156,44 @@ def parquet_bytes(table: pa.Table, metadata: dict[str, str]) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
+def seal(table: pa.Table, metadata: dict[str, str]) -> bytes:
+    """Write a table as Parquet in memory with a digest of the whole content in it.
+
+    Args:
+        table: The rows.
+        metadata: What the file's footer holds.
+
+    Returns:
+        The content, with its digest in place.
+    """
+    blank = _MARK + b"0" * 64
+    data = parquet_bytes(table, metadata | {"dofbook.digest": blank.decode()})
+    return data.replace(blank, _MARK + hashlib.sha256(data).hexdigest().encode(), 1)
+
+
+def unseal(data: bytes) -> tuple[pa.Table, dict[str, str]]:
+    """Verify and read what ``seal`` wrote.
+
+    Args:
+        data: The content.
+
+    Returns:
+        The table and the footer's metadata.
+
+    Raises:
+        DamagedCell: If the content is cut, altered or foreign.
+    """
+    digests = _DIGEST.findall(data)
+    if len(digests) != 1:
+        raise DamagedCell("it is cut short or not a cell of dofbook's")
+    blank = data.replace(_MARK + digests[0], _MARK + b"0" * 64)
+    if hashlib.sha256(blank).hexdigest().encode() != digests[0]:
+        raise DamagedCell("its content does not match its digest")
+    file = pq.ParquetFile(pa.BufferReader(data))
+    metadata = {key.decode(): value.decode() for key, value in file.metadata.metadata.items()}
+    return file.read().replace_schema_metadata(None), metadata
+
+
 def encode(cell: CellConfig, rows: pd.DataFrame, provenance: dict) -> bytes:
     """Write a result as the content of a cell file.
 
@@ -171,11 +209,8 @@ def encode(cell: CellConfig, rows: pd.DataFrame, provenance: dict) -> bytes:
         "dofbook.schema": str(SCHEMA_VERSION),
         "dofbook.config": canonical_json(cell),
         "dofbook.provenance": json.dumps(provenance, sort_keys=True),
-        "dofbook.digest": (_MARK + b"0" * 64).decode(),
     }
-    data = parquet_bytes(pa.Table.from_pandas(rows, preserve_index=False), metadata)
-    digest = hashlib.sha256(data).hexdigest().encode()
-    return data.replace(_MARK + b"0" * 64, _MARK + digest, 1)
+    return seal(pa.Table.from_pandas(rows, preserve_index=False), metadata)
 
 
 def decode(name: str, data: bytes) -> StoredCell:
@@ -192,18 +227,10 @@ def decode(name: str, data: bytes) -> StoredCell:
         DamagedCell: If the content is cut, altered, foreign or another cell's.
         InputError: If it is intact but has another schema version.
     """
-    digests = _DIGEST.findall(data)
-    if len(digests) != 1:
-        raise DamagedCell("it is cut short or not a cell of dofbook's")
-    blank = data.replace(_MARK + digests[0], _MARK + b"0" * 64)
-    if hashlib.sha256(blank).hexdigest().encode() != digests[0]:
-        raise DamagedCell("its content does not match its digest")
-    file = pq.ParquetFile(pa.BufferReader(data))
-    metadata = {key.decode(): value.decode() for key, value in file.metadata.metadata.items()}
+    table, metadata = unseal(data)
     config = metadata["dofbook.config"]
     if hashlib.sha256(config.encode()).hexdigest()[:16] != name:
         raise DamagedCell("it holds another cell than its name says")
-    table = file.read().replace_schema_metadata(None)
     return StoredCell(cell_from_json(config), table, json.loads(metadata["dofbook.provenance"]))
 
 
@@ -350,17 +377,6 @@ class Store:
         record = {"config": canonical_json(cell), "traceback": traceback, "provenance": provenance}
         text = json.dumps(record, indent=1, sort_keys=True)
         write_atomically(self._failure_path(cell.name), text.encode())
-
-    def has_failure(self, name: str) -> bool:
-        """Tell whether a cell's last attempt is recorded as failed.
-
-        Args:
-            name: The cell's hash.
-
-        Returns:
-            True if there is a record.
-        """
-        return self._failure_path(name).exists()
 
     def failures(self) -> dict[str, FailedCell]:
         """Read the cells whose last attempt raised.
