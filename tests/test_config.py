@@ -264,6 +264,7 @@ def test_a_default_and_its_name_are_one_cell():
         ({"method": "random_pruning", "pruning": PruningConfig()}, "must be by 'random'"),
         ({"method": "affine", "directions": "dense"}, "allowed: sparse, fastfood, hadamard"),
         ({"method": "tickets"}, "allowed: affine, full"),
+        ({"method": "affine", "seeds": (2**32,)}, "largest seed is 4294967296"),
     ],
 )
 def test_what_does_not_belong_to_a_method_is_refused(options, said):
@@ -307,3 +308,18 @@ def test_table_1_has_every_other_method_from_w0_and_from_w16(profile):
         for method in ("lottery_subspace", "lottery_ticket", "random_pruning")
         for t in (0, 16)
     }
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"method": "random_pruning", "pruning_epochs": 7}, "takes no training_epochs"),
+        ({"method": "random_pruning", "weight_decay": 0.5}, "takes no training_epochs"),
+        ({"method": "full", "dims": (7,), "learning_rate": 0.3}, "takes no dims, learning_rate"),
+        ({"method": "full", "burn_in_steps": (16,)}, "takes no burn_in_steps"),
+        ({"first_seed": 2**32 - 2, "runs": 3}, "below 2..32"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(options, said):
+    with pytest.raises(InputError, match=said):
+        make_sweep(**options)

@@ -128,6 +128,7 @@ def test_arrays_that_do_not_fit_are_named(digits, change, said):
         ({"x_test": np.zeros((20, 4, 5, 1), np.uint8)}, "were mixed"),
         ({"y_test": np.full(20, 7)}, "labels 7 to 7; allowed are 0 to 2"),
         ({"y_test": np.full(20, -1)}, "labels -1 to -1"),
+        ({"y_test": np.full(20, 0.7)}, "y_test of own is float64; integers are needed"),
     ],
 )
 def test_pixels_that_do_not_fit_are_named(change, said):

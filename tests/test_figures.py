@@ -215,6 +215,16 @@ def test_figure_3_cuts_at_the_largest_d_asked_for():
 # --- Figure 12 ------------------------------------------------------------------------------------
 
 
+def test_figure_12_has_no_offset_where_it_differs_from_d_to_d():
+    """The offset of a pruned network is the masked w0, another one for every d."""
+    table = make_table(burn_in=(0,), method="lottery_ticket", baseline=False)
+    start = table["step"] == 0
+    table.loc[start, "train_accuracy"] += 0.001 * table.loc[start, "d"]
+    (line,) = named(panels(figure_12(table))[0], "curve")
+    assert line.get_xdata()[0] == 0 and np.isnan(line.get_ydata()[0])
+    assert np.isfinite(line.get_ydata()[1:]).all()
+
+
 @pytest.mark.parametrize("band", ["range", "interval"])
 def test_figure_12_starts_at_the_accuracy_of_the_offset(band):
     table = make_table(runs=5)
@@ -324,6 +334,10 @@ def test_figures_show_themselves_in_notebooks_without_pyplot():
         (lambda table: figure_3(table, []), "metrics is empty"),
         (lambda table: figure_3(table, max_d=0.5), "max_d is 0.5"),
         (lambda table: figure_12(table[table.step > 0]), "no checkpoint at step 0"),
+        (
+            lambda table: figure_12(table[(table.step > 0) | (table.burn_in_steps == 0)]),
+            "no checkpoint at step 0 for burn-in",
+        ),
         (lambda table: figure_12(table, band="sd"), "band is 'sd'"),
         (lambda table: figure_2(table.assign(best_train_accuracy=math.nan)), "no finite value"),
     ],

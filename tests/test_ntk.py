@@ -16,6 +16,7 @@ from dofbook.linearization import linearize
 from dofbook.optimizers import OptimizerConfig
 from dofbook.sweeps.cells import task_data
 from dofbook.sweeps.config import TaskConfig
+from dofbook.sweeps.store import seal, unseal
 from dofbook.training import cross_entropy
 
 TASK = TaskConfig("digits", network="mlp", train_size=100, test_size=50, epochs=2)
@@ -103,6 +104,26 @@ def test_it_resumes_and_repairs(cells, folder, table, tmp_path):
     pd.testing.assert_frame_equal(ntk.read_table(cells, folder), table)
     with pytest.raises(InputError, match="none of the cells"):
         ntk.read_table(cells, tmp_path)
+
+
+def test_an_altered_cell_is_computed_again(cells, folder, table):
+    victim = folder / f"{cells[0].name}.parquet"
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 1
+    victim.write_bytes(content)
+    assert ntk.run_cells(cells, folder, progress=False) == 1
+    pd.testing.assert_frame_equal(ntk.read_table(cells, folder), table)
+
+
+def test_cells_of_other_data_are_not_added_to(cells, folder, tmp_path):
+    stored, metadata = unseal((folder / f"{cells[0].name}.parquet").read_bytes())
+    origin = json.loads(metadata["dofbook.provenance"])
+    origin["dataset"]["fingerprint"] = "other"
+    kept = {"dofbook.ntk_config": metadata["dofbook.ntk_config"]}
+    data = seal(stored, kept | {"dofbook.provenance": json.dumps(origin)})
+    (tmp_path / f"{cells[0].name}.parquet").write_bytes(data)
+    with pytest.raises(InputError, match="other digits data"):
+        ntk.run_cells(cells, tmp_path, progress=False)
 
 
 def test_a_published_table_says_where_it_comes_from(cells, folder, table, tmp_path):

@@ -22,7 +22,7 @@ from dofbook.errors import InputError
 from dofbook.sweeps import estimates, executors
 from dofbook.sweeps import store as store_module
 from dofbook.sweeps.config import CellConfig, TaskConfig, cell_from_json
-from dofbook.sweeps.executors import run_sweep
+from dofbook.sweeps.executors import Outcome, run_sweep
 from dofbook.sweeps.store import DamagedCell, Store, StoreError, decode, encode, write_atomically
 from dofbook.sweeps.tables import ORDER, read_cells, table, write_table
 
@@ -181,6 +181,20 @@ def test_a_failed_cell_is_recorded_the_others_go_on_and_success_clears_it(tmp_pa
     assert (report.stored, report.computed) == (len(cells) - 2, 2)
     assert store.failures() == {}
     assert files(store) == {f"{cell.name}.parquet" for cell in cells}
+
+
+def test_the_record_of_a_failure_is_the_latest(tmp_path):
+    class Killed:
+        """An executor whose workers die."""
+
+        def map(self, run, cells):
+            yield from ((cell, Outcome(0.0, "KilledWorker now")) for cell in cells)
+
+    store = Store(tmp_path)
+    store.write_failure(CELL, "OldError: from last month", {})
+    report = run_sweep([CELL], store, Killed(), run_cell=make_rows)
+    assert report.failures[CELL.name] == "KilledWorker now"
+    assert store.failures()[CELL.name].traceback == "KilledWorker now"
 
 
 def test_an_interrupted_cell_leaves_nothing_behind(tmp_path):

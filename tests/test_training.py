@@ -15,7 +15,7 @@ from dofbook.keys import Role, run_key
 from dofbook.networks import flat_network, flatten
 from dofbook.optimizers import OptimizerConfig
 from dofbook.subspaces import AffineSubspace, Identity, gaussian
-from dofbook.training import TrainConfig, burn_in, train
+from dofbook.training import DeviceData, TrainConfig, burn_in, put, train
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +194,25 @@ def test_the_readers_own_directions_and_network_train(data):
     subspace = AffineSubspace(w0, gaussian(jax.random.key(1), 40, tiny.D))
     history = train(tiny, data, subspace, jax.random.key(2), TrainConfig(epochs=20)).history
     assert history.train_accuracy[-1] > history.train_accuracy[0] + 0.3
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (lambda y: y - 1, "label -1"),
+        (lambda y: y.astype(float), "one integer to an image"),
+        (lambda y: y[:, None], "one integer to an image"),
+        (lambda y: y[:-1], "one integer to an image"),
+    ],
+)
+def test_labels_that_are_none_are_refused(data, labels, said):
+    y = np.asarray(data.y_train)
+    with pytest.raises(InputError, match=said):
+        put(DeviceData(data.x_train, labels(y), data.x_test, data.y_test))
+
+
+def test_a_label_without_a_logit_is_refused(network, data):
+    more = DeviceData(data.x_train, data.y_train + 1, data.x_test, data.y_test)
+    subspace = methods.random_affine(network, data, 0, 4)
+    with pytest.raises(InputError, match="the label 10 needs"):
+        train(network, more, subspace, run_key(0, Role.SUBSPACE_BATCHES), TrainConfig(epochs=1))

@@ -1,5 +1,8 @@
 """Lottery subspaces' trajectories: the Gram route against NumPy's SVD, and what the bases span."""
 
+import threading
+import time
+
 import jax
 import numpy as np
 import pytest
@@ -190,6 +193,25 @@ def test_recent_results_are_dropped_when_they_exceed_the_budget():
     assert made[-1] == "large"
     ask("b", source=(object(),))
     assert made[-2:] == ["large", "b"]
+
+
+def test_threads_with_different_sources_do_not_get_each_others_results():
+    recent, (one, other) = Recent(100), ((object(),), (object(),))
+    started = threading.Event()
+
+    def slow():
+        started.set()
+        time.sleep(0.2)  # for the other thread to ask
+        return "one's"
+
+    first = threading.Thread(target=lambda: recent.get(one, "key", slow, len))
+    second = threading.Thread(target=lambda: recent.get(other, "key", lambda: "other's", len))
+    first.start()
+    started.wait()
+    second.start()
+    first.join(), second.join()
+    assert recent.get(other, "key", lambda: "other's", len) == "other's"
+    assert recent.get(one, "key", lambda: "one's", len) == "one's"
 
 
 def test_a_trajectory_that_goes_nowhere_is_refused():
