@@ -79,8 +79,12 @@ def parse_list(text: str, kind: type) -> tuple:
 SWEEP_OPTIONS = (
     ("profile", str, "start from a named sweep: reduced (digits) or paper (MNIST row of Fig. 2)"),
     ("figure", str, "a figure of the paper at its settings, such as 2-mnist, 6-cifar10-conv2 or 2"),
-    ("dataset", str, "digits, mnist, fashion_mnist, cifar10, cifar100 or svhn_cropped"),
-    ("network", str, "conv2, conv3, resnet20, mlp or lenet"),
+    (
+        "dataset",
+        str,
+        "digits, mnist, fashion_mnist, cifar10, cifar100, svhn_cropped or your module:function",
+    ),
+    ("network", str, "conv2, conv3, resnet20, mlp, lenet or your module:function"),
     ("pooling", str, "max (the paper's text) or average (its released code)"),
     ("method", str, "affine, lottery_subspace, lottery_ticket, random_pruning or full"),
     ("directions", str, "structured random directions: sparse, fastfood or hadamard"),
@@ -415,6 +419,8 @@ def main(argv: list[str] | None = None) -> int:
         Exit code: 0, or 1 if something failed, 2 if the input is wrong, 130 if interrupted.
         Other exceptions pass, so that they show their traceback and the process exits with 1.
     """
+    if "" not in sys.path:
+        sys.path.append("")  # modules of one's own in the current folder, as for python -m
     try:
         args = build_parser().parse_args(argv)
         code = args.command(args)

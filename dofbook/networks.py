@@ -13,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 from dofbook import layers
 from dofbook.errors import InputError
 from dofbook.layers import Derivatives
+from dofbook.own import is_reference, resolve
 
 Pooling = Literal["max", "average"]
 
@@ -181,28 +182,35 @@ def build(
     """Build a network by name.
 
     Args:
-        name: One of ``NAMES``.
+        name: One of ``NAMES``, or "module:function" of one's own (``dofbook.own``): a function of
+            the number of classes that returns a Flax module.
         num_classes: Number of logits.
-        pooling: "max" (the paper's text) or "average" (its released code); resnet20 and mlp have
-            no pooling layer and ignore it.
+        pooling: "max" (the paper's text) or "average" (its released code); resnet20, mlp and one's
+            own networks ignore it.
         derivatives: "gradient" (for training), "linear" or "all"; see ``dofbook.layers``. The
-            network is the same function of the same parameters.
+            network is the same function of the same parameters. One's own networks ignore it.
 
     Returns:
         The Flax module.
 
     Raises:
-        InputError: If the name, the pooling or the derivatives are unknown.
+        InputError: If the name, the pooling or the derivatives are unknown, or the function gives
+            something else.
     """
-    if name not in _BUILDERS:
-        raise InputError(f"network is {name!r}; allowed: {', '.join(NAMES)}.")
+    if not is_reference(name) and name not in _BUILDERS:
+        raise InputError(f"network is {name!r}; allowed: {', '.join(NAMES)}, or module:function.")
     if pooling not in get_args(Pooling):
         raise InputError(f"pooling is {pooling!r}; allowed: {', '.join(get_args(Pooling))}.")
     if derivatives not in get_args(Derivatives):
         raise InputError(
             f"derivatives is {derivatives!r}; allowed: {', '.join(get_args(Derivatives))}."
         )
-    return _BUILDERS[name](num_classes, pooling, derivatives)
+    if not is_reference(name):
+        return _BUILDERS[name](num_classes, pooling, derivatives)
+    module = resolve(name)(num_classes)
+    if not isinstance(module, nn.Module):
+        raise InputError(f"{name} gave {type(module).__name__}; it must give a flax.linen.Module.")
+    return module
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,7 +278,7 @@ def flat_network(
     """Build a network by name and flatten it; equal arguments give the same object.
 
     Args:
-        name: One of ``NAMES``.
+        name: One of ``NAMES`` or "module:function"; see ``build``.
         image_shape: Shape (H, W, C) of one image.
         num_classes: Number of logits.
         pooling: "max" or "average".

@@ -9,6 +9,7 @@ from dofbook.datasets.official import RELEASES
 from dofbook.datasets.prepared import find_prepared, read_tfds
 from dofbook.datasets.raw import find_raw, read_raw
 from dofbook.errors import InputError
+from dofbook.own import is_reference, resolve
 
 NAMES = ("digits", *RELEASES)
 
@@ -30,7 +31,8 @@ def load(name: str, data_dir: str | os.PathLike | None = None, *, verify: bool =
     All ways give the same arrays in the official order, so the same fingerprint.
 
     Args:
-        name: One of `NAMES`.
+        name: One of `NAMES`, or "module:function" of one's own (`dofbook.own`): a function of
+            `data_dir` that returns a `Dataset`, such as `from_pixels` makes.
         data_dir: Folder with the files; None or "" means `$DOFBOOK_DATA_DIR`, if set.
         verify: Hold files to the official sizes and checksums. False accepts other content of
             the same format, such as fewer images; `source` then says "unverified". CIFAR-100
@@ -42,8 +44,11 @@ def load(name: str, data_dir: str | os.PathLike | None = None, *, verify: bool =
 
     Raises:
         InputError: If the name is unknown, files are missing, damaged or not the official ones,
-            or nothing is there and a download is not possible.
+            or nothing is there and a download is not possible; if one's own function gives
+            something else.
     """
+    if is_reference(name):
+        return _load_own(name, data_dir)
     _check_name(name)
     if name == "digits":
         return load_digits()
@@ -51,6 +56,13 @@ def load(name: str, data_dir: str | os.PathLike | None = None, *, verify: bool =
     found = root and read_raw(name, root, verify)
     pixels, source = found or read_tfds(name, root, verify)
     return from_pixels(name, *pixels, num_classes=RELEASES[name].num_classes, source=source)
+
+
+def _load_own(name: str, data_dir: str | os.PathLike | None) -> Dataset:
+    found = resolve(name)(data_dir or os.environ.get("DOFBOOK_DATA_DIR"))
+    if not isinstance(found, Dataset):
+        raise InputError(f"{name} gave {type(found).__name__}; it must give a dofbook Dataset.")
+    return found
 
 
 def locate(name: str, data_dir: str | os.PathLike | None = None) -> str | None:

@@ -12,6 +12,7 @@ from dofbook.keys import SEEDS
 from dofbook.networks import NAMES as NETWORKS
 from dofbook.networks import Pooling
 from dofbook.optimizers import OptimizerConfig
+from dofbook.own import is_reference
 from dofbook.pruning import PruningConfig
 from dofbook.trajectories import LotteryConfig
 
@@ -54,6 +55,12 @@ def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
         raise InputError(f"{name} is {value!r}; allowed: {', '.join(allowed)}.")
 
 
+def _check_name(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Take a name of ours or a reference, which is imported only where it is run."""
+    if not is_reference(value):
+        _check_choice(name, value, (*allowed, "module:function"))
+
+
 def _check_integer(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}.")
@@ -78,8 +85,8 @@ class TaskConfig:
     """Name the data, the network and how it is trained: everything but method, d and seeds.
 
     Args:
-        dataset: One of ``datasets.NAMES``.
-        network: One of ``networks.NAMES``.
+        dataset: One of ``datasets.NAMES``, or "module:function"; see ``datasets.load``.
+        network: One of ``networks.NAMES``, or "module:function"; see ``networks.build``.
         pooling: "max" (the paper's text) or "average" (its released code).
         train_size: Images per class-stratified training subset; None for all of them.
         test_size: The same for the test set.
@@ -109,8 +116,8 @@ class TaskConfig:
     extra_burn_in_step: int = 0
 
     def __post_init__(self):
-        _check_choice("dataset", self.dataset, DATASETS)
-        _check_choice("network", self.network, NETWORKS)
+        _check_name("dataset", self.dataset, DATASETS)
+        _check_name("network", self.network, NETWORKS)
         _check_choice("pooling", self.pooling, get_args(Pooling))
         for name in ("train_size", "test_size"):
             if getattr(self, name) is not None:
