@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import importlib.util
 import os
+import uuid
 import threading
 import urllib.request
 import zipfile
@@ -96,7 +97,7 @@ def _from_cache(directory: Path) -> Pixels | None:
 
 
 def _to_cache(directory: Path, pixels: Pixels) -> None:
-    temporary = directory / f"{_CACHE}.{os.getpid()}.tmp"
+    temporary = directory / f"{_CACHE}.{uuid.uuid4().hex}.tmp"
     with contextlib.suppress(OSError):  # a read-only or full disk: slower next time, nothing else
         try:
             with temporary.open("wb") as stream:
