@@ -5,9 +5,9 @@ import hashlib
 import http.client
 import importlib.util
 import os
-import uuid
 import threading
 import urllib.request
+import uuid
 import zipfile
 from pathlib import Path
 from urllib.parse import urlsplit
