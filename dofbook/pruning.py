@@ -69,7 +69,8 @@ class PruningConfig:
             )
         # 0 and 0.0 are one configuration and must hash alike.
         object.__setattr__(self, "weight_decay", float(self.weight_decay))
-        plain = (self.training_epochs, self.weight_decay) == (2, 1e-4)
+        defaults = (PruningConfig.training_epochs, PruningConfig.weight_decay)
+        plain = (self.training_epochs, self.weight_decay) == defaults
         if self.criterion == "random" and not plain:
             raise InputError(
                 "random pruning trains nothing beforehand; it takes no training_epochs and no "

@@ -107,7 +107,6 @@ def train_runs(
         InputError: If a label has no logit.
         RunFailed: If a single run (on each device) does not fit the memory.
     """
-    training.check_logits(network, data)
     batching = batching or Batching()
     at_offset = at_offset or (lambda s: training.evaluate(network, data, s.offset))
     with batching.matmul_precision():
@@ -116,6 +115,7 @@ def train_runs(
                 _train_one(network, data, build(run), key, config, at_offset)
                 for run, key in enumerate(keys)
             ]
+        training.check_logits(network, data)  # as train does for a single run
         chunk = partial(_train_chunk, network, data, build, keys, config, at_offset)
         return _in_chunks(chunk, len(keys), batching, partial(run_bytes, network, data, config))
 
