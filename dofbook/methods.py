@@ -12,8 +12,8 @@ from dofbook.networks import FlatNetwork
 from dofbook.optimizers import OptimizerConfig
 from dofbook.pruning import Layer, PruningConfig
 from dofbook.subspaces import AffineSubspace, Dense, Identity
-from dofbook.training import DeviceData, burn_in, steps_per_epoch
-from dofbook.trajectories import LotteryConfig, lottery_spectrum
+from dofbook.training import DeviceData, burn_in
+from dofbook.trajectories import LotteryConfig, lottery_spectrum, trajectory_steps
 
 
 def initialization(network: FlatNetwork, seed: int) -> jax.Array:
@@ -144,7 +144,7 @@ def lottery_subspace(
     config = config or LotteryConfig()
     if d < 1:
         raise InputError(f"d is {d}; it must be at least 1.")
-    steps = config.steps or epochs * steps_per_epoch(len(data.x_train), batch_size)
+    steps = trajectory_steps(config, epochs, len(data.x_train), batch_size)
     rows = lottery_spectrum(network, data, seed, config, steps, batch_size, optimizer).rows
     if d > len(rows):
         raise InputError(

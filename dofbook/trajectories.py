@@ -85,6 +85,21 @@ class Spectrum(NamedTuple):
     rows: np.ndarray
 
 
+def trajectory_steps(config: LotteryConfig, epochs: int, images: int, batch_size: int) -> int:
+    """Count the updates of the trajectory.
+
+    Args:
+        config: Its own number of updates, if it has one.
+        epochs: Epochs of full training, used where it has none.
+        images: Training images.
+        batch_size: Images per step.
+
+    Returns:
+        The number of updates.
+    """
+    return config.steps or epochs * steps_per_epoch(images, batch_size)
+
+
 def stored_steps(config: LotteryConfig, steps: int) -> np.ndarray:
     """List the updates after which the trajectory is stored; w0 is not among them.
 

@@ -28,8 +28,7 @@ from dofbook.sweeps import cells as cell_module
 from dofbook.sweeps import estimates, events
 from dofbook.sweeps.config import CellConfig
 from dofbook.sweeps.store import Store, StoredCell
-from dofbook.training import steps_per_epoch
-from dofbook.trajectories import stored_steps
+from dofbook.trajectories import stored_steps, trajectory_steps
 
 RunCell = Callable[[CellConfig, str | None], pd.DataFrame]
 Notify = Callable[[dict], None]
@@ -226,7 +225,7 @@ def check_cells(
 
 def _check_trajectory(cell: CellConfig, images: int) -> None:
     """Refuse a lottery subspace of more directions than its trajectory has points."""
-    steps = cell.lottery.steps or cell.task.epochs * steps_per_epoch(images, cell.task.batch_size)
+    steps = trajectory_steps(cell.lottery, cell.task.epochs, images, cell.task.batch_size)
     points = len(stored_steps(cell.lottery, steps))
     if cell.d > points:
         raise InputError(

@@ -13,8 +13,7 @@ from dofbook.provenance import environment
 from dofbook.sweeps.cells import task_data, task_network
 from dofbook.sweeps.config import SCHEMA_VERSION, SweepConfig, TaskConfig
 from dofbook.sweeps.publishing import publish
-from dofbook.training import steps_per_epoch
-from dofbook.trajectories import Basis, LotteryConfig, record, spectrum
+from dofbook.trajectories import Basis, LotteryConfig, record, spectrum, trajectory_steps
 
 
 def spectra(
@@ -43,7 +42,7 @@ def spectra(
     lottery = lottery or LotteryConfig()
     dataset, data = task_data(task, data_dir)
     network = task_network(task, dataset)
-    steps = lottery.steps or task.epochs * steps_per_epoch(len(dataset.y_train), task.batch_size)
+    steps = trajectory_steps(lottery, task.epochs, len(dataset.y_train), task.batch_size)
     parts = []
     for seed in tqdm(seeds, unit="trajectory", disable=None if progress else True):
         points = record(
