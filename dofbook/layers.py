@@ -26,12 +26,12 @@ Derivatives = Literal["gradient", "linear", "all"]
 derivatives forward (jvp) and back, fast in loops too; "all", XLA's own layers, which have every
 derivative and ``vmap`` but slow gradients in loops on a CPU."""
 
-_LAYOUT = ("NHWC", "HWIO", "NHWC")
+LAYOUT = ("NHWC", "HWIO", "NHWC")
 _PATCH_COLUMNS = 64  # below this many columns a patch matrix beats a convolution (measured)
 
 
 def _convolve(x, kernel, strides, padding):
-    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_LAYOUT)
+    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=LAYOUT)
 
 
 def _patches(x, kernel_shape, strides, padding):
@@ -184,7 +184,7 @@ def conv_general_dilated(
     covered = (
         jax.default_backend() == "cpu"
         and lhs.ndim == 4
-        and numbers == lax.conv_dimension_numbers(lhs.shape, rhs.shape, _LAYOUT)
+        and numbers == lax.conv_dimension_numbers(lhs.shape, rhs.shape, LAYOUT)
         and all(step == 1 for step in dilation)
         and feature_group_count == 1
         and precision is None
@@ -214,6 +214,28 @@ def _windows(x):
 
 
 @jax.custom_vjp
+def add_bias(x, bias):
+    """Add one number per channel; the bias's gradient is a matrix product, not a slow reduction.
+
+    Args:
+        x: Feature maps, (N, H, W, C).
+        bias: (C,).
+
+    Returns:
+        (N, H, W, C).
+    """
+    return x + bias
+
+
+def _bias_backward(_, cotangent):
+    rows = cotangent.reshape(-1, cotangent.shape[-1])
+    return cotangent, jnp.ones(len(rows), rows.dtype) @ rows
+
+
+add_bias.defvjp(lambda x, bias: (x + bias, None), _bias_backward)
+
+
+@jax.custom_vjp
 def max_pool(x):
     """Take the maximum over 2x2 windows with stride 2.
 
@@ -226,21 +248,26 @@ def max_pool(x):
     Returns:
         (N, H // 2, W // 2, C).
     """
+    return reduce(jnp.maximum, _corners(x))  # slices fuse; a maximum over two axes does not
+
+
+def _corners(x):
+    """Cut (N, H, W, C) into the four entries of its 2x2 windows, (N, H // 2, W // 2, C) each."""
     rows, columns = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
-    corners = (x[:, i:rows:2, j:columns:2] for i in (0, 1) for j in (0, 1))
-    return reduce(jnp.maximum, corners)  # slices fuse; a maximum over two axes does not
+    return [x[:, i:rows:2, j:columns:2] for i in (0, 1) for j in (0, 1)]
 
 
 def _max_forward(x):
-    return max_pool(x), (x, max_pool(x))
+    pooled = max_pool(x)
+    # Counted here, where the entries are at hand: the backward pass is then a single product.
+    share = 1 / sum((corner == pooled).astype(x.dtype) for corner in _corners(x))
+    return pooled, (x, pooled, share)
 
 
 def _max_backward(saved, cotangent):
-    x, pooled = saved
-    windows, wide = _windows(x), (slice(None), slice(None), None, slice(None), None)
-    attained = windows == pooled[wide]
-    share = cotangent / attained.sum(axis=(2, 4))
-    gradient = jnp.where(attained, share[wide], 0.0)
+    x, pooled, share = saved
+    wide = (slice(None), slice(None), None, slice(None), None)
+    gradient = jnp.where(_windows(x) == pooled[wide], (cotangent * share)[wide], 0.0)
     even = gradient.reshape(x.shape[0], 2 * pooled.shape[1], 2 * pooled.shape[2], x.shape[3])
     return (jnp.pad(even, [(0, a - b) for a, b in zip(x.shape, even.shape, strict=True)]),)
 
@@ -281,4 +308,5 @@ CONVOLUTIONS = {
     "linear": partial(conv_general_dilated, convolution=linear_convolution),
     "all": lax.conv_general_dilated,
 }
+BIASES = {"gradient": add_bias, "linear": jnp.add, "all": jnp.add}
 MAX_POOLS = {"gradient": max_pool, "linear": plain_max_pool, "all": plain_max_pool}

@@ -81,6 +81,16 @@ def environment() -> dict[str, object]:
     }
 
 
+def cores() -> int:
+    """Count the CPU cores that this process may use.
+
+    Returns:
+        Those it is pinned to, or all of the machine where processes cannot be pinned.
+    """
+    pinned = getattr(os, "sched_getaffinity", None)
+    return len(pinned(0)) if pinned else os.cpu_count() or 1
+
+
 def machine() -> dict[str, object]:
     """Describe the machine for ``dofbook info``.
 
@@ -91,9 +101,8 @@ def machine() -> dict[str, object]:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     except (AttributeError, OSError, ValueError):  # not offered on every system
         memory = None
-    affinity = getattr(os, "sched_getaffinity", None)
     return {
         "system": platform.platform(),
-        "cores": len(affinity(0)) if affinity else os.cpu_count(),
+        "cores": cores(),
         "memory_gib": None if memory is None else round(memory, 1),
     }

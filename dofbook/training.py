@@ -184,6 +184,35 @@ def batch_loss(network: FlatNetwork, subspace: AffineSubspace, theta, x, y) -> j
     return cross_entropy(network.apply(subspace.point(theta), x), y)
 
 
+def batch_gradient(network: FlatNetwork, subspace: AffineSubspace, theta, x, y, indices):
+    """Differentiate L(w(theta)) on a batch, in chunks of images where the network asks for them.
+
+    Args:
+        network: The flat network.
+        subspace: The affine subspace.
+        theta: Coordinates, (d,).
+        x: Images of the whole split.
+        y: Labels of the whole split.
+        indices: Images of the batch, (batch,).
+
+    Returns:
+        The gradient with respect to theta, (d,).
+    """
+    size = network.gradient_chunk
+    if size is None or len(indices) % size or len(indices) == size:
+        loss = partial(batch_loss, network, subspace)
+        return jax.grad(loss)(theta, x[indices], y[indices])
+    w, pull_back = jax.vjp(subspace.point, theta)
+
+    def add(total, part):
+        gradient = jax.grad(lambda w: cross_entropy(network.apply(w, x[part]), y[part]))
+        return total + gradient(w), None
+
+    chunks = indices.reshape(-1, size)
+    total, _ = lax.scan(add, jnp.zeros_like(w), chunks)
+    return pull_back(total / len(chunks))[0]
+
+
 def descent(network: FlatNetwork, optimizer: OptimizerConfig) -> Callable:
     """Write the program "take the steps given by these batches of indices".
 
@@ -198,8 +227,7 @@ def descent(network: FlatNetwork, optimizer: OptimizerConfig) -> Callable:
 
     def descend(subspace, state, x, y, batches):
         def step(state, indices):
-            loss = partial(batch_loss, network, subspace)
-            gradient = jax.grad(loss)(state.theta, x[indices], y[indices])
+            gradient = batch_gradient(network, subspace, state.theta, x, y, indices)
             updates, opt_state = transform.update(gradient, state.opt_state, state.theta)
             return State(optax.apply_updates(state.theta, updates), opt_state), None
 

@@ -74,8 +74,22 @@ def test_conv2_equals_the_same_network_built_from_stock_flax():
     ours = networks.flat_network("conv2", (28, 28, 1), 10)
     w = ours.init(jax.random.key(0))
     theirs = networks.flatten(Stock(), (28, 28, 1))
+    np.testing.assert_array_equal(w, theirs.init(jax.random.key(0)))
     got, wanted = (jax.jit(network.apply)(w, images) for network in (ours, theirs))
     np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+
+def test_a_single_core_takes_images_in_chunks_that_fit_its_cache(monkeypatch):
+    conv2, resnet, own = networks.build("conv2", 10), networks.build("resnet20", 10), nn.Dense(10)
+    mnist, cifar, digits = (28, 28, 1), (32, 32, 3), (8, 8, 1)
+    monkeypatch.setattr(networks, "cores", lambda: 1)
+    assert networks._chunks(conv2, mnist) == (40, 16)
+    assert networks._chunks(conv2, cifar) == (40, 8)
+    assert networks._chunks(conv2, digits) == (100, None)  # a whole batch fits
+    assert networks._chunks(resnet, cifar) == (1000, None)  # images see one another
+    assert networks._chunks(own, mnist) == (100, None)  # they might
+    monkeypatch.setattr(networks, "cores", lambda: 2)
+    assert networks._chunks(conv2, mnist) == (100, None)
 
 
 def test_batch_norm_uses_the_batch_at_hand():

@@ -64,7 +64,9 @@ def _plain_loop(data, subspace, key, config):
     return theta
 
 
-def test_a_run_equals_a_plain_loop_over_batches(network, data):
+@pytest.mark.parametrize("chunk", [None, 4, 16])  # 16 does not divide the last batch
+def test_a_run_equals_a_plain_loop_over_batches(network, data, chunk):
+    network = replace(network, gradient_chunk=chunk)
     config = TrainConfig(epochs=2, batch_size=128)  # 3 batches an epoch, the last of 44 images
     subspace = methods.random_affine(network, data, seed=0, d=12)
     key = jax.random.key(7)
