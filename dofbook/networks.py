@@ -320,7 +320,7 @@ def _chunks(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[int, 
     alone = jax.default_backend() == "cpu" and cores() == 1
     if not alone or images > 32 or not isinstance(module, ConvNet):
         return 100, None
-    return 40, images
+    return images, images
 
 
 @lru_cache(maxsize=32)

@@ -83,8 +83,8 @@ def test_a_single_core_takes_images_in_chunks_that_fit_its_cache(monkeypatch):
     conv2, resnet, own = networks.build("conv2", 10), networks.build("resnet20", 10), nn.Dense(10)
     mnist, cifar, digits = (28, 28, 1), (32, 32, 3), (8, 8, 1)
     monkeypatch.setattr(networks, "cores", lambda: 1)
-    assert networks._chunks(conv2, mnist) == (40, 16)
-    assert networks._chunks(conv2, cifar) == (40, 8)
+    assert networks._chunks(conv2, mnist) == (16, 16)
+    assert networks._chunks(conv2, cifar) == (8, 8)
     assert networks._chunks(conv2, digits) == (100, None)  # a whole batch fits
     assert networks._chunks(resnet, cifar) == (1000, None)  # images see one another
     assert networks._chunks(own, mnist) == (100, None)  # they might
