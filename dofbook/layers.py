@@ -7,10 +7,11 @@ ordinary convolutions and matrix products instead. On other backends, and for sh
 
 Like every custom gradient, that of ``loop_convolution`` has no forward mode (jvp) on a CPU.
 ``linear_convolution`` is the same function with the derivative in both directions, as a
-linearized network needs it; XLA's own convolution has every derivative. ``CONVOLUTIONS`` and
-``MAX_POOLS`` hold the three kinds.
+linearized network needs it; XLA's own convolution has every derivative. ``CONVOLUTIONS``,
+``BIASES`` and ``MAX_POOLS`` hold the three kinds.
 
-A Flax network takes it as ``nn.Conv(..., conv_general_dilated=layers.conv_general_dilated)``.
+``dofbook.networks.Conv`` takes them all; one's own network may take the convolution alone, as
+``nn.Conv(..., conv_general_dilated=layers.conv_general_dilated)``.
 """
 
 from functools import partial, reduce
@@ -214,8 +215,8 @@ def _windows(x):
 
 
 @jax.custom_vjp
-def add_bias(x, bias):
-    """Add one number per channel; the bias's gradient is a matrix product, not a slow reduction.
+def loop_bias(x, bias):
+    """Add one number per channel; on a CPU a matrix product is its fastest gradient.
 
     Args:
         x: Feature maps, (N, H, W, C).
@@ -232,7 +233,20 @@ def _bias_backward(_, cotangent):
     return cotangent, jnp.ones(len(rows), rows.dtype) @ rows
 
 
-add_bias.defvjp(lambda x, bias: (x + bias, None), _bias_backward)
+loop_bias.defvjp(lambda x, bias: (x + bias, None), _bias_backward)
+
+
+def add_bias(x, bias):
+    """Add one number per channel, with ``loop_bias`` on a CPU.
+
+    Args:
+        x: Feature maps, (N, H, W, C).
+        bias: (C,).
+
+    Returns:
+        (N, H, W, C).
+    """
+    return loop_bias(x, bias) if jax.default_backend() == "cpu" else x + bias
 
 
 @jax.custom_vjp

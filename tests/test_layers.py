@@ -155,6 +155,16 @@ def test_the_three_kinds_of_convolution_have_the_same_value():
     np.testing.assert_allclose(values["all"], values["gradient"], rtol=1e-5, atol=1e-5)
 
 
+def test_a_bias_has_the_gradients_of_a_sum():
+    rng = np.random.default_rng(10)
+    x, bias, cotangent = _normal(rng, 3, 5, 4, 7), _normal(rng, 7), _normal(rng, 3, 5, 4, 7)
+    value, back = jax.vjp(layers.add_bias, x, bias)
+    np.testing.assert_array_equal(value, x + bias)
+    dx, dbias = back(cotangent)
+    np.testing.assert_array_equal(dx, cotangent)
+    np.testing.assert_allclose(dbias, cotangent.sum((0, 1, 2)), rtol=1e-5, atol=1e-5)
+
+
 def test_plain_max_pool_counts_a_tie_once():
     constant = jnp.ones((1, 4, 4, 2))  # background: every window is a tie
     slope = jax.grad(lambda b: layers.plain_max_pool(constant + b).sum())(0.5)
