@@ -215,16 +215,7 @@ def _windows(x):
 
 
 @jax.custom_vjp
-def loop_bias(x, bias):
-    """Add one number per channel; on a CPU a matrix product is its fastest gradient.
-
-    Args:
-        x: Feature maps, (N, H, W, C).
-        bias: (C,).
-
-    Returns:
-        (N, H, W, C).
-    """
+def _loop_bias(x, bias):
     return x + bias
 
 
@@ -233,11 +224,11 @@ def _bias_backward(_, cotangent):
     return cotangent, jnp.ones(len(rows), rows.dtype) @ rows
 
 
-loop_bias.defvjp(lambda x, bias: (x + bias, None), _bias_backward)
+_loop_bias.defvjp(lambda x, bias: (x + bias, None), _bias_backward)
 
 
 def add_bias(x, bias):
-    """Add one number per channel, with ``loop_bias`` on a CPU.
+    """Add one number per channel; on a CPU the bias's gradient is a matrix product, the fastest.
 
     Args:
         x: Feature maps, (N, H, W, C).
@@ -246,7 +237,7 @@ def add_bias(x, bias):
     Returns:
         (N, H, W, C).
     """
-    return loop_bias(x, bias) if jax.default_backend() == "cpu" else x + bias
+    return _loop_bias(x, bias) if jax.default_backend() == "cpu" else x + bias
 
 
 @jax.custom_vjp

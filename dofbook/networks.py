@@ -1,6 +1,5 @@
 """The networks of the paper as Flax modules, and their view as functions of one flat vector."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -316,7 +315,8 @@ def _chunks(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[int, 
     """
     if isinstance(module, ResNet20):  # the statistics of its batches
         return 1000, None
-    images = 2 ** int(math.log2(max(_CACHED_PIXELS // (image_shape[0] * image_shape[1]), 1)))
+    fitting = max(_CACHED_PIXELS // (image_shape[0] * image_shape[1]), 1)
+    images = 2 ** (fitting.bit_length() - 1)  # a power of two divides most batches
     alone = jax.default_backend() == "cpu" and cores() == 1
     if not alone or images > 32 or not isinstance(module, ConvNet):
         return 100, None
