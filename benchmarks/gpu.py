@@ -28,21 +28,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dofbook import runs, training
+from dofbook import training
 from dofbook.datasets import Dataset
-from dofbook.layers import max_pool
+from dofbook.experiments import cells
+from dofbook.experiments.config import CellConfig, TaskConfig
+from dofbook.experiments.executors import run_sweep
+from dofbook.experiments.profiles import make_sweep
+from dofbook.experiments.store import Store
+from dofbook.experiments.tables import read_cells, write_table
+from dofbook.experiments.verification import compare
 from dofbook.networks import flatten
-from dofbook.optimizers import OptimizerConfig
+from dofbook.networks.layers import max_pool
 from dofbook.provenance import environment
-from dofbook.runs import Batching
 from dofbook.subspaces import AffineSubspace, Dense, Identity
-from dofbook.sweeps import cells
-from dofbook.sweeps.config import CellConfig, TaskConfig
-from dofbook.sweeps.executors import run_sweep
-from dofbook.sweeps.profiles import make_sweep
-from dofbook.sweeps.store import Store
-from dofbook.sweeps.tables import read_cells, write_table
-from dofbook.sweeps.verification import compare
+from dofbook.training import batched as runs
+from dofbook.training.batched import Batching
+from dofbook.training.optimizers import OptimizerConfig
 
 SHAPE, BATCH = (28, 28, 1), 128
 

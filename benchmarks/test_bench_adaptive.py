@@ -8,19 +8,19 @@ import jax
 import numpy as np
 import pytest
 
+from dofbook.experiments.adaptive import AdaptiveConfig, run_adaptive, search
+from dofbook.experiments.bisection import quantile_interval
+from dofbook.experiments.config import SweepConfig, TaskConfig
+from dofbook.experiments.executors import run_sweep
+from dofbook.experiments.profiles import octaves
+from dofbook.experiments.store import Store
+from dofbook.experiments.tables import table
 from dofbook.geometry.quadratic import (
     QuadraticWell,
     isotropic_direction,
     log_uniform_spectrum,
     minimum_losses,
 )
-from dofbook.sweeps.adaptive import AdaptiveConfig, run_adaptive, search
-from dofbook.sweeps.bisection import quantile_interval
-from dofbook.sweeps.config import SweepConfig, TaskConfig
-from dofbook.sweeps.executors import run_sweep
-from dofbook.sweeps.profiles import octaves
-from dofbook.sweeps.store import Store
-from dofbook.sweeps.tables import table
 
 
 def _report(benchmark, name, config, known, intervals, runs) -> None:

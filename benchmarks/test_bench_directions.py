@@ -5,9 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from dofbook import training
-from dofbook.compiling import _compiler_options
 from dofbook.networks import flat_network
-from dofbook.optimizers import OptimizerConfig, make_optimizer
 from dofbook.subspaces import (
     KINDS,
     AffineSubspace,
@@ -15,6 +13,8 @@ from dofbook.subspaces import (
     axis_aligned,
     directions,
 )
+from dofbook.training.compiling import _compiler_options
+from dofbook.training.optimizers import OptimizerConfig, make_optimizer
 
 PRODUCTS, STEPS, BATCH = 20, 2, 128
 SHAPE = (32, 32, 3)

@@ -10,10 +10,10 @@ import jax
 import pytest
 
 from dofbook import training
-from dofbook.linearization import carry, carrying
+from dofbook.landscape.linearization import carry, carrying
 from dofbook.networks import flat_network
-from dofbook.optimizers import OptimizerConfig
 from dofbook.subspaces import AffineSubspace, gaussian
+from dofbook.training.optimizers import OptimizerConfig
 
 STEPS, BATCH, ROUNDS = 20, 128, 7
 SHAPE = (28, 28, 1)

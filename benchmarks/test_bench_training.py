@@ -14,10 +14,10 @@ import optax
 import pytest
 
 from dofbook import training
-from dofbook.compiling import _compiler_options
 from dofbook.networks import flat_network
-from dofbook.optimizers import OptimizerConfig
 from dofbook.subspaces import AffineSubspace, Identity, gaussian
+from dofbook.training.compiling import _compiler_options
+from dofbook.training.optimizers import OptimizerConfig
 
 STEPS, BATCH, IMAGES = 40, 128, 12_800
 SHAPE = (28, 28, 1)

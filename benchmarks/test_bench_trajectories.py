@@ -18,7 +18,7 @@ SCRIPT = """
 import json, resource, sys, time
 import jax.numpy as jnp
 import numpy as np
-from dofbook.trajectories import spectrum
+from dofbook.methods.trajectories import spectrum
 
 T, D, basis = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 

@@ -36,7 +36,7 @@ def parse_dims(text: str) -> tuple[int, ...]:
     Raises:
         InputError: If the text has none of the three forms.
     """
-    from dofbook.sweeps.profiles import octaves
+    from dofbook.experiments.profiles import octaves
 
     try:
         if text.startswith("octaves:"):
@@ -139,7 +139,7 @@ def _sweep_options(args: argparse.Namespace) -> dict:
 
 
 def _config(args: argparse.Namespace):
-    from dofbook.sweeps.profiles import make_sweep, paper_figure
+    from dofbook.experiments.profiles import make_sweep, paper_figure
 
     options = _sweep_options(args)
     return paper_figure(**options) if "figure" in options else make_sweep(**options)
@@ -235,7 +235,7 @@ def _figures(args: argparse.Namespace) -> int:
         reason = " ".join(str(problem).split())
         raise InputError(f"{args.table} cannot be read as Parquet: {reason}.") from None
     from dofbook import figures
-    from dofbook.sweeps.store import write_atomically
+    from dofbook.experiments.store import write_atomically
 
     given = {"metric": args.metric, "metrics": args.metric and (args.metric,), "delta": args.delta}
     drawn = {}

@@ -2,12 +2,15 @@
 
 import os
 import signal
+import sys
+from pathlib import Path
 
 import pytest
 
 # Programs here are compiled more often than run: without the compiler's optimizations the suite
 # takes three quarters of the time. Set before JAX is imported, and for processes that tests start.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+sys.path.insert(0, str(Path(__file__).parents[1] / "book"))  # the claims ledger, `ledger`
 
 
 @pytest.fixture(scope="session")

@@ -12,17 +12,17 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from dofbook.errors import InputError, RunFailed
+from dofbook.experiments.adaptive import AdaptiveConfig, run_adaptive, search
+from dofbook.experiments.bisection import Search, quantile_interval, reach
+from dofbook.experiments.config import SweepConfig, TaskConfig
+from dofbook.experiments.profiles import octaves
+from dofbook.experiments.store import Store
 from dofbook.geometry.quadratic import (
     QuadraticWell,
     isotropic_direction,
     log_uniform_spectrum,
     minimum_losses,
 )
-from dofbook.sweeps.adaptive import AdaptiveConfig, run_adaptive, search
-from dofbook.sweeps.bisection import Search, quantile_interval, reach
-from dofbook.sweeps.config import SweepConfig, TaskConfig
-from dofbook.sweeps.profiles import octaves
-from dofbook.sweeps.store import Store
 
 TASK = TaskConfig(network="mlp", train_size=200, test_size=100, epochs=4)
 GRID = octaves(362, 1, 2**0.25)

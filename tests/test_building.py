@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from dofbook import methods
-from dofbook.pruning import PruningConfig
+from dofbook.experiments.building import build_subspace, subspace_optimizer, variant
+from dofbook.experiments.cells import run_cell, task_data, task_network
+from dofbook.experiments.config import CellConfig, TaskConfig
+from dofbook.methods.pruning import PruningConfig
+from dofbook.methods.trajectories import LotteryConfig
 from dofbook.subspaces import AxisAligned, Dense
-from dofbook.sweeps.building import build_subspace, subspace_optimizer, variant
-from dofbook.sweeps.cells import run_cell, task_data, task_network
-from dofbook.sweeps.config import CellConfig, TaskConfig
-from dofbook.trajectories import LotteryConfig
 
 TASK = TaskConfig(network="mlp", train_size=300, test_size=100, epochs=4)
 DATASET, DATA = task_data(TASK)

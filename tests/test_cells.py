@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from dofbook.errors import InputError
-from dofbook.optimizers import OptimizerConfig
-from dofbook.sweeps.cells import METRICS, run_cell
-from dofbook.sweeps.config import CellConfig, SweepConfig, TaskConfig, follow_convention
+from dofbook.experiments.cells import METRICS, run_cell
+from dofbook.experiments.config import CellConfig, SweepConfig, TaskConfig, follow_convention
+from dofbook.training.optimizers import OptimizerConfig
 
 TASK = TaskConfig(network="mlp", train_size=300, test_size=100, epochs=2, checkpoints_per_epoch=2)
 

@@ -6,19 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-
-from dofbook.claims import criteria, landscapes, verdicts
-from dofbook.claims.criteria import CRITERIA, DIMS, RUNS
-from dofbook.claims.evidence import (
+from ledger import criteria, landscapes, verdicts
+from ledger.criteria import CRITERIA, DIMS, RUNS
+from ledger.evidence import (
     Evidence,
     linearized_rows,
     load_evidence,
     load_tables,
     paper_rows,
 )
-from dofbook.claims.ledger import JUDGES, judge_claims
-from dofbook.claims.panels import crossings
-from dofbook.claims.verdicts import Estimate, Finding, Judgement, count_verdicts, side
+from ledger.ledger import JUDGES, judge_claims
+from ledger.panels import crossings
+from ledger.verdicts import Estimate, Finding, Judgement, count_verdicts, side
+
 from dofbook.success.tables import RunValues
 
 EPOCHS = {("mnist", "conv2"): 3, ("cifar10", "conv2"): 4, ("mnist", "conv3"): 4}
@@ -606,7 +606,7 @@ def test_numbers_of_the_criteria_are_those_of_the_judges():
 
 
 def test_cards_show_figures_reasons_and_links(tmp_path):
-    from dofbook.claims.pages import ledger_html
+    from ledger.pages import ledger_html
 
     (tmp_path / "phase_transition.md").write_text("# A <page>\n\n    name: fig-2-mnist\n")
     evidence = Evidence(runs=paper_rows(pd.concat([SHARP, BASE], ignore_index=True)))

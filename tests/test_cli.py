@@ -11,11 +11,11 @@ import pytest
 from dofbook import __version__, cli, provenance
 from dofbook.datasets import NAMES as DATASETS
 from dofbook.datasets import locate
+from dofbook.experiments import cells as cells_module
+from dofbook.experiments import config as config_module
+from dofbook.experiments.profiles import PROFILES, make_sweep
+from dofbook.experiments.store import Store
 from dofbook.networks import NAMES as NETWORKS
-from dofbook.sweeps import cells as cells_module
-from dofbook.sweeps import config as config_module
-from dofbook.sweeps.profiles import PROFILES, make_sweep
-from dofbook.sweeps.store import Store
 
 SMALL = [
     "--network", "mlp", "--train-size", "100", "--test-size", "50", "--epochs", "1",
@@ -115,7 +115,7 @@ def test_dry_run_lists_cells_steps_memory_and_time_and_writes_nothing(
 
 def test_a_dry_run_knows_the_times_of_what_is_stored(swept, monkeypatch, capsys):
     """And measures nothing then: the same cells with one more d are predicted from the store."""
-    from dofbook.sweeps import estimates
+    from dofbook.experiments import estimates
 
     monkeypatch.chdir(swept)
     monkeypatch.setattr(estimates, "measure_rates", None)
@@ -405,7 +405,7 @@ def test_sweeps_need_none_of_the_optional_packages():
         "             'tensorflow_datasets', 'tensorflow'):\n"
         "    sys.modules[name] = None  # importing it raises ImportError\n"
         "from dofbook.cli import main\n"
-        "import dofbook.sweeps.tables\n"
+        "import dofbook.experiments.tables\n"
         "assert main(['status', '--store', '.', '--dims', '1']) == 0\n"
         "assert main(['run', 'x.md', '-o', 'x.ipynb']) == 2\n"
     )

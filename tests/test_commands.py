@@ -6,9 +6,9 @@ import pytest
 
 from dofbook.commands.arguments import make_setting, take_part
 from dofbook.commands.output import duration, memory
-from dofbook.runs import Batching
-from dofbook.sweeps.dask_executor import DaskExecutor
-from dofbook.sweeps.executors import InProcessExecutor
+from dofbook.experiments.dask_executor import DaskExecutor
+from dofbook.experiments.executors import InProcessExecutor
+from dofbook.training.batched import Batching
 
 USUAL = {
     "store": "store", "json": False, "executor": None, "scheduler": None, "scheduler_file": None,

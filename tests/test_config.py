@@ -12,10 +12,7 @@ from hypothesis import strategies as st
 
 from dofbook.datasets import NAMES as DATASETS
 from dofbook.errors import InputError
-from dofbook.networks import NAMES as NETWORKS
-from dofbook.optimizers import OptimizerConfig
-from dofbook.pruning import PruningConfig
-from dofbook.sweeps.config import (
+from dofbook.experiments.config import (
     CellConfig,
     Method,
     SweepConfig,
@@ -25,14 +22,17 @@ from dofbook.sweeps.config import (
     default_epochs,
     follow_convention,
 )
-from dofbook.sweeps.profiles import (
+from dofbook.experiments.profiles import (
     PROFILES,
     make_sweep,
     octaves,
     paper_figure,
     table_1_sweeps,
 )
-from dofbook.trajectories import LotteryConfig
+from dofbook.methods.pruning import PruningConfig
+from dofbook.methods.trajectories import LotteryConfig
+from dofbook.networks import NAMES as NETWORKS
+from dofbook.training.optimizers import OptimizerConfig
 
 ROOT = Path(__file__).parents[1]
 TASK = TaskConfig(network="mlp")

@@ -7,8 +7,8 @@ import optax
 import pytest
 from scipy import optimize
 
-from dofbook import convex
 from dofbook.errors import InputError
+from dofbook.landscape import convex
 
 
 def _problem(seed=0, images=60, classes=3, d=5, noise=True):

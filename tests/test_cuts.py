@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dofbook import cuts, methods, ntk
-from dofbook.linearization import linearize
-from dofbook.sweeps.cells import task_data
-from dofbook.sweeps.config import TaskConfig
+from dofbook import methods
+from dofbook.experiments import cuts, ntk
+from dofbook.experiments.cells import task_data
+from dofbook.experiments.config import TaskConfig
+from dofbook.landscape.linearization import linearize
 from dofbook.training import evaluate
 
 TASK = TaskConfig(dataset="digits", network="mlp", epochs=1)

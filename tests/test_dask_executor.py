@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 
 from dofbook.errors import InputError, RunFailed
-from dofbook.sweeps.config import CellConfig, TaskConfig
-from dofbook.sweeps.dask_executor import DaskExecutor
-from dofbook.sweeps.executors import run_sweep
-from dofbook.sweeps.store import Store, StoreError
-from dofbook.sweeps.tables import write_table
+from dofbook.experiments.config import CellConfig, TaskConfig
+from dofbook.experiments.dask_executor import DaskExecutor
+from dofbook.experiments.executors import run_sweep
+from dofbook.experiments.store import Store, StoreError
+from dofbook.experiments.tables import write_table
 
 distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # dask's own, when its processes are killed

@@ -6,12 +6,12 @@ from dataclasses import replace
 import jax
 import pytest
 
-from dofbook.runs import Batching, run_bytes, tree_bytes
-from dofbook.sweeps import estimates
-from dofbook.sweeps.building import build_subspace
-from dofbook.sweeps.cells import task_data, task_network, train_config
-from dofbook.sweeps.config import CellConfig, TaskConfig
-from dofbook.sweeps.store import StoredCell
+from dofbook.experiments import estimates
+from dofbook.experiments.building import build_subspace
+from dofbook.experiments.cells import task_data, task_network, train_config
+from dofbook.experiments.config import CellConfig, TaskConfig
+from dofbook.experiments.store import StoredCell
+from dofbook.training.batched import Batching, run_bytes, tree_bytes
 
 TASK = TaskConfig(network="mlp", train_size=300, test_size=100, epochs=2, batch_size=128)
 NOON = dt.datetime(2030, 1, 1, 12, tzinfo=dt.UTC)

@@ -7,11 +7,11 @@ import pytest
 import scipy.special
 from scipy.sparse.linalg import aslinearoperator
 
-from dofbook import hessian as hes
 from dofbook.datasets import load
 from dofbook.errors import InputError
 from dofbook.geometry.quadratic import QuadraticWell, closed_form
-from dofbook.linearization import linearize
+from dofbook.landscape import hessian as hes
+from dofbook.landscape.linearization import linearize
 from dofbook.networks import MLP, ConvNet, flatten
 from dofbook.training import cross_entropy
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dofbook.sweeps.config import canonical_json, cell_from_json
-from dofbook.sweeps.profiles import make_sweep, paper_figure
-from dofbook.sweeps.store import Store
+from dofbook.experiments.config import canonical_json, cell_from_json
+from dofbook.experiments.profiles import make_sweep, paper_figure
+from dofbook.experiments.store import Store
 
 RESULTS = Path(__file__).parents[1] / "results"
 STORE = Store(RESULTS / "cells")

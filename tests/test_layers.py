@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from dofbook import layers
-from dofbook.networks import flat_network, flatten
+from dofbook.networks import flat_network, flatten, layers
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 NO_PADDING = ((0, 0), (0, 0))

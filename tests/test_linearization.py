@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from dofbook import layers
-from dofbook import linearization as lin
 from dofbook.errors import InputError
-from dofbook.networks import MLP, flat_network, flatten
+from dofbook.landscape import linearization as lin
+from dofbook.networks import MLP, flat_network, flatten, layers
 from dofbook.subspaces import AffineSubspace, gaussian
 from dofbook.training import TrainConfig, burn_in, cross_entropy, train
 

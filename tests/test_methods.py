@@ -10,11 +10,11 @@ import pytest
 from dofbook import methods, subspaces
 from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
+from dofbook.methods.pruning import PruningConfig
+from dofbook.methods.trajectories import LotteryConfig
 from dofbook.networks import build, flatten
-from dofbook.optimizers import OptimizerConfig
-from dofbook.pruning import PruningConfig
 from dofbook.training import TrainConfig, train
-from dofbook.trajectories import LotteryConfig
+from dofbook.training.optimizers import OptimizerConfig
 
 CONFIG = {
     methods.lottery_subspace: {"config": LotteryConfig(spacing=1), "epochs": 6},

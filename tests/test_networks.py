@@ -10,7 +10,7 @@ import pytest
 
 from dofbook import networks
 from dofbook.errors import InputError
-from dofbook.layers import Derivatives
+from dofbook.networks.layers import Derivatives
 
 GREY, COLOUR = (28, 28, 1), (32, 32, 3)
 DERIVATIVES = get_args(Derivatives)

@@ -9,15 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dofbook import methods, ntk, success
-from dofbook.convex import LinearLogits, minimize
+from dofbook import methods, success
 from dofbook.errors import InputError
-from dofbook.linearization import linearize
-from dofbook.optimizers import OptimizerConfig
-from dofbook.sweeps.cells import task_data
-from dofbook.sweeps.config import TaskConfig
-from dofbook.sweeps.store import seal, unseal
+from dofbook.experiments import ntk
+from dofbook.experiments.cells import task_data
+from dofbook.experiments.config import TaskConfig
+from dofbook.experiments.store import seal, unseal
+from dofbook.landscape.convex import LinearLogits, minimize
+from dofbook.landscape.linearization import linearize
 from dofbook.training import cross_entropy
+from dofbook.training.optimizers import OptimizerConfig
 
 TASK = TaskConfig("digits", network="mlp", train_size=100, test_size=50, epochs=2)
 SWEEP = ntk.NtkSweep(

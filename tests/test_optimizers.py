@@ -6,7 +6,7 @@ import optax
 import pytest
 
 from dofbook.errors import InputError
-from dofbook.optimizers import OptimizerConfig, make_optimizer
+from dofbook.training.optimizers import OptimizerConfig, make_optimizer
 
 
 def _run(config, gradients):

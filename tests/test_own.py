@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dofbook import cli, networks, own
+from dofbook import cli, networks
+from dofbook import references as own
 from dofbook.datasets import load
-from dofbook.pruning import named_layers
-from dofbook.sweeps.config import CellConfig, TaskConfig, canonical_json, cell_from_json
+from dofbook.experiments.config import CellConfig, TaskConfig, canonical_json, cell_from_json
+from dofbook.methods.pruning import named_layers
 
 EXAMPLES = Path(__file__).parents[1] / "book" / "examples"
 MINE = ["--dataset", "patches:load", "--network", "patches:mixer", "--train-size", "200"]

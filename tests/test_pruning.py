@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
 from scipy import stats
 
-from dofbook import methods, pruning, training
+from dofbook import methods, training
 from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
-from dofbook.networks import NAMES, build, flat_network, flatten
-from dofbook.optimizers import OptimizerConfig
-from dofbook.pruning import (
+from dofbook.methods import pruning
+from dofbook.methods.pruning import (
     PruningConfig,
     count_kept,
     keep_largest,
@@ -27,7 +26,9 @@ from dofbook.pruning import (
     parameter_layers,
     retraining_optimizer,
 )
+from dofbook.networks import NAMES, build, flat_network, flatten
 from dofbook.training import TrainConfig, train
+from dofbook.training.optimizers import OptimizerConfig
 
 PLAIN = PruningConfig(training_epochs=1, weight_decay=0)
 

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dofbook.sweeps.cells import run_cell
-from dofbook.sweeps.config import CellConfig, cell_from_json
+from dofbook.experiments.cells import run_cell
+from dofbook.experiments.config import CellConfig, cell_from_json
 
 RESULTS = Path(__file__).parents[1] / "results"
 LARGEST_D = 64

@@ -92,9 +92,9 @@ def test_thirty_kills_anywhere_in_the_writing_leave_only_whole_cells(tmp_path):
         tqdm.set_lock(threading.RLock())  # its default lock is shared with forked children
         sys.path.insert(0, sys.argv[2])
         from test_store import grid, make_rows
-        from dofbook.sweeps.executors import run_sweep
-        from dofbook.sweeps.store import Store
-        from dofbook.sweeps.tables import write_table
+        from dofbook.experiments.executors import run_sweep
+        from dofbook.experiments.store import Store
+        from dofbook.experiments.tables import write_table
         from pathlib import Path
 
         root = Path(sys.argv[1])

@@ -11,14 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dofbook import methods, runs, training
+from dofbook import methods, training
 from dofbook.errors import InputError, RunFailed
 from dofbook.keys import Role, run_key
 from dofbook.networks import flat_network
-from dofbook.optimizers import OptimizerConfig
-from dofbook.runs import Batching, chunk_size, train_runs
 from dofbook.subspaces import AffineSubspace, gaussian
 from dofbook.training import DeviceData, TrainConfig
+from dofbook.training import batched as runs
+from dofbook.training.batched import Batching, chunk_size, train_runs
+from dofbook.training.optimizers import OptimizerConfig
 
 CONFIG = TrainConfig(epochs=2, batch_size=100, checkpoints_per_epoch=1)
 KEYS = [run_key(seed, Role.SUBSPACE_BATCHES) for seed in range(5)]
@@ -95,7 +96,7 @@ def test_four_devices_share_the_runs(one_by_one):
         import json, sys, jax
         sys.path.insert(0, sys.argv[1])
         from test_runs import *
-        from dofbook import runs
+        from dofbook.training import batched as runs
         from dofbook.datasets import load
 
         assert len(jax.devices()) == 4

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from dofbook.cli import main
+from dofbook.experiments.cells import task_data, task_network
+from dofbook.experiments.config import TaskConfig
+from dofbook.experiments.spectra import spectra
 from dofbook.keys import Role, run_key
-from dofbook.sweeps.cells import task_data, task_network
-from dofbook.sweeps.config import TaskConfig
-from dofbook.sweeps.spectra import spectra
+from dofbook.methods.trajectories import LotteryConfig
 from dofbook.training import burn_in
-from dofbook.trajectories import LotteryConfig
 
 TASK = TaskConfig(network="mlp", train_size=200, test_size=50, epochs=5)
 

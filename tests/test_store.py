@@ -19,12 +19,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from dofbook.errors import InputError
-from dofbook.sweeps import estimates, executors
-from dofbook.sweeps import store as store_module
-from dofbook.sweeps.config import CellConfig, TaskConfig, cell_from_json
-from dofbook.sweeps.executors import Outcome, run_sweep
-from dofbook.sweeps.store import DamagedCell, Store, StoreError, decode, encode, write_atomically
-from dofbook.sweeps.tables import ORDER, read_cells, table, write_table
+from dofbook.experiments import estimates, executors
+from dofbook.experiments import store as store_module
+from dofbook.experiments.config import CellConfig, TaskConfig, cell_from_json
+from dofbook.experiments.executors import Outcome, run_sweep
+from dofbook.experiments.store import (
+    DamagedCell,
+    Store,
+    StoreError,
+    decode,
+    encode,
+    write_atomically,
+)
+from dofbook.experiments.tables import ORDER, read_cells, table, write_table
 
 TASK = TaskConfig(network="mlp", train_size=100, test_size=50, epochs=1)
 CELL = CellConfig(task=TASK, d=4, seeds=(0, 1))
@@ -151,7 +158,7 @@ def test_a_damaged_cell_is_kept_aside_reported_and_recomputed(tmp_path, caplog, 
 
 
 def test_another_schema_version_is_refused_not_moved_aside(tmp_path, monkeypatch):
-    import dofbook.sweeps.config as config
+    import dofbook.experiments.config as config
 
     monkeypatch.setattr(config, "SCHEMA_VERSION", 99)
     store = fill(Store(tmp_path), [CELL])
@@ -391,7 +398,7 @@ def test_a_sweep_removes_what_killed_processes_left_and_nothing_else(tmp_path):
 
 def test_a_killed_writer_leaves_an_orphan_of_that_name(tmp_path):
     script = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom dofbook.sweeps import store\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom dofbook.experiments import store\n"
         "store.os.replace = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
         "store.write_atomically(Path(sys.argv[1]) / 'x.parquet', b'new')\n"
     )

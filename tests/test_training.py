@@ -13,9 +13,9 @@ from dofbook import methods, training
 from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
 from dofbook.networks import flat_network, flatten
-from dofbook.optimizers import OptimizerConfig
 from dofbook.subspaces import AffineSubspace, Identity, gaussian
 from dofbook.training import DeviceData, TrainConfig, burn_in, put, train
+from dofbook.training.optimizers import OptimizerConfig
 
 
 @pytest.fixture(scope="module")

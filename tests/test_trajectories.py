@@ -10,18 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 
+from dofbook.cache import Recent
 from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
-from dofbook.networks import flat_network
-from dofbook.recent import Recent
-from dofbook.training import burn_in, put
-from dofbook.trajectories import (
+from dofbook.methods.trajectories import (
     LotteryConfig,
     lottery_spectrum,
     record,
     spectrum,
     stored_steps,
 )
+from dofbook.networks import flat_network
+from dofbook.training import burn_in, put
 
 BASES = ("increments", "centred", "uncentred")
 

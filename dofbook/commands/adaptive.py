@@ -7,10 +7,10 @@ from dofbook.commands.arguments import Setting
 from dofbook.commands.output import Output
 from dofbook.commands.plan import print_plan
 from dofbook.errors import InputError
-from dofbook.sweeps.adaptive import AdaptiveConfig, Found, probe_cell, run_adaptive
-from dofbook.sweeps.bisection import reach
-from dofbook.sweeps.config import CellConfig, SweepConfig
-from dofbook.sweeps.executors import check_cells
+from dofbook.experiments.adaptive import AdaptiveConfig, Found, probe_cell, run_adaptive
+from dofbook.experiments.bisection import reach
+from dofbook.experiments.config import CellConfig, SweepConfig
+from dofbook.experiments.executors import check_cells
 
 EXIT_INTERRUPTED = 130
 

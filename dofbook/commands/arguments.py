@@ -6,11 +6,11 @@ from functools import partial
 
 from dofbook.commands.output import Output
 from dofbook.errors import InputError
-from dofbook.runs import Batching
-from dofbook.sweeps import cells
-from dofbook.sweeps.config import CellConfig
-from dofbook.sweeps.executors import Executor, InProcessExecutor, RunCell
-from dofbook.sweeps.store import Store
+from dofbook.experiments import cells
+from dofbook.experiments.config import CellConfig
+from dofbook.experiments.executors import Executor, InProcessExecutor, RunCell
+from dofbook.experiments.store import Store
+from dofbook.training.batched import Batching
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Setting:
 
     def write_table(self, path, names: list[str]) -> None:
         """Join cells into one table."""
-        from dofbook.sweeps.tables import write_table
+        from dofbook.experiments.tables import write_table
 
         rows = write_table(self.store, path, names)
         self.out.say(f"{path}: {rows} rows.")
@@ -93,7 +93,7 @@ def _executor(args: argparse.Namespace) -> Executor:
     if name not in ("local", "dask"):
         raise InputError(f"executor is {name!r}; allowed: local, dask.")
     if name == "dask":
-        from dofbook.sweeps.dask_executor import DaskExecutor
+        from dofbook.experiments.dask_executor import DaskExecutor
 
         return DaskExecutor(args.scheduler, args.scheduler_file, args.workers)
     if given:

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 
-from dofbook.sweeps import events
+from dofbook.experiments import events
 
 
 @dataclass(frozen=True)

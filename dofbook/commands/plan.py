@@ -5,10 +5,10 @@ import pandas as pd
 from dofbook.commands.arguments import Setting
 from dofbook.commands.output import duration, memory
 from dofbook.commands.status import PLACE, count_states, place, read_states
-from dofbook.sweeps import estimates, events
-from dofbook.sweeps.config import CellConfig
-from dofbook.sweeps.executors import check_cells
-from dofbook.sweeps.store import StoredCell
+from dofbook.experiments import estimates, events
+from dofbook.experiments.config import CellConfig
+from dofbook.experiments.executors import check_cells
+from dofbook.experiments.store import StoredCell
 
 
 def print_plan(cells: list[CellConfig], setting: Setting, bound: str = "") -> None:

@@ -3,9 +3,9 @@
 import argparse
 
 from dofbook.commands.output import Output
-from dofbook.sweeps.config import SweepConfig
-from dofbook.sweeps.publishing import check_table_path
-from dofbook.sweeps.spectra import write_spectra
+from dofbook.experiments.config import SweepConfig
+from dofbook.experiments.publishing import check_table_path
+from dofbook.experiments.spectra import write_spectra
 
 
 def spectra(args: argparse.Namespace, config: SweepConfig) -> int:

@@ -6,9 +6,9 @@ import pandas as pd
 
 from dofbook.commands.output import Output, duration
 from dofbook.errors import InputError
-from dofbook.sweeps import estimates
-from dofbook.sweeps.config import CellConfig, SweepConfig
-from dofbook.sweeps.store import DamagedCell, Store, StoredCell
+from dofbook.experiments import estimates
+from dofbook.experiments.config import CellConfig, SweepConfig
+from dofbook.experiments.store import DamagedCell, Store, StoredCell
 
 PLACE = ["dataset", "network", "method", "t", "d"]
 """Columns that say where a cell stands in a sweep."""

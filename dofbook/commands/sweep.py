@@ -5,9 +5,9 @@ import argparse
 from dofbook.commands.adaptive import sweep_adaptively
 from dofbook.commands.arguments import Setting, make_setting, take_part
 from dofbook.commands.plan import print_plan
-from dofbook.sweeps.config import SweepConfig
-from dofbook.sweeps.executors import SweepReport, run_sweep
-from dofbook.sweeps.publishing import check_table_path
+from dofbook.experiments.config import SweepConfig
+from dofbook.experiments.executors import SweepReport, run_sweep
+from dofbook.experiments.publishing import check_table_path
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 

@@ -4,8 +4,8 @@ import argparse
 
 from dofbook.commands.output import Output
 from dofbook.commands.status import existing_store
-from dofbook.sweeps.config import SweepConfig
-from dofbook.sweeps.tables import write_table
+from dofbook.experiments.config import SweepConfig
+from dofbook.experiments.tables import write_table
 
 
 def table(args: argparse.Namespace, config: SweepConfig | None) -> int:

@@ -7,8 +7,8 @@ from dofbook.commands.arguments import make_batching
 from dofbook.commands.output import Output, duration
 from dofbook.commands.status import existing_store
 from dofbook.errors import InputError
-from dofbook.sweeps import events, verification
-from dofbook.sweeps.config import SweepConfig
+from dofbook.experiments import events, verification
+from dofbook.experiments.config import SweepConfig
 
 EXIT_FAILED = 1
 

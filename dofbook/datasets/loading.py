@@ -9,7 +9,7 @@ from dofbook.datasets.official import RELEASES
 from dofbook.datasets.prepared import find_prepared, read_tfds
 from dofbook.datasets.raw import find_raw, read_raw
 from dofbook.errors import InputError
-from dofbook.own import is_reference, resolve
+from dofbook.references import is_reference, resolve
 
 NAMES = ("digits", *RELEASES)
 
@@ -31,7 +31,7 @@ def load(name: str, data_dir: str | os.PathLike | None = None, *, verify: bool =
     All ways give the same arrays in the official order, so the same fingerprint.
 
     Args:
-        name: One of `NAMES`, or "module:function" of one's own (`dofbook.own`): a function of
+        name: One of `NAMES`, or "module:function" of one's own (`dofbook.references`): a function of
             `data_dir` that returns a `Dataset`, such as `from_pixels` makes.
         data_dir: Folder with the files; None or "" means `$DOFBOOK_DATA_DIR`, if set.
         verify: Hold files to the official sizes and checksums. False accepts other content of

@@ -1,6 +1,6 @@
 """Fig. 9 of the paper: cuts through w0 and two optima, and thresholds of network and linearization.
 
-The cuts take the table of ``dofbook.cuts``; the thresholds that of ``dofbook.ntk``, whose methods
+The cuts take the table of ``dofbook.experiments.cuts``; the thresholds that of ``dofbook.experiments.ntk``, whose methods
 are the network ("affine"), its linearization trained alike ("linearized") and the exact minima of
 its loss ("linearized_exact").
 """
@@ -46,7 +46,7 @@ def cuts(table: pd.DataFrame) -> Figure:
     The panels of a row share one scale of colours.
 
     Args:
-        table: Table of ``dofbook.cuts``.
+        table: Table of ``dofbook.experiments.cuts``.
 
     Returns:
         The figure.
@@ -124,7 +124,7 @@ def thresholds(
     model has one seed.
 
     Args:
-        table: Tidy table of ``dofbook.ntk``; rows with a variant (another centre) are left out.
+        table: Tidy table of ``dofbook.experiments.ntk``; rows with a variant (another centre) are left out.
         metrics: One panel each.
         delta: Failure probability allowed at the threshold.
         limits: Range of levels by metric; that of the data by default.

@@ -1,0 +1,252 @@
+"""Adaptive sweeps: find where each initialization first succeeds, instead of running a whole grid.
+
+With nested subspaces a run that succeeds at d succeeds at every larger d, up to the accidents of
+training. So each initialization has one first success d_hit on the grid, and bisection finds it in
+about log2(grid) trainings. Initializations are added until the interval on d* is narrow enough.
+Each training is an ordinary cell of one seed in the store: nothing is run twice, and a plain sweep
+over the same grid with ``nested`` finds the same d_hit.
+
+The search itself and the interval are in ``bisection``.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from dofbook.errors import InputError, RunFailed
+from dofbook.experiments import cells as cell_module
+from dofbook.experiments.bisection import Search, quantile_interval, reach
+from dofbook.experiments.config import CellConfig, SweepConfig
+from dofbook.experiments.executors import RETRIES, Executor, Notify, RunCell, run_sweep
+from dofbook.experiments.store import Store
+from dofbook.success.probability import success_indicator
+from dofbook.success.tables import metric_kind
+from dofbook.success.threshold import Threshold
+
+
+@dataclass(frozen=True)
+class AdaptiveConfig:
+    """Say which thresholds are wanted and how narrow.
+
+    Args:
+        sweep: Task, burn-in times, grid of dims, the first seed, and in ``runs`` the largest
+            number of initializations. Its subspaces are nested whatever it says.
+        levels: Accuracies or losses to reach.
+        metric: "train_accuracy", "test_accuracy", "train_loss" or "test_loss"; the best value at
+            any checkpoint counts, as in the paper.
+        half_width: Stop when every interval reaches at most so many octaves to each side of d*.
+        delta: Failure probability of d*.
+        confidence: Coverage of the intervals.
+        first_runs: Initializations to begin with; more are added two at a time.
+
+    Raises:
+        InputError: If a value is not allowed.
+    """
+
+    sweep: SweepConfig
+    levels: tuple[float, ...]
+    metric: str = "test_accuracy"
+    half_width: float = 0.25
+    delta: float = 0.1
+    confidence: float = 0.95
+    first_runs: int = 4
+
+    def __post_init__(self):
+        kind = metric_kind(self.metric)
+        for level in self.levels:
+            if not 0 < level < (1 if kind == "accuracy" else math.inf):
+                where = "between 0 and 1" if kind == "accuracy" else "above 0, and be finite"
+                raise InputError(f"level is {level}; for {self.metric} it must lie {where}.")
+        if not self.levels:
+            raise InputError("an adaptive sweep needs at least one level.")
+        if not 0 < self.half_width < math.inf:
+            raise InputError(f"half_width is {self.half_width}; it must be positive, in octaves.")
+        for name in ("delta", "confidence"):
+            if not 0 < getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1.")
+        if self.first_runs < 2:
+            raise InputError(f"first_runs is {self.first_runs}; an interval needs at least 2.")
+        if self.sweep.runs < 2:
+            raise InputError(f"runs is {self.sweep.runs}; an adaptive sweep needs at least 2.")
+        if self.sweep.method not in ("affine", "lottery_subspace"):
+            raise InputError(
+                f"method is {self.sweep.method!r}; only nested subspaces can be searched: affine, "
+                "lottery_subspace."
+            )
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """The training dimensions, increasing."""
+        return tuple(sorted(self.sweep.dims))
+
+
+Probe = tuple[int, int]
+"""A seed and a grid point."""
+Attempt = Callable[[Sequence[Probe]], Mapping[Probe, float]]
+"""Train at each probe and give the best value of the metric reached."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Hold what an adaptive search found at one level.
+
+    Attributes:
+        level: Accuracy or loss.
+        threshold: d* with its interval.
+        hits: Grid point of the first success of each initialization; len(grid) for none.
+        trainings: Trainings made so far, those for other levels included.
+    """
+
+    level: float
+    threshold: Threshold
+    hits: tuple[int, ...]
+    trainings: int
+
+
+def search(config: AdaptiveConfig, attempt: Attempt) -> Iterator[list[Found]]:
+    """Search every level's d* until all intervals are narrow enough or seeds run out.
+
+    Args:
+        config: What is wanted.
+        attempt: Trains; is given all probes that can be made side by side.
+
+    Yields:
+        What is known whenever a group of initializations is done, one entry per level.
+    """
+    n, kind = len(config.grid), metric_kind(config.metric)
+    searches: dict[tuple[int, float], Search] = {}
+    tried: set[Probe] = set()
+    seeds = range(config.sweep.first_seed, config.sweep.first_seed + config.sweep.runs)
+    count = 0
+    while count < len(seeds):
+        group = seeds[count : count + (config.first_runs if count == 0 else 2)]
+        guesses = {level: _guess(searches, level, n) for level in config.levels}
+        searches |= {(s, level): Search(n) for s in group for level in config.levels}
+        while probes := _open_probes(searches, guesses, tried):
+            tried.update(probes)
+            for (seed, point), value in attempt(probes).items():
+                for level in config.levels:
+                    success = bool(success_indicator([[value]], level, kind=kind)[0, 0, 0])
+                    searches[seed, level].tell(point, success)
+        count += len(group)
+        known = [_conclude(config, searches, seeds[:count], v, len(tried)) for v in config.levels]
+        yield known
+        if all(_settled(config, found) for found in known):
+            return
+
+
+def _guess(searches: Mapping, level: float, n: int) -> int:
+    """Guess a first success: the median of those found, at the outset the middle of the grid."""
+    found = [search.succeeded for (_, other), search in searches.items() if other == level]
+    return int(np.median(found)) if found else n // 2
+
+
+def _open_probes(searches: Mapping, guesses: Mapping, tried: set[Probe]) -> list[Probe]:
+    wanted = {
+        (seed, search.ask(guesses[level])): None
+        for (seed, level), search in searches.items()
+        if not search.done
+    }
+    return [probe for probe in wanted if probe not in tried]
+
+
+def _conclude(config, searches, seeds, level: float, trainings: int) -> Found:
+    hits = tuple(searches[seed, level].succeeded for seed in seeds)
+    threshold = quantile_interval(config.grid, hits, config.delta, config.confidence)
+    return Found(level, threshold, hits, trainings)
+
+
+def _settled(config: AdaptiveConfig, found: Found) -> bool:
+    """Tell whether more initializations are not wanted: narrow enough, or not within the grid."""
+    outside = {0, len(config.grid)} & set(found.hits)
+    return bool(outside) or reach(found.threshold) <= config.half_width
+
+
+def probe_cell(config: AdaptiveConfig, burn_in_steps: int, probe: Probe) -> CellConfig:
+    """Describe one training of an adaptive sweep.
+
+    Args:
+        config: What is wanted.
+        burn_in_steps: t.
+        probe: Seed and grid point.
+
+    Returns:
+        The cell: one seed, nested subspaces.
+    """
+    seed, point = probe
+    nested = replace(
+        config.sweep,
+        nested=config.sweep.method == "affine",
+        dims=(config.grid[point],),
+        burn_in_steps=(burn_in_steps,),
+        runs=1,
+        first_seed=seed,
+        baseline_learning_rates=(),
+    )
+    return nested.cells()[0]
+
+
+def best_value(rows: pd.DataFrame, metric: str) -> float:
+    """Read the best value a run reached.
+
+    Args:
+        rows: The tidy rows of one run.
+        metric: Name of the metric.
+
+    Returns:
+        The value at the last checkpoint of the running best.
+    """
+    return float(rows.sort_values("step")[f"best_{metric}"].iloc[-1])
+
+
+def run_adaptive(
+    config: AdaptiveConfig,
+    burn_in_steps: int,
+    store: Store,
+    executor: Executor | None = None,
+    data_dir: str | None = None,
+    progress: bool = True,
+    run_cell: RunCell = cell_module.run_cell,
+    notify: Notify = lambda event: None,
+    retries: int = RETRIES,
+) -> Iterator[list[Found]]:
+    """Search the thresholds of one burn-in time; every training is kept in the store.
+
+    Args:
+        config: What is wanted.
+        burn_in_steps: t.
+        store: Where results are and go; trainings found there are not made again.
+        executor: Where to compute; trainings of several initializations go side by side.
+        data_dir: Folder of official data files; see ``datasets.load``.
+        progress: Whether to show a progress line.
+        run_cell: What computes the rows of a cell.
+        notify: Is told what happens; see ``events``.
+        retries: How often a training that raised is tried again.
+
+    Yields:
+        What is known whenever a group of initializations is done, one entry per level.
+
+    Raises:
+        InputError: If the cells cannot run.
+        RunFailed: If a training raised; its traceback is in the store.
+    """
+
+    def attempt(probes):
+        cells = {probe: probe_cell(config, burn_in_steps, probe) for probe in probes}
+        report = run_sweep(
+            list(cells.values()), store, executor, data_dir, False, run_cell, retries, notify
+        )
+        for name, text in report.failures.items():
+            raise RunFailed(f"the cell {name} raised: {text.strip().splitlines()[-1]}.")
+        bar.update(len(probes))
+        return {
+            probe: best_value(store.read(cell.name).table.to_pandas(), config.metric)
+            for probe, cell in cells.items()
+        }
+
+    with tqdm(unit=" trainings", disable=None if progress else True) as bar:
+        yield from search(config, attempt)

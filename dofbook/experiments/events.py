@@ -1,0 +1,110 @@
+"""What a sweep tells a machine that follows it: small dictionaries, one line of JSON each.
+
+Events: "start" (cells, stored, missing), "cell" (name, method, t, d, seeds, state, seconds, error),
+"end" (stored, computed, failed), "table" (path, rows) and, from other commands, "plan", "status",
+"verify" and "threshold".
+"""
+
+import json
+from collections.abc import Callable
+from typing import IO
+
+from dofbook.experiments.config import CellConfig
+
+
+def writer(file: IO[str]) -> Callable[[dict], None]:
+    """Write events to a file as they come.
+
+    Args:
+        file: Where to; flushed after each line, so that a reader sees it at once.
+
+    Returns:
+        The function that takes an event.
+    """
+
+    def write(event: dict) -> None:
+        file.write(json.dumps(event) + "\n")
+        file.flush()
+
+    return write
+
+
+def describe(cell: CellConfig) -> dict:
+    """Name a cell to a machine.
+
+    Args:
+        cell: The cell.
+
+    Returns:
+        Its hash and what distinguishes it in a sweep.
+    """
+    return {
+        "cell": cell.name,
+        "dataset": cell.task.dataset,
+        "network": cell.task.network,
+        "method": cell.method,
+        "burn_in_steps": cell.burn_in_steps,
+        "d": cell.d,
+        "seeds": list(cell.seeds),
+    }
+
+
+def started(store, cells, missing) -> dict:
+    """Say that a sweep begins.
+
+    Args:
+        store: Its store.
+        cells: All its cells.
+        missing: Those that are not stored.
+
+    Returns:
+        The event.
+    """
+    return {
+        "event": "start",
+        "store": str(store.root),
+        "cells": len(cells),
+        "stored": len(cells) - len(missing),
+        "missing": len(missing),
+    }
+
+
+def ended(cell: CellConfig, outcome, again: bool) -> dict:
+    """Say how a cell ended.
+
+    Args:
+        cell: The cell.
+        outcome: An ``executors.Outcome``.
+        again: Whether it will be tried again if it failed.
+
+    Returns:
+        The event; its state is "done", "found" (another sweep was faster), "retried" or "failed".
+    """
+    if outcome.error is None:
+        state = "found" if outcome.found else "done"
+    else:
+        state = "retried" if again else "failed"
+    return {
+        "event": "cell",
+        **describe(cell),
+        "state": state,
+        "seconds": outcome.seconds,
+        "error": outcome.error,
+    }
+
+
+def finished(report) -> dict:
+    """Say that a sweep ends.
+
+    Args:
+        report: An ``executors.SweepReport``.
+
+    Returns:
+        The event.
+    """
+    return {
+        "event": "end",
+        "stored": report.stored,
+        "computed": report.computed,
+        "failed": len(report.failures),
+    }

@@ -1,0 +1,377 @@
+"""Run the cells of a sweep: skip what is stored, store each result as soon as it is there.
+
+An executor only decides where and in what order the cells run. What runs is one function of one
+cell, ``compute``, which writes the result to the store itself and hands back a short outcome, so
+that an executor may send it to other processes or hosts (``dask_executor``).
+"""
+
+import contextlib
+import platform
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from typing import Protocol
+
+import jax
+import pandas as pd
+from tqdm import tqdm
+
+from dofbook.errors import InputError
+from dofbook.experiments import cells as cell_module
+from dofbook.experiments import estimates, events
+from dofbook.experiments.config import CellConfig
+from dofbook.experiments.store import Store, StoredCell
+from dofbook.methods.trajectories import stored_steps, trajectory_steps
+from dofbook.provenance import environment, machine
+
+RunCell = Callable[[CellConfig, str | None], pd.DataFrame]
+Notify = Callable[[dict], None]
+RETRIES = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Tell how one cell ended; its rows are in the store.
+
+    Attributes:
+        seconds: Wall time of the cell.
+        error: The traceback if it raised, else None.
+        found: Whether another sweep had stored it in the meantime.
+        recorded: Whether the error is in the store already; not if the worker died.
+    """
+
+    seconds: float
+    error: str | None = None
+    found: bool = False
+    recorded: bool = False
+
+
+class Executor(Protocol):
+    """Apply a function to cells, somewhere.
+
+    The function never raises for a failing cell (the outcome says so), can be pickled when the
+    store's folder is reachable from where it runs, and may be applied twice to the same cell.
+    """
+
+    def map(
+        self, run: Callable[[CellConfig], Outcome], cells: Sequence[CellConfig]
+    ) -> Iterator[tuple[CellConfig, Outcome]]:
+        """Apply ``run`` to every cell.
+
+        Args:
+            run: What to do with a cell.
+            cells: The cells.
+
+        Returns:
+            Pairs of cell and outcome, in the order in which the cells end.
+        """
+        ...
+
+
+class InProcessExecutor:
+    """Run the cells one after the other in this process: the default."""
+
+    def map(
+        self, run: Callable[[CellConfig], Outcome], cells: Sequence[CellConfig]
+    ) -> Iterator[tuple[CellConfig, Outcome]]:
+        """Apply ``run`` to every cell, in the given order.
+
+        Args:
+            run: What to do with a cell.
+            cells: The cells.
+
+        Yields:
+            Pairs of cell and outcome.
+        """
+        for cell in cells:
+            yield cell, run(cell)
+
+
+def compute(
+    cell: CellConfig,
+    store: Store,
+    data_dir: str | None = None,
+    run_cell: RunCell = cell_module.run_cell,
+) -> Outcome:
+    """Run one cell and store its rows, or its traceback if it raises; skip it if it is stored.
+
+    Args:
+        cell: The cell.
+        store: Where the result goes.
+        data_dir: Folder of official data files; see ``datasets.load``.
+        run_cell: What computes the rows.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        StoreError: If the store cannot be written; the sweep then stops.
+    """
+    if store.take(cell.name) is not None:
+        return Outcome(0.0, found=True)
+    provenance = {
+        "environment": environment(),
+        "machine": machine_kind(),
+        "started": datetime.now(UTC).isoformat(),
+    }
+    start, compiled = time.perf_counter(), compile_seconds()
+    try:
+        dataset, _ = cell_module.task_data(cell.task, data_dir)
+        provenance["dataset"] = {"source": dataset.source, "fingerprint": dataset.fingerprint}
+        rows = run_cell(cell, data_dir)
+    except Exception:
+        seconds = time.perf_counter() - start
+        outcome = Outcome(seconds, traceback.format_exc(), recorded=True)
+        store.write_failure(cell, outcome.error, provenance)
+        return outcome
+    provenance["wall_seconds"] = time.perf_counter() - start
+    provenance["compile_seconds"] = compile_seconds() - compiled
+    provenance["batching"] = rows.attrs.get("batching")
+    store.write(cell, rows, provenance)
+    return Outcome(provenance["wall_seconds"])
+
+
+@lru_cache(maxsize=1)
+def machine_kind() -> dict[str, object]:
+    """Name what decides whether a CPU repeats a result bit by bit.
+
+    Returns:
+        Processor model and cores this process may use; XLA divides sums among the cores.
+    """
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+        lines = (line.partition(":") for line in file)
+        model = next((value.strip() for key, _, value in lines if key[:10] == "model name"), model)
+    return {"processor": model, "cores": machine()["cores"]}
+
+
+@lru_cache(maxsize=1)
+def _compilations() -> list[float]:
+    """Register, once per process, a listener that notes the seconds of every compilation."""
+    noted: list[float] = []
+
+    def listen(event: str, seconds: float, **_) -> None:
+        if event.endswith("backend_compile_duration"):
+            noted.append(seconds)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    return noted
+
+
+def compile_seconds() -> float:
+    """Add up the time this process has spent compiling since it was first asked.
+
+    Returns:
+        Seconds.
+    """
+    return sum(_compilations())
+
+
+@dataclass
+class SweepReport:
+    """Count what a sweep did.
+
+    Attributes:
+        stored: Cells that were there before, verified, or that another sweep stored meanwhile.
+        computed: Cells computed now.
+        failures: Hash of each cell that raised, with its traceback.
+    """
+
+    stored: int = 0
+    computed: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def check_cells(
+    cells: Sequence[CellConfig], present: Sequence[StoredCell], data_dir: str | None = None
+) -> None:
+    """Refuse cells that cannot run, before any does.
+
+    Args:
+        cells: The cells to run.
+        present: Verified cells of the same sweep that are in the store.
+        data_dir: Folder of official data files; see ``datasets.load``.
+
+    Raises:
+        InputError: If the data cannot be had, d exceeds D or the points of a trajectory, or the
+            store's cells were computed from other data.
+    """
+    for task in {cell.task for cell in cells}:
+        dataset, _ = cell_module.task_data(task, data_dir)
+        network = cell_module.task_network(task, dataset)
+        largest = max((cell.d for cell in cells if cell.task == task and cell.d), default=1)
+        if largest > network.D:
+            raise InputError(
+                f"d is {largest}, but {task.network} on {task.dataset} has only D = {network.D} "
+                "parameters."
+            )
+        for cell in cells:
+            if cell.task == task and cell.lottery:
+                _check_trajectory(cell, len(dataset.y_train))
+        for cell in present:
+            known = (cell.provenance.get("dataset") or {}).get("fingerprint")
+            if cell.config.task == task and known != dataset.fingerprint:
+                raise InputError(
+                    f"the store's cell {cell.config.name} was computed from other {task.dataset} "
+                    f"data than {dataset.source}; use another store or the same data."
+                )
+
+
+def _check_trajectory(cell: CellConfig, images: int) -> None:
+    """Refuse a lottery subspace of more directions than its trajectory has points."""
+    steps = trajectory_steps(cell.lottery, cell.task.epochs, images, cell.task.batch_size)
+    points = len(stored_steps(cell.lottery, steps))
+    if cell.d > points:
+        raise InputError(
+            f"d is {cell.d}, but a trajectory of {steps} steps, stored every "
+            f"{cell.lottery.spacing}, spans at most {points} directions."
+        )
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Note every Ctrl-C beside raising it.
+
+    Python drops an exception raised inside a garbage collection callback, and JAX has one: so
+    some would be lost. The caller looks at the list between cells.
+    """
+    caught: list[int] = []
+
+    def note(number, frame):
+        caught.append(number)
+        signal.default_int_handler(number, frame)
+
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield caught
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield caught
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def run_sweep(
+    cells: Sequence[CellConfig],
+    store: Store,
+    executor: Executor | None = None,
+    data_dir: str | None = None,
+    progress: bool = True,
+    run_cell: RunCell = cell_module.run_cell,
+    retries: int = RETRIES,
+    notify: Notify = lambda event: None,
+) -> SweepReport:
+    """Bring the store to hold every cell: verify what is there, compute the rest.
+
+    It can be stopped at any moment, by KeyboardInterrupt or by killing the process, and called
+    again: finished cells are kept, and the result does not depend on the interruption.
+
+    Args:
+        cells: The cells, usually ``SweepConfig.cells()``.
+        store: Where results are and go.
+        executor: Where to compute; in this process by default.
+        data_dir: Folder of official data files; see ``datasets.load``.
+        progress: Whether to show a progress line (never shown outside a terminal).
+        run_cell: What computes the rows of a cell.
+        retries: How often a cell that raised is tried again, after all others.
+        notify: Is told what happens, as dictionaries that fit in JSON; see ``events``.
+
+    Returns:
+        What was done; cells that raised are listed there and in the store.
+
+    Raises:
+        InputError: If the cells cannot run; nothing has been written then.
+        StoreError: If the store cannot be written.
+    """
+    present = {cell.name: store.take(cell.name) for cell in cells}
+    missing = [cell for cell in cells if present[cell.name] is None]
+    report = SweepReport(stored=len(cells) - len(missing))
+    notify(events.started(store, cells, missing))
+    if missing:
+        check_cells(missing, [cell for cell in present.values() if cell], data_dir)
+        store.prepare()
+        here = replace(store, root=store.root.absolute())  # workers may have another folder
+        run = partial(compute, store=here, data_dir=data_dir, run_cell=run_cell)
+        known = [cell for cell in present.values() if cell]
+        with _interrupts() as caught, _Progress(cells, missing, known, progress) as line:
+            for attempt in range(retries + 1):
+                tried = missing if attempt == 0 else _failed(missing, report)
+                for cell, outcome in (executor or InProcessExecutor()).map(run, tried):
+                    _note(report, here, cell, outcome)
+                    notify(events.ended(cell, outcome, attempt < retries))
+                    line.ended(cell, outcome)
+                    if caught:
+                        raise KeyboardInterrupt
+                if not report.failures:
+                    break
+    notify(events.finished(report))
+    return report
+
+
+def _failed(cells: Sequence[CellConfig], report: SweepReport) -> list[CellConfig]:
+    return [cell for cell in cells if cell.name in report.failures]
+
+
+def _note(report: SweepReport, store: Store, cell: CellConfig, outcome: Outcome) -> None:
+    """Count an outcome; record a failure that the worker did not live to record."""
+    if outcome.error is not None:
+        report.failures[cell.name] = outcome.error
+        if not outcome.recorded:
+            store.write_failure(cell, outcome.error, {})
+        return
+    report.failures.pop(cell.name, None)
+    if outcome.found:
+        report.stored += 1
+    else:
+        report.computed += 1
+
+
+class _Progress:
+    """One line: cells done, and the time left by the wall times seen so far."""
+
+    def __init__(self, cells, missing, known, shown: bool):
+        self._left = {cell.name: cell for cell in missing}
+        self._done: list[CellConfig] = []
+        self._known = [StoredCell(cell.config, None, cell.provenance) for cell in known]
+        self._bar = tqdm(
+            total=len(cells),
+            initial=len(cells) - len(missing),
+            bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} cells [{elapsed}{postfix}]",
+            disable=None if shown else True,
+        )
+        self._begun = time.perf_counter()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._bar.close()
+
+    def ended(self, cell: CellConfig, outcome: Outcome) -> None:
+        """Move on by a cell; when it is tried again it does not count again."""
+        if self._left.pop(cell.name, None) is None or self._bar.disable:
+            return
+        if outcome.error is None and not outcome.found:
+            origin = {"wall_seconds": outcome.seconds, "environment": environment()}
+            self._known.append(StoredCell(cell, None, origin))
+            self._done.append(cell)
+        left = self._seconds_left()
+        if left is not None:
+            self._bar.set_postfix_str(f"about {tqdm.format_interval(left)} left", refresh=False)
+        self._bar.update()
+
+    def _seconds_left(self) -> float | None:
+        """Scale the time spent by predicted work, so that parallel workers count as they do."""
+        rates = estimates.fit_rates(self._known)
+        done = estimates.predict(rates, self._done)
+        left = estimates.predict(rates, list(self._left.values()))
+        if not done or left is None:
+            return None
+        return (time.perf_counter() - self._begun) * left / done

@@ -1,0 +1,58 @@
+"""Publish a table: a Parquet file, and beside it where its numbers come from."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pyarrow as pa
+
+from dofbook.errors import InputError
+from dofbook.experiments.store import parquet_bytes, write_atomically
+
+
+def check_table_path(path: Path) -> None:
+    """Refuse a table name that cannot work, before anything is computed.
+
+    Args:
+        path: Where the table is to be written.
+
+    Raises:
+        InputError: If it is a folder or not named ``*.parquet``.
+    """
+    if path.suffix != ".parquet":
+        raise InputError(f"the table is to be named {path}; its name must end in .parquet.")
+    if path.is_dir():
+        raise InputError(f"the table is to be named {path}, which is a folder; name a file.")
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir():
+        raise InputError(f"the table is to be named {path}, but {parent} is a file.")
+
+
+def publish(
+    path: Path, table: pa.Table, origin: dict, metadata: dict[str, str] | None = None
+) -> int:
+    """Write a table, and its origin beside it as ``<name>.provenance.json``.
+
+    The origin is written first: a table without one never lies there.
+
+    Args:
+        path: The Parquet file; its folder is created.
+        table: The rows.
+        origin: Configuration, seeds, versions, device, commit and data, ready for JSON; the
+            SHA-256 of the Parquet file is added as ``table_sha256``.
+        metadata: What the Parquet file's footer holds.
+
+    Returns:
+        Number of rows.
+
+    Raises:
+        InputError: If the path cannot be a table's.
+        StoreError: If the files cannot be written.
+    """
+    check_table_path(path)
+    content = parquet_bytes(table, metadata or {})
+    record = origin | {"table_sha256": hashlib.sha256(content).hexdigest()}
+    text = json.dumps(record, indent=1, sort_keys=True) + "\n"
+    write_atomically(path.with_suffix(".provenance.json"), text.encode())
+    write_atomically(path, content)
+    return table.num_rows

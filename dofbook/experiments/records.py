@@ -1,0 +1,54 @@
+"""Say in words where the results of a chapter come from: data, training, time, device, versions."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from dofbook.experiments.store import StoredCell
+from dofbook.experiments.tables import summarize
+
+PACKAGES = ("python", "jax", "flax", "optax", "numpy", "dofbook")
+
+
+def describe_environment(environment: dict) -> str:
+    """Write device, commit and versions as one line.
+
+    Args:
+        environment: As ``provenance.environment`` gives it and every cell's file holds it.
+
+    Returns:
+        Such as "cpu; commit 0123456789; python 3.11.7, jax 0.10.2, ...".
+    """
+    versions, git = environment["versions"], environment["git"] or {}
+    device = ", ".join(sorted({device["kind"] for device in environment["devices"]}))
+    changed = " with local changes" if git.get("dirty") else ""
+    commit = git.get("commit", "unknown")[:10] + changed
+    return f"{device}; commit {commit}; " + ", ".join(f"{n} {versions[n]}" for n in PACKAGES)
+
+
+def run_record(cells: Sequence[StoredCell]) -> pd.Series:
+    """Summarise the run behind a chapter's figures.
+
+    Args:
+        cells: What ``tables.read_cells`` gave.
+
+    Returns:
+        Text by heading: data, network, cells, seeds, training, computing time, device and versions.
+    """
+    about = summarize(list(cells))
+    tasks = {cell.config.task for cell in cells if cell.config.method != "full"}
+    training = {
+        f"{t.epochs} epochs, batches of {t.batch_size}, {t.optimizer.name}, learning rate "
+        f"{t.optimizer.learning_rate}, {t.optimizer.bias_correction} bias correction"
+        for t in tasks
+    }
+    parts = {
+        "data": {source["source"] for source in about["datasets"]},
+        "network": {f"{task.network}, {task.pooling} pooling" for task in tasks},
+        "cells": {str(len(about["cells"]))},
+        "seeds": {", ".join(map(str, about["seeds"]))},
+        "training": training,
+        "computing time": {f"{about['wall_seconds']:.0f} s"},
+        "device and versions": {describe_environment(e) for e in about["environments"]},
+    }
+    return pd.Series({name: "; ".join(sorted(texts)) for name, texts in parts.items()})

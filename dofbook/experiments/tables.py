@@ -1,0 +1,124 @@
+"""Compact the cells of a store into one tidy table, the same bytes whatever order they ran in."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dofbook.errors import InputError
+from dofbook.experiments.config import SCHEMA_VERSION, canonical_json
+from dofbook.experiments.publishing import check_table_path, publish
+from dofbook.experiments.store import Store, StoredCell
+
+ORDER = (
+    "dataset", "network", "method", "burn_in_steps", "d", "learning_rate", "seed", "step", "cell"
+)  # fmt: skip
+"""Columns the rows are sorted by; ``cell`` last, so that the order is total."""
+
+
+def read_cells(store: Store, names: Iterable[str] | None = None) -> list[StoredCell]:
+    """Read cells of a store; damaged files are moved aside and left out.
+
+    Args:
+        store: The store.
+        names: Hashes of the cells; None for all.
+
+    Returns:
+        The cells, in alphabetical order of their hashes.
+
+    Raises:
+        InputError: If there is none, or one has another schema version.
+    """
+    names = store.names() if names is None else sorted(set(names))
+    cells = [cell for name in names if (cell := store.take(name)) is not None]
+    if not cells:
+        raise InputError(f"the store {store.root} holds none of the cells asked for.")
+    return cells
+
+
+def compact(cells: Iterable[StoredCell]) -> pa.Table:
+    """Join cells into one table, one row per run and checkpoint, each run once.
+
+    The same run can be in two cells: one with seeds 0 to 2 and one with seeds 0 to 9. The run is
+    the same computation, so the first cell in the given order provides it.
+
+    Args:
+        cells: What ``read_cells`` gave.
+
+    Returns:
+        The rows, sorted by ``ORDER``.
+    """
+    parts, seen = [], set()
+    for cell in cells:
+        family = replace(cell.config, seeds=(0,)).name
+        fresh = [seed for seed in cell.config.seeds if (family, seed) not in seen]
+        seen.update((family, seed) for seed in fresh)
+        keep = pc.is_in(cell.table["seed"], pa.array(fresh, cell.table["seed"].type))
+        parts.append(cell.table.filter(keep))
+    table = pa.concat_tables(parts, promote_options="permissive")
+    return table.sort_by([(name, "ascending") for name in ORDER if name in table.column_names])
+
+
+def table(store: Store, names: Iterable[str] | None = None) -> pd.DataFrame:
+    """Read a store as one tidy table.
+
+    Args:
+        store: The store.
+        names: Hashes of the cells; None for all.
+
+    Returns:
+        One row per run and checkpoint, sorted by ``ORDER``, without times or versions.
+
+    Raises:
+        InputError: If there is none, or one has another schema version.
+    """
+    return compact(read_cells(store, names)).to_pandas()
+
+
+def _distinct(items: Iterable[object]) -> list[object]:
+    return [json.loads(text) for text in sorted({json.dumps(x, sort_keys=True) for x in items})]
+
+
+def summarize(cells: list[StoredCell]) -> dict:
+    """Describe where a table comes from.
+
+    Args:
+        cells: The cells in it.
+
+    Returns:
+        Configurations by hash, seeds, distinct environments and data sources, and total wall time
+        in seconds.
+    """
+    origins = [cell.provenance for cell in cells]
+    return {
+        "schema": SCHEMA_VERSION,
+        "wall_seconds": sum(origin.get("wall_seconds") or 0.0 for origin in origins),
+        "seeds": sorted({seed for cell in cells for seed in cell.config.seeds}),
+        "environments": _distinct(origin.get("environment") for origin in origins),
+        "datasets": _distinct(origin.get("dataset") for origin in origins),
+        "cells": {cell.config.name: json.loads(canonical_json(cell.config)) for cell in cells},
+    }
+
+
+def write_table(store: Store, path: Path, names: Iterable[str] | None = None) -> int:
+    """Write the tidy table, and its origin beside it as ``<table>.provenance.json``.
+
+    Args:
+        store: The store.
+        path: The Parquet file; its folder is created.
+        names: Hashes of the cells; None for all.
+
+    Returns:
+        Number of rows.
+
+    Raises:
+        InputError: If there is no such cell or the path cannot be a table's.
+        StoreError: If the files cannot be written.
+    """
+    check_table_path(path)
+    cells = read_cells(store, names)
+    return publish(path, compact(cells), summarize(cells), {"dofbook.schema": str(SCHEMA_VERSION)})

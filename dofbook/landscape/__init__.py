@@ -1,0 +1,3 @@
+"""Slices, linearization, exact minima, curvature."""
+
+from dofbook.landscape.slices import *  # noqa: F403

@@ -1,0 +1,202 @@
+"""The loss to second order at a point: Hessian-vector products, Lanczos, the quadratic well.
+
+The Hessian is never stored. Its largest eigenpairs come from ``scipy.sparse.linalg.eigsh``; the
+rest of its spectrum, and the weight of a displacement on each part of it, from Lanczos
+quadrature. Together they make the ``QuadraticWell`` whose closed form predicts thresholds.
+
+The Hessian of a linearized network (``linearization.linearize`` around the point itself) is the
+Gauss-Newton matrix of the network: positive semidefinite, the part of H without the curvature of
+the logits.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.linalg import eigh_tridiagonal
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from dofbook.errors import InputError
+from dofbook.geometry.quadratic import QuadraticWell
+from dofbook.networks import FlatNetwork
+from dofbook.training import cross_entropy
+from dofbook.training.compiling import fast_jit
+
+Product = Callable[[np.ndarray], np.ndarray]
+
+
+@lru_cache(maxsize=8)
+def _product_program(network: FlatNetwork):
+    @fast_jit
+    def product(w, v, x, y):
+        def total(w):
+            return len(x) * cross_entropy(network.apply(w, x), y)
+
+        return jax.jvp(jax.grad(total), (w,), (v,))[1]
+
+    return product
+
+
+def hessian(
+    network: FlatNetwork, w: jax.Array, x: jax.Array, y: jax.Array, chunk: int = 500
+) -> LinearOperator:
+    """Make the Hessian of the mean cross-entropy a linear operator.
+
+    Args:
+        network: A network with all derivatives (``derivatives="all"``), or linearized.
+        w: Where the Hessian is taken, (D,).
+        x: Images, (N, H, W, C).
+        y: Labels, (N,).
+        chunk: Images at once.
+
+    Returns:
+        A (D, D) SciPy operator; products are made in single precision.
+    """
+    program = _product_program(network)
+
+    def product(v):
+        v = jnp.asarray(v.reshape(-1), jnp.float32)
+        parts = (program(w, v, x[i : i + chunk], y[i : i + chunk]) for i in range(0, len(x), chunk))
+        return np.asarray(sum(parts), np.float64) / len(x)
+
+    return LinearOperator((len(w), len(w)), matvec=product, rmatvec=product, dtype=np.float64)
+
+
+class Quadrature(NamedTuple):
+    """A discrete measure on the spectrum: sum of weights h(nodes) stands for v^T h(H) v.
+
+    Attributes:
+        nodes: (steps,), increasing.
+        weights: (steps,), positive, adding up to |v|^2.
+    """
+
+    nodes: np.ndarray
+    weights: np.ndarray
+
+
+def lanczos_quadrature(product: Product, v: np.ndarray, steps: int) -> Quadrature:
+    """Find the Gauss quadrature of the spectral measure of a symmetric matrix seen from v.
+
+    It is exact for polynomials of degree below twice the number of steps. Every new vector is
+    made orthogonal to all former ones, twice, so no eigenvalue is found again.
+
+    Args:
+        product: Multiplies the matrix with a vector, (D,) to (D,).
+        v: Starting vector, (D,).
+        steps: Lanczos steps, at most D; fewer are made if the space of v is exhausted.
+
+    Returns:
+        Nodes and weights.
+
+    Raises:
+        InputError: If v is 0 or steps is below 1.
+
+    Source:
+        Golub and Welsch (1969); Ubaru, Chen and Saad (2017).
+    """
+    norm = np.linalg.norm(v)
+    if steps < 1 or not norm > 0:
+        raise InputError(f"steps is {steps} and |v| is {norm:.3g}; both must be positive.")
+    basis, diagonal, off = [v / norm], [], []
+    for _ in range(min(steps, len(v))):
+        u = product(basis[-1])
+        diagonal.append(basis[-1] @ u)
+        known = np.array(basis)
+        for _ in range(2):
+            u = u - known.T @ (known @ u)
+        size = np.linalg.norm(u)
+        if size <= 1e-7 * max(np.abs(diagonal)):
+            break
+        off.append(size)
+        basis.append(u / size)
+    nodes, vectors = eigh_tridiagonal(diagonal, off[: len(diagonal) - 1])
+    return Quadrature(nodes, norm**2 * vectors[0] ** 2)
+
+
+class Spectrum(NamedTuple):
+    """The spectrum of a symmetric matrix, and how a displacement lies in it.
+
+    Attributes:
+        top: The largest eigenvalues, decreasing, (top,).
+        top_coordinates: Components of the displacement along their eigenvectors, (top,).
+        rest: Density of the other eigenvalues; its weights add up to D - top.
+        rest_displacement: Measure of the displacement's remainder on the other eigenvalues.
+    """
+
+    top: np.ndarray
+    top_coordinates: np.ndarray
+    rest: Quadrature
+    rest_displacement: Quadrature
+
+
+def lanczos_spectrum(
+    operator: LinearOperator,
+    displacement: np.ndarray,
+    rng: np.random.Generator,
+    top: int = 30,
+    steps: int = 60,
+    probes: int = 2,
+) -> Spectrum:
+    """Resolve the largest eigenvalues one by one and the others as a density.
+
+    Args:
+        operator: The symmetric matrix, (D, D).
+        displacement: A vector whose place in the spectrum is wanted, (D,), for example w0 - w_opt.
+        rng: Draws the starting point and the probes.
+        top: Number of eigenvalues found one by one.
+        steps: Lanczos steps of each quadrature.
+        probes: Random vectors the density is averaged over.
+
+    Returns:
+        The spectrum.
+    """
+    D = operator.shape[0]
+    values, vectors = eigsh(operator, top, which="LA", v0=rng.standard_normal(D), tol=1e-6)
+    order = np.argsort(-values)
+    values, vectors = values[order], vectors[:, order]
+
+    def outside(v):
+        return v - vectors @ (vectors.T @ v)
+
+    def product(v):
+        return outside(operator.matvec(outside(v)))
+
+    drawn = [
+        lanczos_quadrature(product, outside(rng.standard_normal(D)), steps) for _ in range(probes)
+    ]
+    nodes, weights = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+    order = np.argsort(nodes)
+    weights = weights[order] * (D - top) / weights.sum()
+    displacement = np.asarray(displacement, np.float64)
+    return Spectrum(
+        values,
+        vectors.T @ displacement,
+        Quadrature(nodes[order], weights),
+        lanczos_quadrature(product, outside(displacement), steps),
+    )
+
+
+def quadratic_well(spectrum: Spectrum) -> QuadraticWell:
+    """Build the quadratic well a spectrum describes, negative eigenvalues taken as 0.
+
+    The density becomes its quantiles, one eigenvalue each; the displacement's weight at each node
+    goes to the eigenvalue nearest to it.
+
+    Args:
+        spectrum: What ``lanczos_spectrum`` found.
+
+    Returns:
+        The well, with the displacement as its w0.
+    """
+    nodes, weights = spectrum.rest
+    count = round(weights.sum())
+    ranks = (np.arange(count) + 0.5) / count
+    rest = nodes[np.minimum(np.searchsorted(np.cumsum(weights) / count, ranks), len(nodes) - 1)]
+    squares = np.zeros(count)
+    for node, weight in zip(*spectrum.rest_displacement, strict=True):
+        squares[np.argmin(np.abs(rest - node))] += weight
+    eigenvalues = np.clip(np.concatenate([spectrum.top, rest]), 0, None)
+    return QuadraticWell(eigenvalues, np.concatenate([spectrum.top_coordinates, np.sqrt(squares)]))

@@ -1,0 +1,171 @@
+"""The network replaced by its first-order expansion in the weights (paper, A.1 and Fig. 9).
+
+Around a centre c, usually an optimum, the logits become
+
+    f_lin(w) = f(c) + J(c) (w - c),
+
+one jvp per evaluation; the Jacobian J is never stored. A linearized network is a ``FlatNetwork``
+like any other. The cross-entropy of logits that are linear in w is convex, so there is one basin.
+
+The network needs a forward mode: build it with ``derivatives="linear"`` (fast to train) or "all".
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from dofbook.errors import InputError
+from dofbook.networks import FlatNetwork
+from dofbook.subspaces import AffineSubspace, Directions
+from dofbook.training.compiling import fast_jit
+
+
+def expand(network: FlatNetwork, centre: jax.Array, w: jax.Array, x: jax.Array) -> jax.Array:
+    """Evaluate the logits expanded to first order around a centre.
+
+    Args:
+        network: A network with a forward mode.
+        centre: Where the expansion is exact, (D,).
+        w: Weights, (D,).
+        x: Images, (N, H, W, C).
+
+    Returns:
+        f(c) + J(c) (w - c), (N, classes).
+
+    Raises:
+        InputError: If the network has no forward mode.
+
+    Source:
+        Larsen et al. (2022), A.1.
+    """
+    try:
+        logits, change = jax.jvp(lambda c: network.apply(c, x), (centre,), (w - centre,))
+    except TypeError as problem:
+        if "forward-mode" not in str(problem):
+            raise
+        raise InputError(
+            "the network has no forward mode; build it with derivatives='linear' or 'all'."
+        ) from None
+    return logits + change
+
+
+def linearize(network: FlatNetwork, centre: jax.Array) -> FlatNetwork:
+    """Expand a network around a fixed centre.
+
+    The centre is compiled into every program; to train around many centres with one program, use
+    ``carrying`` and ``carry``.
+
+    Args:
+        network: A network with a forward mode.
+        centre: c, (D,).
+
+    Returns:
+        The linearized network, a function of the same weights.
+
+    Raises:
+        InputError: When it is first applied, if the network has no forward mode.
+    """
+    apply = partial(expand, network, centre)
+    return FlatNetwork(network.init, apply, network.D, network.evaluation_chunk)
+
+
+@lru_cache(maxsize=8)
+def carrying(network: FlatNetwork) -> FlatNetwork:
+    """Linearize a network around a centre that its weight vector carries along.
+
+    The centre is data, so one compiled program serves every centre.
+
+    Args:
+        network: A network with a forward mode.
+
+    Returns:
+        A function of the 2D numbers (w, c); the same object for the same network. Its ``init``
+        expands around the initialization itself.
+
+    Raises:
+        InputError: When it is first applied, if the network has no forward mode.
+    """
+    D = network.D
+
+    def apply(both, x):
+        return expand(network, lax.stop_gradient(both[D:]), both[:D], x)
+
+    def init(key):
+        return jnp.tile(network.init(key), 2)
+
+    return FlatNetwork(init, apply, 2 * D, network.evaluation_chunk)
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["directions"], meta_fields=["D"])
+@dataclass(frozen=True)
+class Carried:
+    """Directions that move w and leave the centre behind it alone.
+
+    Args:
+        directions: A, the directions of w.
+        D: Number of parameters.
+    """
+
+    directions: Directions
+    D: int
+
+    @property
+    def d(self) -> int:
+        """Training dimension."""
+        return self.directions.d
+
+    def lift(self, theta: jax.Array) -> jax.Array:
+        """Map theta (d,) to (A theta, 0), (2D,)."""
+        return jnp.concatenate([self.directions.lift(theta), jnp.zeros(self.D)])
+
+    def project(self, g: jax.Array) -> jax.Array:
+        """Map g (2D,) to A^T of its first half, (d,)."""
+        return self.directions.project(g[: self.D])
+
+
+def carry(subspace: AffineSubspace, centre: jax.Array) -> AffineSubspace:
+    """Attach a centre to a subspace, for ``carrying`` networks.
+
+    Args:
+        subspace: offset + span(A) in R^D.
+        centre: c, (D,).
+
+    Returns:
+        (offset, c) + span((A, 0)) in R^(2D).
+    """
+    offset = jnp.concatenate([subspace.offset, centre])
+    return AffineSubspace(offset, Carried(subspace.directions, subspace.D))
+
+
+@lru_cache(maxsize=8)
+def _jacobian_program(network: FlatNetwork):
+    @fast_jit
+    def products(centre, rows, x):
+        _, along = jax.linearize(lambda c: network.apply(c, x), centre)
+        return jnp.moveaxis(lax.map(along, rows), 0, -1)
+
+    return products
+
+
+def jacobian_products(
+    network: FlatNetwork, centre: jax.Array, rows: jax.Array, x: jax.Array, chunk: int = 500
+) -> np.ndarray:
+    """Multiply the Jacobian at a centre with the columns of A: B = J A, one jvp a column.
+
+    Args:
+        network: A network with a forward mode.
+        centre: Where the Jacobian is taken, (D,).
+        rows: A^T, (d, D).
+        x: Images, (N, H, W, C).
+        chunk: Images at once.
+
+    Returns:
+        B, (N, classes, d) float64: the change of each logit along each direction.
+    """
+    program = _jacobian_program(network)
+    parts = [program(centre, rows, x[i : i + chunk]) for i in range(0, len(x), chunk)]
+    return np.concatenate([np.asarray(part, np.float64) for part in parts])

@@ -1,0 +1,3 @@
+"""Methods of Table 1."""
+
+from dofbook.methods.table1 import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""The one trainer."""
+
+from dofbook.training.loop import *  # noqa: F403
