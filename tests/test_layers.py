@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from dofbook.networks import flat_network, flatten, layers
+from dofbook.networks import paper_network, flatten, layers
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 NO_PADDING = ((0, 0), (0, 0))
@@ -185,7 +185,7 @@ def test_a_flat_background_has_the_gradient_of_stock_layers():
                 x = nn.max_pool(nn.relu(nn.Conv(features, (3, 3))(x)), (2, 2), (2, 2))
             return nn.Dense(10)(x.reshape(len(x), -1))
 
-    ours = flat_network("conv2", (12, 12, 1), 10)
+    ours = paper_network("conv2", (12, 12, 1), 10)
     theirs = flatten(Stock(), (12, 12, 1))
     w = ours.init(jax.random.key(0)) + 0.05  # every bias is positive
     rng = np.random.default_rng(1)

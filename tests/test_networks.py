@@ -35,7 +35,7 @@ def _images(*shape):
     ],
 )
 def test_parameter_counts(name, shape, parameters):
-    network = networks.flat_network(name, shape, 10)
+    network = networks.paper_network(name, shape, 10)
     assert parameters == network.D
     assert jax.eval_shape(network.init, jax.random.key(0)).shape == (parameters,)
 
@@ -46,7 +46,7 @@ def test_parameter_counts(name, shape, parameters):
 )
 def test_logits_have_one_entry_per_class(name, pooling):
     shape = (16, 16, 2)
-    network = networks.flat_network(name, shape, 7, pooling)
+    network = networks.paper_network(name, shape, 7, pooling)
     images = _images(3, *shape)
     logits = jax.jit(network.apply)(network.init(jax.random.key(0)), images)
     assert logits.shape == (3, 7)
@@ -55,7 +55,7 @@ def test_logits_have_one_entry_per_class(name, pooling):
 
 def test_pooling_changes_the_function_but_not_the_parameters():
     images = _images(3, 8, 8, 1)
-    flats = [networks.flat_network("conv2", (8, 8, 1), 10, p) for p in ("max", "average")]
+    flats = [networks.paper_network("conv2", (8, 8, 1), 10, p) for p in ("max", "average")]
     w = flats[0].init(jax.random.key(0))
     np.testing.assert_array_equal(w, flats[1].init(jax.random.key(0)))
     largest, mean = (np.asarray(jax.jit(flat.apply)(w, images)) for flat in flats)
@@ -71,7 +71,7 @@ def test_conv2_equals_the_same_network_built_from_stock_flax():
             return nn.Dense(10)(x.reshape(len(x), -1))
 
     images = _images(5, 28, 28, 1)
-    ours = networks.flat_network("conv2", (28, 28, 1), 10)
+    ours = networks.paper_network("conv2", (28, 28, 1), 10)
     w = ours.init(jax.random.key(0))
     theirs = networks.flatten(Stock(), (28, 28, 1))
     np.testing.assert_array_equal(w, theirs.init(jax.random.key(0)))
@@ -82,14 +82,14 @@ def test_conv2_equals_the_same_network_built_from_stock_flax():
 def test_a_single_core_takes_images_in_chunks_that_fit_its_cache(monkeypatch):
     conv2, resnet, own = networks.build("conv2", 10), networks.build("resnet20", 10), nn.Dense(10)
     mnist, cifar, digits = (28, 28, 1), (32, 32, 3), (8, 8, 1)
-    monkeypatch.setattr(networks, "cores", lambda: 1)
-    assert networks._chunks(conv2, mnist) == (16, 16)
-    assert networks._chunks(conv2, cifar) == (8, 8)
-    assert networks._chunks(conv2, digits) == (100, None)  # a whole batch fits
-    assert networks._chunks(resnet, cifar) == (1000, None)  # images see one another
-    assert networks._chunks(own, mnist) == (100, None)  # they might
-    monkeypatch.setattr(networks, "cores", lambda: 2)
-    assert networks._chunks(conv2, mnist) == (100, None)
+    monkeypatch.setattr(networks.paper, "cores", lambda: 1)
+    assert networks.paper._chunks(conv2, mnist) == (16, 16)
+    assert networks.paper._chunks(conv2, cifar) == (8, 8)
+    assert networks.paper._chunks(conv2, digits) == (100, None)  # a whole batch fits
+    assert networks.paper._chunks(resnet, cifar) == (1000, None)  # images see one another
+    assert networks.paper._chunks(own, mnist) == (100, None)  # they might
+    monkeypatch.setattr(networks.paper, "cores", lambda: 2)
+    assert networks.paper._chunks(conv2, mnist) == (100, None)
 
 
 def test_batch_norm_uses_the_batch_at_hand():
@@ -117,7 +117,7 @@ def test_unknown_names_are_refused_with_the_allowed_ones():
     with pytest.raises(InputError, match="'median'; allowed: max, average"):
         networks.build("conv2", 10, "median")
     with pytest.raises(InputError, match="at least 16x16"):
-        networks.flat_network("lenet", (8, 8, 1), 10)
+        networks.paper_network("lenet", (8, 8, 1), 10)
 
 
 def test_networks_with_running_averages_are_refused():
@@ -127,7 +127,7 @@ def test_networks_with_running_averages_are_refused():
 
 def test_every_kind_of_derivative_belongs_to_the_same_network():
     shape = (8, 8, 1)
-    kinds = {k: networks.flat_network("conv2", shape, 10, derivatives=k) for k in DERIVATIVES}
+    kinds = {k: networks.paper_network("conv2", shape, 10, derivatives=k) for k in DERIVATIVES}
     w, v = (kinds["gradient"].init(jax.random.key(seed)) for seed in (0, 1))
     images = _images(4, *shape)
     logits = {k: jax.jit(network.apply)(w, images) for k, network in kinds.items()}
@@ -148,7 +148,7 @@ def test_every_kind_of_derivative_belongs_to_the_same_network():
 
 
 def test_a_resnet_of_every_kind_has_the_same_parameters():
-    kinds = [networks.flat_network("resnet20", COLOUR, 10, derivatives=k) for k in DERIVATIVES]
+    kinds = [networks.paper_network("resnet20", COLOUR, 10, derivatives=k) for k in DERIVATIVES]
     assert {network.D for network in kinds} == {272_474}
 
 

@@ -1,17 +1,16 @@
 """Networks as functions of one flat weight vector, and those of the paper."""
 
+from dofbook.networks.flat import Layer, Network, flatten
 from dofbook.networks.paper import (
     MLP,
     NAMES,
     BatchNorm,
     Conv,
     ConvNet,
-    FlatNetwork,
     LeNet,
     Pooling,
     ResidualBlock,
     ResNet20,
     build,
-    flat_network,
-    flatten,
+    paper_network,
 )

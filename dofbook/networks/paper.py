@@ -1,17 +1,16 @@
 """The networks of the paper as Flax modules, and their view as functions of one flat vector."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Literal, get_args
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 
 from dofbook.errors import InputError
-from dofbook.networks import layers
+from dofbook.networks import flat, layers
+from dofbook.networks.flat import Network
 from dofbook.networks.layers import Derivatives
 from dofbook.provenance import cores
 from dofbook.references import is_reference, resolve
@@ -244,67 +243,6 @@ def build(
     return module
 
 
-@dataclass(frozen=True, eq=False)
-class FlatNetwork:
-    """See a network as a function of one flat weight vector w in R^D.
-
-    Args:
-        init: Draws w0 of shape (D,) from a key.
-        apply: Maps w (D,) and images (N, H, W, C) to logits (N, classes).
-        D: Number of parameters.
-        evaluation_chunk: Images evaluated at once. It sets speed and memory (on a CPU small chunks
-            stay in the cache); with on-the-fly batch normalization also the batch of the
-            statistics.
-        gradient_chunk: Images whose gradients are computed at once when a batch is a multiple of
-            it, for speed and memory; None for the whole batch, as the statistics of a batch need.
-    """
-
-    init: Callable[[jax.Array], jax.Array]
-    apply: Callable[[jax.Array, jax.Array], jax.Array]
-    D: int
-    evaluation_chunk: int = 100
-    gradient_chunk: int | None = None
-
-
-def flatten(
-    module: nn.Module,
-    image_shape: tuple[int, ...],
-    evaluation_chunk: int = 100,
-    gradient_chunk: int | None = None,
-) -> FlatNetwork:
-    """Flatten any Flax module with a single "params" collection.
-
-    Args:
-        module: The network; ``module.apply({"params": p}, images)`` gives logits.
-        image_shape: Shape (H, W, C) of one image.
-        evaluation_chunk: Images evaluated at once; see ``FlatNetwork``.
-        gradient_chunk: Images whose gradients are computed at once; see ``FlatNetwork``.
-
-    Returns:
-        The network as a function of its flat weights, in ``ravel_pytree`` order.
-
-    Raises:
-        InputError: If the module has other state than parameters (such as running averages).
-    """
-    blank = jnp.zeros((1, *image_shape), jnp.float32)
-    shapes = jax.eval_shape(module.init, jax.random.key(0), blank)
-    if set(shapes) != {"params"}:
-        raise InputError(
-            f"the network has the collections {', '.join(sorted(shapes))}; only networks whose "
-            "state is their parameters can be trained in a subspace."
-        )
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes["params"])
-    flat, unravel = ravel_pytree(zeros)
-
-    def init(key):
-        return ravel_pytree(module.init(key, blank)["params"])[0]
-
-    def apply(w, images):
-        return module.apply({"params": unravel(w)}, images)
-
-    return FlatNetwork(jax.jit(init), apply, flat.size, evaluation_chunk, gradient_chunk)
-
-
 _CACHED_PIXELS = 16 * 28 * 28  # so many fit a core's cache in Conv-2 and Conv-3 (measured)
 
 
@@ -323,28 +261,32 @@ def _chunks(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[int, 
     return images, images
 
 
-@lru_cache(maxsize=32)
-def flat_network(
+def paper_network(
     name: str,
-    image_shape: tuple[int, int, int],
-    num_classes: int,
+    input_shape: tuple[int, ...],
+    num_classes: int | None,
     pooling: Pooling = "max",
     derivatives: Derivatives = "gradient",
-) -> FlatNetwork:
+) -> Network:
     """Build a network by name and flatten it; equal arguments give the same object.
 
     Args:
         name: One of ``NAMES`` or "module:function"; see ``build``.
-        image_shape: Shape (H, W, C) of one image.
-        num_classes: Number of logits.
+        input_shape: Shape of one input, such as (H, W, C).
+        num_classes: Number of logits; None, for data without classes, means one output.
         pooling: "max" or "average".
         derivatives: "gradient", "linear" or "all"; see ``build``.
-
-    Returns:
-        The flat network. Sharing one object lets compiled programs be shared between cells.
 
     Raises:
         InputError: If the name, the pooling or the derivatives are unknown.
     """
-    module = build(name, num_classes, pooling, derivatives)
-    return flatten(module, image_shape, *_chunks(module, image_shape))
+    outputs = 1 if num_classes is None else num_classes
+    return _named(name, tuple(input_shape), outputs, pooling).with_derivatives(derivatives)
+
+
+@lru_cache(maxsize=32)
+def _named(name, input_shape, num_classes, pooling) -> Network:
+    module = build(name, num_classes, pooling)
+    evaluation, gradient = _chunks(module, input_shape)
+    example = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
+    return flat.of_module(module, example, None, (evaluation, gradient), name)
