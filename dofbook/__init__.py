@@ -1,3 +1,3 @@
 """Degrees of freedom needed to train deep networks: experiments and geometry in JAX."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
