@@ -1,0 +1,211 @@
+"""Checks of arguments: what is allowed comes back converted, the rest is refused in one sentence.
+
+The first argument is always the name that the sentence uses.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dofbook.errors import InputError
+
+
+def integer(name: str, value: Any, least: int | None = 0, most: int | None = None) -> int:
+    """Require a whole number; a bool, 2.0 and an array are none.
+
+    >>> integer("d", 3, 1)
+    3
+    >>> integer("d", 2.5, 1, 64)
+    Traceback (most recent call last):
+    dofbook.errors.InputError: d is 2.5; it must be a whole number from 1 to 64.
+    """
+    given = _scalar(value)
+    if given is not None and given.dtype.kind in "iu":
+        found = int(given)
+        if (least is None or found >= least) and (most is None or found <= most):
+            return found
+    above = "" if least is None else f" of at least {least}"
+    allowed = above if most is None else f" from {least} to {most}"
+    raise InputError(f"{name} is {_shown(value)}; it must be a whole number{allowed}.")
+
+
+def seed(value: Any, name: str = "seed") -> int:
+    """Require a seed: a whole number from 0 to 2**64 - 1.
+
+    >>> seed(7)
+    7
+    """
+    return integer(name, value, 0, 2**64 - 1)
+
+
+def real(
+    name: str, value: Any, least: float = -np.inf, most: float = np.inf, *, open: bool = False
+) -> float:
+    """Require a finite real number in [least, most], or in (least, most) if `open`.
+
+    >>> real("angle", 1, 0, 3.2)
+    1.0
+    """
+    given = _scalar(value)
+    if given is not None and np.isfinite(given):
+        inside = least < given < most if open else least <= given <= most
+        if inside:
+            return float(given)
+    raise InputError(f"{name} is {_shown(value)}; it must be {_range(least, most, open)}.")
+
+
+def positive(name: str, value: Any) -> float:
+    """Require a finite number above 0.
+
+    >>> positive("eps", float("nan"))
+    Traceback (most recent call last):
+    dofbook.errors.InputError: eps is nan; it must be a finite number above 0.
+    """
+    return real(name, value, 0, open=True)
+
+
+def probability(name: str, value: Any) -> float:
+    """Require a number strictly between 0 and 1.
+
+    >>> probability("delta", 1)
+    Traceback (most recent call last):
+    dofbook.errors.InputError: delta is 1; it must be a number strictly between 0 and 1.
+    """
+    return real(name, value, 0, 1, open=True)
+
+
+def choice(name: str, value: Any, allowed: Iterable[Any]) -> Any:
+    """Require one of a few words, or None where that is one of them.
+
+    >>> choice("kind", "error", ("loss", "accuracy"))
+    Traceback (most recent call last):
+    dofbook.errors.InputError: kind is 'error'; allowed: 'loss', 'accuracy'.
+    """
+    allowed = list(allowed)
+    if not (value is None or isinstance(value, str)) or value not in allowed:
+        raise InputError(f"{name} is {_shown(value)}; allowed: {', '.join(map(repr, allowed))}.")
+    return value
+
+
+def function(name: str, value: Any) -> Any:
+    """Require something that can be called.
+
+    >>> function("support", abs)
+    <built-in function abs>
+    """
+    if not callable(value):
+        raise InputError(f"{name} is {_shown(value)}; it must be a function.")
+    return value
+
+
+def array(name: str, values: ArrayLike, shape: tuple[str | int, ...] | None = None) -> np.ndarray:
+    """Require real numbers, NaN and infinities among them, and give float64.
+
+    A word in `shape` stands for any length of at least 1, the same word for the same length.
+
+    >>> array("values", [1, 2], ("dims", "runs"))
+    Traceback (most recent call last):
+    dofbook.errors.InputError: values has shape (2,); it must be (dims, runs), at least one of each.
+    """
+    found = _numeric(values)
+    if found is None:
+        raise InputError(f"{name} must hold real numbers, in lists of equal length.")
+    if shape is None:
+        return found
+    lengths = dict(zip(shape, found.shape, strict=False))
+    fits = found.ndim == len(shape) and all(
+        have == (lengths[want] if isinstance(want, str) else want) and (have or want == 0)
+        for have, want in zip(found.shape, shape, strict=True)
+    )
+    if not fits:
+        words = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
+        each = ", at least one of each" if any(isinstance(want, str) for want in shape) else ""
+        raise InputError(f"{name} has shape {found.shape}; it must be ({words}){each}.")
+    return found
+
+
+def finite(
+    name: str,
+    values: ArrayLike,
+    shape: tuple[str | int, ...] | None = None,
+    least: float = -np.inf,
+    most: float = np.inf,
+    *,
+    open: bool = False,
+) -> np.ndarray:
+    """Require finite numbers in [least, most], or in (least, most) if `open`; as `array` else.
+
+    >>> finite("eps", [0.1, 0.0], ("levels",), 0, open=True)
+    Traceback (most recent call last):
+    dofbook.errors.InputError: eps holds 0.0; every entry must be a finite number above 0.
+    """
+    found = array(name, values, shape)
+    inside = (found > least) & (found < most) if open else (found >= least) & (found <= most)
+    if not (valid := inside & np.isfinite(found)).all():
+        wrong = found[~valid].flat[0]
+        raise InputError(f"{name} holds {wrong}; every entry must be {_range(least, most, open)}.")
+    return found
+
+
+def integers(name: str, values: ArrayLike, least: int = 0, most: int | None = None) -> np.ndarray:
+    """Require whole numbers, of any shape and also as floats, and give int64.
+
+    >>> integers("d", [1.0, 2.0], 0, 8)
+    array([1, 2])
+    """
+    found = finite(name, values, None, least, np.inf if most is None else most)
+    if (found != np.round(found)).any() or np.abs(found).max(initial=0) >= 2**53:
+        raise InputError(f"{name} must hold whole numbers.")
+    return found.astype(np.int64)
+
+
+def generator(rng: np.random.Generator | int) -> np.random.Generator:
+    """Turn a seed into a generator, or pass a generator on; the global state is never used.
+
+    >>> int(generator(0).integers(100))
+    85
+    """
+    if isinstance(rng, np.random.Generator):
+        return rng
+    given = _scalar(rng)
+    if given is None or given.dtype.kind not in "iu" or given < 0:
+        raise InputError(
+            f"rng is {_shown(rng)}; it must be a numpy Generator or a non-negative integer."
+        )
+    return np.random.default_rng(int(given))
+
+
+def _numeric(values: Any) -> np.ndarray | None:
+    try:
+        found = np.asarray(values)
+        if found.dtype.kind == "O" and not any(item is None for item in found.flat):
+            found = np.asarray(found.tolist())  # numbers of several types
+    except (TypeError, ValueError):
+        return None
+    return found.astype(np.float64) if found.dtype.kind in "biuf" else None
+
+
+def _scalar(value: Any) -> np.ndarray | None:
+    try:
+        found = np.asarray(value)
+    except (TypeError, ValueError):
+        return None
+    return found if found.shape == () and found.dtype.kind in "iuf" else None
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, np.ndarray) and value.ndim:
+        return f"an array of shape {value.shape}"
+    return repr(value.item() if isinstance(value, np.ndarray | np.generic) else value)[:80]
+
+
+def _range(least: float, most: float, open: bool) -> str:
+    if least == -np.inf and most == np.inf:
+        return "a finite number"
+    if most == np.inf:
+        return f"a finite number {'above' if open else 'of at least'} {least:g}"
+    if least == -np.inf:
+        return f"a finite number {'below' if open else 'of at most'} {most:g}"
+    return f"a number {'strictly ' if open else ''}between {least:g} and {most:g}"
