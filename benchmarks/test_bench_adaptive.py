@@ -7,12 +7,11 @@ a d above its first success; the two intervals then agree to within a step of th
 import jax
 import numpy as np
 import pytest
+from dofbook.experiments.profiles import octaves
 
 from dofbook.experiments.adaptive import AdaptiveConfig, run_adaptive, search
-from dofbook.experiments.bisection import quantile_interval
 from dofbook.experiments.config import SweepConfig, TaskConfig
 from dofbook.experiments.executors import run_sweep
-from dofbook.experiments.profiles import octaves
 from dofbook.experiments.store import Store
 from dofbook.experiments.tables import table
 from dofbook.geometry.quadratic import (
@@ -21,14 +20,14 @@ from dofbook.geometry.quadratic import (
     log_uniform_spectrum,
     minimum_losses,
 )
+from dofbook.success.bisection import quantile_interval
 
 
 def _report(benchmark, name, config, known, intervals, runs) -> None:
     trainings, full = known[-1].trainings, runs * len(config.grid)
     for found, interval in zip(known, intervals, strict=True):
         benchmark.extra_info[f"{config.metric} {found.level:g}"] = (
-            f"{found.threshold} {found.threshold.interval_text()}, full grid {interval} "
-            f"{interval.interval_text()}"
+            f"{found.threshold}, full grid {interval}"
         )
     benchmark.extra_info |= {"what": name, "trainings": trainings, "full": full}
     assert 3 * trainings <= full

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from dofbook.experiments.profiles import octaves
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
@@ -13,9 +14,7 @@ from scipy.stats import t as student
 
 from dofbook.errors import InputError, RunFailed
 from dofbook.experiments.adaptive import AdaptiveConfig, run_adaptive, search
-from dofbook.experiments.bisection import Search, quantile_interval, reach
 from dofbook.experiments.config import SweepConfig, TaskConfig
-from dofbook.experiments.profiles import octaves
 from dofbook.experiments.store import Store
 from dofbook.geometry.quadratic import (
     QuadraticWell,
@@ -23,6 +22,7 @@ from dofbook.geometry.quadratic import (
     log_uniform_spectrum,
     minimum_losses,
 )
+from dofbook.success.bisection import Search, quantile_interval, reach
 
 TASK = TaskConfig(network="mlp", train_size=200, test_size=100, epochs=4)
 GRID = octaves(362, 1, 2**0.25)

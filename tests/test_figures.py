@@ -20,7 +20,7 @@ from dofbook.success import (
     curves,
     phase_boundary,
     run_values,
-    success_probability,
+    success_fraction,
 )
 
 OCTAVES = 2 ** np.arange(9)
@@ -124,7 +124,7 @@ def test_figure_2_draws_the_success_probability_and_the_threshold(metric):
         middle = (
             (edges[1:] + edges[:-1]) / 2 if kind == "accuracy" else np.sqrt(edges[1:] * edges[:-1])
         )
-        expected = success_probability(runs.values, middle, kind=kind)
+        expected = success_fraction(runs.values, middle, kind=kind)
         np.testing.assert_array_equal(np.asarray(mesh.get_array()), expected.T)
         assert mesh.to_rgba(0.0) == (1, 1, 1, 1)
         assert mesh.to_rgba(1.0) == (0, 0, 0, 1)

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
-from scipy.stats import t as student
 
 from dofbook.errors import InputError
 from dofbook.success import (
@@ -15,7 +14,6 @@ from dofbook.success import (
     bootstrap_thresholds,
     first_threshold,
     hit_dimensions,
-    hit_interval,
     interpolated_hits,
     inverted_interval,
     isotonic_threshold,
@@ -110,11 +108,11 @@ def test_censored_replicates_stay_in():
     values = np.ones((3, 10))
     values[2, :5] = 0
     (found,) = bootstrap_thresholds([1, 2, 4], values, 0.5, kind="loss", rng=0, delta=0.5)
-    assert (str(found), found.interval_text()) == ("4", "[2, > 4]")
+    assert (str(found), found.interval_text()) == ("4 [2, > 4]", "[2, > 4]")
     (never,) = bootstrap_thresholds([1, 2, 4], np.ones((3, 10)), 0.5, kind="loss", rng=0)
-    assert (str(never), never.interval_text()) == ("> 4", "[4, > 4]")
+    assert (str(never), never.interval_text()) == ("> 4 [4, > 4]", "[4, > 4]")
     (always,) = bootstrap_thresholds([1, 2, 4], np.zeros((3, 10)), 0.5, kind="loss", rng=0)
-    assert (str(always), always.interval_text()) == ("<= 1", "[<= 1, <= 1]")
+    assert (str(always), always.interval_text()) == ("<= 1 [<= 1, <= 1]", "[<= 1, <= 1]")
 
 
 @pytest.mark.parametrize("kind", ["loss", "accuracy"])
@@ -245,47 +243,6 @@ def test_interpolated_hits_are_exact_where_curves_are_straight_in_log_d():
     np.testing.assert_allclose(found, 0.9 ** (-1 / slopes))
 
 
-def test_hit_interval_is_students_on_the_logarithms():
-    dims = 2.0 ** np.arange(8)
-    values = np.where(dims[:, None] >= np.array([8, 16, 16, 64]), 0.0, 1.0)
-    logs = np.array([3, 4, 4, 6.0])
-    found = hit_interval(dims, values, 0.5, kind="loss", confidence=0.9)
-    expected = student.interval(0.9, 3, logs.mean(), logs.std(ddof=1) / 2)
-    np.testing.assert_allclose(np.log2(ends(found)), expected)
-    np.testing.assert_allclose(found.value, 2**4.25)
-    halved = hit_interval(dims, values, 0.5, kind="loss", confidence=0.9, half_step=True)
-    np.testing.assert_allclose(halved.value, 2**3.75)
-
-
-def test_hit_interval_covers_the_centre():
-    law = {"dims": OCTAVES, "runs": 10, "centre": 6.3, "between": 0.6, "within": 0.0}
-    held = coverage(
-        lambda values, _: ends(hit_interval(OCTAVES, values, 0.5, kind="loss", half_step=True)),
-        2**6.3, 400, **law,
-    )  # fmt: skip
-    assert 0.91 <= held <= 0.99
-
-
-def test_hit_interval_with_censored_runs_is_open_on_that_side():
-    dims = [4, 8, 16, 32]
-
-    def found(hits):
-        values = np.where(np.array(dims)[:, None] >= np.array(hits), 0.0, 1.0)
-        return hit_interval(dims, values, 0.5, kind="loss")
-
-    missed = found([8, 16, 16, math.inf])
-    assert (str(missed), missed.upper) == ("> 32", math.inf)
-    assert 4 < missed.lower < 32
-    early = found([4, 16, 16, 16])
-    assert early.censored == "none"
-    assert (early.lower, early.interval_text()[:6]) == (4, "[<= 4,")
-    assert (str(found([4, 4, 4])), str(found([math.inf] * 3))) == ("<= 4", "> 32")
-    assert found([4, 8, math.inf]).interval_text() == "[<= 4, > 32]"
-    # No d is smaller than 1: a hit there is not censored.
-    values = np.where(np.array([[1], [8], [64], [512]]) >= np.array([1, 8, 8, 8]), 0.0, 1.0)
-    assert hit_interval([1, 8, 64, 512], values, 0.5, kind="loss", confidence=0.5).lower > 1
-
-
 def test_bad_arguments_are_refused():
     values = [[1.0, 0.0], [0.0, 0.0]]
     for rng in (-1, 0.5, None, True):
@@ -295,7 +252,5 @@ def test_bad_arguments_are_refused():
         bootstrap_thresholds([1, 2], values, 0.5, kind="loss", rng=0, replicates=0)
     with pytest.raises(InputError, match="confidence"):
         bootstrap_boundary(values, 0.1, kind="loss", rng=0, confidence=95)
-    with pytest.raises(InputError, match="at least 2 runs"):
-        hit_interval([1, 2], [[1.0], [0.0]], 0.5, kind="loss")
     with pytest.raises(InputError, match="length"):
-        hit_interval([1, 2, 4], values, 0.5, kind="loss")
+        hit_dimensions([1, 2, 4], values, 0.5, kind="loss")

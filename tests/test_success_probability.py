@@ -16,7 +16,7 @@ from dofbook.success import (
     jeffreys_interval,
     running_maximum,
     success_counts,
-    success_probability,
+    success_fraction,
     wilson_interval,
 )
 
@@ -45,7 +45,7 @@ def slow_probability(values, levels, kind):
 @settings(deadline=None)
 @given(MATRICES, LEVELS, KINDS)
 def test_probability_is_the_fraction_counted_by_hand(values, levels, kind):
-    found = success_probability(values, levels, kind=kind)
+    found = success_fraction(values, levels, kind=kind)
     np.testing.assert_array_equal(found, slow_probability(values, levels, kind))
 
 
@@ -55,15 +55,15 @@ def test_probability_ignores_the_order_of_runs(values, levels, kind, random):
     order = list(range(values.shape[1]))
     random.shuffle(order)
     np.testing.assert_array_equal(
-        success_probability(values[:, order], levels, kind=kind),
-        success_probability(values, levels, kind=kind),
+        success_fraction(values[:, order], levels, kind=kind),
+        success_fraction(values, levels, kind=kind),
     )
 
 
 @settings(deadline=None)
 @given(MATRICES, LEVELS, KINDS)
 def test_probability_is_monotone_in_the_level(values, levels, kind):
-    found = success_probability(values, sorted(levels), kind=kind)
+    found = success_fraction(values, sorted(levels), kind=kind)
     step = np.diff(found, axis=1)
     assert np.all(step >= 0) if kind == "loss" else np.all(step <= 0)
 
@@ -71,11 +71,11 @@ def test_probability_is_monotone_in_the_level(values, levels, kind):
 @settings(deadline=None)
 @given(MATRICES, LEVELS, KINDS, st.integers(-20, 20))
 def test_probability_ignores_units_and_negation_swaps_the_kinds(values, levels, kind, power):
-    found = success_probability(values, levels, kind=kind)
+    found = success_fraction(values, levels, kind=kind)
     scale = 2.0**power
-    scaled = success_probability(scale * values, scale * np.array(levels), kind=kind)
+    scaled = success_fraction(scale * values, scale * np.array(levels), kind=kind)
     other = "loss" if kind == "accuracy" else "accuracy"
-    negated = success_probability(-values, -np.array(levels), kind=other)
+    negated = success_fraction(-values, -np.array(levels), kind=other)
     np.testing.assert_array_equal(scaled, found)
     np.testing.assert_array_equal(negated, found)
 
@@ -85,7 +85,7 @@ def test_probability_ignores_units_and_negation_swaps_the_kinds(values, levels, 
 def test_absent_runs_are_not_failures(values, levels, kind, data):
     present = data.draw(arrays(bool, values.shape))
     present[:, 0] = True
-    found = success_probability(values, levels, kind=kind, present=present)
+    found = success_fraction(values, levels, kind=kind, present=present)
     for row, mask, line in zip(values, present, found, strict=True):
         expected = slow_probability(row[None, mask], levels, kind)[0]
         np.testing.assert_array_equal(line, expected)
@@ -93,19 +93,19 @@ def test_absent_runs_are_not_failures(values, levels, kind, data):
 
 def test_a_diverged_run_fails_at_every_level():
     values = np.array([[math.nan, 0.5], [math.nan, math.nan]])
-    assert success_probability(values, [1e300], kind="loss").tolist() == [[0.5], [0.0]]
-    assert success_probability(values, [0.0], kind="accuracy").tolist() == [[0.5], [0.0]]
-    assert success_probability([[math.inf]], [1e300], kind="loss").item() == 0
+    assert success_fraction(values, [1e300], kind="loss").tolist() == [[0.5], [0.0]]
+    assert success_fraction(values, [0.0], kind="accuracy").tolist() == [[0.5], [0.0]]
+    assert success_fraction([[math.inf]], [1e300], kind="loss").item() == 0
 
 
 def test_float32_values_lie_on_their_decimal_level():
     accuracy = np.array([[0.9, 0.3, 0.7]], dtype=np.float32)
     for column, level in enumerate((0.9, 0.3, 0.7)):
-        reached = [success_probability(accuracy[:, [column]], level, kind=k).item()
+        reached = [success_fraction(accuracy[:, [column]], level, kind=k).item()
                    for k in ("loss", "accuracy")]  # fmt: skip
         assert reached == [1, 1]
     # One image of 70,000 more or less is not on the level.
-    assert success_probability([[0.9 - 1 / 70_000]], 0.9, kind="accuracy").item() == 0
+    assert success_fraction([[0.9 - 1 / 70_000]], 0.9, kind="accuracy").item() == 0
 
 
 def test_counts_add_up():
@@ -176,14 +176,14 @@ def test_running_maximum_carries_the_best_over(values, kind):
 def test_bad_input_is_named(arguments, message):
     values, levels, kind = arguments
     with pytest.raises(InputError, match=message):
-        success_probability(values, levels, kind=kind)
+        success_fraction(values, levels, kind=kind)
 
 
 def test_bad_counts_masks_and_confidence_are_named():
     with pytest.raises(InputError, match="must agree"):
-        success_probability([[1.0]], 0.5, kind="loss", present=[[True, True]])
+        success_fraction([[1.0]], 0.5, kind="loss", present=[[True, True]])
     with pytest.raises(InputError, match="at least one run"):
-        success_probability([[1.0]], 0.5, kind="loss", present=[[False]])
+        success_fraction([[1.0]], 0.5, kind="loss", present=[[False]])
     for k, n in ((3, 2), (-1, 2), (0.5, 2), (0, 0)):
         with pytest.raises(InputError, match="whole numbers"):
             wilson_interval(k, n)

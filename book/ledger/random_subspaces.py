@@ -12,12 +12,12 @@ from dofbook.success import (
     hit_dimensions,
     phase_boundary,
     success_counts,
-    success_probability,
+    success_fraction,
     threshold_dimensions,
     wilson_interval,
 )
 from dofbook.success.tables import RunValues
-from dofbook.success.threshold import SLACK
+from dofbook.success.thresholds import SLACK
 from ledger import criteria
 from ledger.evidence import Evidence
 from ledger.panels import (
@@ -64,7 +64,7 @@ def transition_octaves(curve: RunValues, level: float, delta: float) -> float:
         to which at most delta do; inf where the former is not on the grid, NaN where the latter
         is not.
     """
-    p = success_probability(curve.values, [level], kind=curve.kind)[:, 0]
+    p = success_fraction(curve.values, [level], kind=curve.kind)[:, 0]
     low = np.logical_and.accumulate(p <= delta + SLACK)
     high = np.logical_and.accumulate((p >= 1 - delta - SLACK)[::-1])[::-1]
     if not low.any():
@@ -123,7 +123,7 @@ def tracked_share(curves: dict[int, RunValues], delta: float) -> float:
         boundary = phase_boundary(curve.values, delta, kind=curve.kind)
         levels = np.linspace(boundary[0], boundary[-1], LEVELS_TRACKED)
         found = threshold_dimensions(curve.dims, curve.values, levels, kind=curve.kind, delta=delta)
-        p = success_probability(curve.values, levels, kind=curve.kind)
+        p = success_fraction(curve.values, levels, kind=curve.kind)
         d, threshold = curve.dims[:, None], np.array([t.value for t in found])[None, :]
         above, below = d >= 2 * threshold, d <= threshold / 4
         right += np.sum(above & (p >= 1 - delta - SLACK)) + np.sum(below & (p <= delta + SLACK))

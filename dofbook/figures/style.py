@@ -24,7 +24,7 @@ from dofbook.success import (
     baseline_accuracy,
     curves,
     run_values,
-    success_probability,
+    success_fraction,
 )
 from dofbook.success.tables import Value, check_table, metric_kind
 
@@ -230,7 +230,7 @@ def draw_map(ax: Axes, runs: RunValues, limits: tuple[float, float]):
     else:
         edges = np.linspace(*limits, LEVELS + 1)
         levels = (edges[1:] + edges[:-1]) / 2
-    probability = success_probability(runs.values, levels, kind=runs.kind, present=runs.present)
+    probability = success_fraction(runs.values, levels, kind=runs.kind, present=runs.present)
     return ax.pcolormesh(
         cell_edges(runs.dims.astype(float)), percent_scale(runs.kind) * edges, probability.T,
         cmap="gray_r", vmin=0, vmax=1, rasterized=True,

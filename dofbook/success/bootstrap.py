@@ -7,57 +7,43 @@ in as inf, so that an end of an interval may read "> d_max".
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.success.checks import (
-    Kind,
-    as_generator,
-    check_fraction,
-    check_levels,
-    check_values,
-)
-from dofbook.success.estimates import Rule, check_grid, estimator, threshold_dimensions
+from dofbook.success.checks import Kind, check_levels, check_runs, check_values
+from dofbook.success.estimates import RULES, Rule, threshold_dimensions
 from dofbook.success.probability import success_indicator
-from dofbook.success.threshold import Threshold, phase_boundary
+from dofbook.success.thresholds import Threshold, phase_boundary
 
 
 def resample_runs(runs: int, replicates: int, rng: np.random.Generator | int) -> np.ndarray:
-    """Draw bootstrap samples of the runs.
+    """Draw bootstrap samples of the runs: indices of shape (replicates, runs).
 
-    Args:
-        runs: Number of runs (seeds, each with its own initialization).
-        replicates: Number of bootstrap samples.
-        rng: NumPy generator or integer seed.
-
-    Returns:
-        Indices of runs, shape (replicates, runs).
-
-    Raises:
-        InputError: If there is nothing to draw.
+    >>> resample_runs(3, 2, rng=0)
+    array([[2, 1, 1],
+           [0, 0, 0]])
     """
-    if runs < 1 or replicates < 1:
-        raise InputError(f"{runs} runs and {replicates} replicates; both must be at least 1.")
-    return as_generator(rng).integers(runs, size=(replicates, runs))
+    shape = checks.integer("replicates", replicates, 1), checks.integer("runs", runs, 1)
+    return checks.generator(rng).integers(runs, size=shape)
 
 
-def percentile_ends(replicates: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+def percentile_ends(replicates: ArrayLike, confidence: float) -> tuple[np.ndarray, np.ndarray]:
     """Take the percentile interval over the last axis, outward and without interpolation.
 
-    Args:
-        replicates: Bootstrap estimates, shape (..., replicates); infinities are ordinary values.
-        confidence: Coverage aimed at.
+    Infinities are ordinary values; each end is one of the replicates.
 
-    Returns:
-        Lower and upper ends, shape (...), each one of the replicates.
-
-    Raises:
-        InputError: If confidence is outside (0, 1).
+    >>> low, high = percentile_ends([3.0, 1.0, 2.0, math.inf], confidence=0.5)
+    >>> print(low, high)
+    1.0 inf
     """
-    tail = (1 - check_fraction("confidence", confidence)) / 2
-    ordered = np.sort(replicates, axis=-1)
+    tail = (1 - checks.probability("confidence", confidence)) / 2
+    ordered = np.sort(np.atleast_1d(checks.array("replicates", replicates)), axis=-1)
+    if ordered.shape[-1] == 0:
+        raise InputError("replicates are empty; there must be at least 1.")
     skip = math.floor(tail * (ordered.shape[-1] - 1))
     return ordered[..., skip], ordered[..., -1 - skip]
 
@@ -77,56 +63,39 @@ def bootstrap_thresholds(
 ) -> list[Threshold]:
     """Estimate d* at each level with a bootstrap interval over initializations.
 
+    The arguments are those of `threshold_dimensions`, a column of values being one initialization;
+    the same resamples serve all levels. Under the rules that take values on the grid the lower end
+    is the grid point before the percentile: d* lies above it.
+
     With few runs the interval of a high quantile is too short, whatever the rule: where d* of an
     initialization spreads by 0.6 octaves and delta = 0.1, nominal 95% cover about 45% with 5 runs,
     70% with 10 and 90% with 30 (simulated). `inverted_interval` is the conservative alternative,
-    `hit_interval` the one for the middle of the transition.
-
-    Args:
-        dims: Training dimensions d, shape (dims,), strictly increasing.
-        values: Best loss or accuracy, shape (dims, runs); a column is one initialization.
-        levels: Losses eps or accuracies, a number or shape (levels,).
-        kind: "loss" or "accuracy".
-        rng: NumPy generator or integer seed; the same resamples serve all levels.
-        delta: Failure probability allowed, in (0, 1).
-        rule: See `threshold_dimensions`.
-        confidence: Coverage aimed at.
-        replicates: Number of bootstrap samples.
-        present: Whether the run was made, shape (dims, runs); None for all.
-
-    Returns:
-        One threshold per level, with lower and upper ends. Under the rules that take values on
-        the grid the lower end is the grid point before the percentile: d* lies above it.
-
-    Raises:
-        InputError: If an argument is outside its range.
+    `quantile_interval` the one for first hits.
 
     Source: Field and Welsh (2007), "Bootstrapping clustered data" (the cluster bootstrap).
+
+    >>> values = [[0.9, 0.7, 0.8], [0.4, 0.6, 0.3], [0.2, 0.2, 0.1]]
+    >>> bootstrap_thresholds([16, 32, 64], values, 0.5, kind="loss", rng=0)
+    [64 [<= 16, 64]]
     """
-    array, mask = check_values(values, present)
-    grid = check_grid(dims, array)
-    plain = threshold_dimensions(
-        grid, array, levels, kind=kind, delta=delta, rule=rule, present=mask
-    )
+    grid, array, mask = check_runs(dims, values, present)
+    options = {"kind": kind, "delta": delta, "rule": rule, "present": mask}
+    plain = threshold_dimensions(grid, array, levels, **options)
     chosen = resample_runs(array.shape[1], replicates, rng)
     # How often each run was drawn, (runs, replicates): counts are then one matrix product.
     weights = (chosen[:, :, None] == np.arange(array.shape[1])).sum(axis=1).T.astype(float)
     runs = mask @ weights
-    estimate = estimator(rule)
     result = []
     for threshold, level in zip(plain, check_levels(levels), strict=True):
         reached = success_indicator(array, level, kind=kind)[:, :, 0] & mask
-        drawn = estimate(grid, reached @ weights, runs, delta)
-        lower, upper = percentile_ends(drawn, confidence)
+        lower, upper = percentile_ends(
+            RULES[rule](grid, reached @ weights, runs, delta), confidence
+        )
         if rule in ("first", "isotonic"):
             # On the grid, "64" says that d* is above 32 and at most 64.
             lower = grid[max(np.searchsorted(grid, lower) - 1, 0)]
-        result.append(
-            Threshold(
-                threshold.value, threshold.d_min, threshold.d_max,
-                float(lower), float(upper), confidence,
-            )
-        )  # fmt: skip
+        ends = {"lower": float(lower), "upper": float(upper), "confidence": confidence}
+        result.append(replace(threshold, **ends))
     return result
 
 
@@ -140,23 +109,14 @@ def bootstrap_boundary(
     replicates: int = 1000,
     present: ArrayLike | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bound the phase boundary, resampling initializations.
+    """Bound the level that `phase_boundary` gives, resampling initializations.
 
-    Args:
-        values: Best loss or accuracy, shape (dims, runs), d increasing.
-        delta: Failure probability allowed, in (0, 1).
-        kind: "loss" or "accuracy".
-        rng: NumPy generator or integer seed.
-        confidence: Coverage aimed at.
-        replicates: Number of bootstrap samples.
-        present: Whether the run was made, shape (dims, runs); None for all.
+    `values` has shape (dims, runs), the two ends (dims,). Read across, they are the percentile
+    bootstrap of d* under Definition 2.1.
 
-    Returns:
-        Lower and upper ends of the level that `phase_boundary` gives, each of shape (dims,). Read
-        across, they are the percentile bootstrap of d* under Definition 2.1.
-
-    Raises:
-        InputError: If an argument is outside its range.
+    >>> values = [[0.9, 0.7, 0.8], [0.4, 0.6, 0.3]]
+    >>> bootstrap_boundary(values, 0.1, kind="loss", rng=0, confidence=0.9, replicates=100)
+    (array([0.8, 0.3]), array([0.9, 0.6]))
     """
     array, mask = check_values(values, present)
     chosen = resample_runs(array.shape[1], replicates, rng).T

@@ -9,9 +9,10 @@ P_s >= 0.9, and the upper end then is "> d_max".
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dofbook.success.checks import check_counts, check_dims, check_fraction
+from dofbook import checks
+from dofbook.success.checks import check_grid_counts
 from dofbook.success.probability import wilson_interval
-from dofbook.success.threshold import SLACK
+from dofbook.success.thresholds import SLACK
 
 
 def inverted_interval(
@@ -25,26 +26,18 @@ def inverted_interval(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bound d* by the d at which P_s may, and at which it must, have reached 1 - delta.
 
-    Args:
-        dims: Training dimensions, shape (dims,), increasing.
-        successes: Numbers of successes, shape (dims, ...).
-        runs: Numbers of runs, shape (dims,) or that of successes; at least 1.
-        delta: Failure probability allowed, in (0, 1).
-        confidence: Coverage aimed at.
-        interval: `wilson_interval` or `jeffreys_interval`.
+    Shapes are those of `first_threshold`, with at least 1 run everywhere; `interval` is
+    `wilson_interval` or `jeffreys_interval`. The lower end is the grid point before the first d
+    whose interval reaches up to 1 - delta (d_min if there is none before it). The upper end is the
+    first d from which on every interval lies above 1 - delta, inf if there is none.
 
-    Returns:
-        Lower and upper ends, shape (...). Lower: the grid point before the first d whose interval
-        reaches up to 1 - delta (d_min if there is none before it). Upper: the first d from which
-        on every interval lies above 1 - delta, inf if there is none.
-
-    Raises:
-        InputError: If an argument is outside its range.
+    >>> low, high = inverted_interval([16, 32, 64, 128], [2, 6, 19, 20], 20, delta=0.5)
+    >>> print(low, high)
+    16.0 64.0
     """
-    grid = check_dims(dims)
-    level = 1 - check_fraction("delta", delta) - SLACK
-    k, _ = check_counts(successes, runs, least=1)
-    low, high = interval(k, runs, confidence)
+    grid, k, n = check_grid_counts(dims, successes, runs, least=1)
+    level = 1 - checks.probability("delta", delta) - SLACK
+    low, high = checks.function("interval", interval)(k, n, confidence)
     possible = high >= level
     first = np.where(possible.any(axis=0), possible.argmax(axis=0), len(grid))
     doubtful = (low < level)[::-1]

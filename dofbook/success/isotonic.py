@@ -1,36 +1,17 @@
 """Isotonic estimate of d*: the most likely success probabilities that increase with d.
 
 The rule of Definition 2.1, the first d that succeeds, reads low where a noisy curve crosses
-1 - delta several times. The isotonic curve crosses once.
+1 - delta several times. The isotonic curve crosses once. Pooling adjacent violators maximises the
+binomial likelihood (Barlow, Bartholomew, Bremner and Brunk, 1972, "Statistical inference under
+order restrictions"); here only the crossing is computed.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import isotonic_regression
 
-from dofbook.success.checks import check_counts, check_dims, check_fraction
-from dofbook.success.threshold import SLACK
-
-
-def isotonic_curve(successes: ArrayLike, runs: ArrayLike) -> np.ndarray:
-    """Fit the success probabilities that increase with d and are most likely.
-
-    Args:
-        successes: Numbers of successes, shape (dims,).
-        runs: Numbers of runs, a scalar or shape (dims,); at least 1.
-
-    Returns:
-        Non-decreasing probabilities, shape (dims,).
-
-    Raises:
-        InputError: If the counts make no sense.
-
-    Source: Barlow, Bartholomew, Bremner and Brunk (1972), "Statistical inference under order
-        restrictions": pooling adjacent violators maximises the binomial likelihood.
-    """
-    k, n = check_counts(successes, runs, least=1)
-    n = np.broadcast_to(n, k.shape)
-    return isotonic_regression(k / n, weights=n).x
+from dofbook import checks
+from dofbook.success.checks import check_grid_counts
+from dofbook.success.thresholds import SLACK
 
 
 def isotonic_threshold(
@@ -41,26 +22,19 @@ def isotonic_threshold(
     *,
     interpolate: bool = False,
 ) -> np.ndarray:
-    """Read d* off the isotonic curve, for many curves at once.
+    """Read d* off the isotonic curve, for many curves at once: inf where it stays below 1 - delta.
 
-    Args:
-        dims: Training dimensions, shape (dims,), increasing.
-        successes: Numbers of successes, shape (dims, ...).
-        runs: Numbers of runs, shape (dims,) or that of successes.
-        delta: Failure probability allowed, in (0, 1).
-        interpolate: Cross 1 - delta linearly in log2 d between grid points, instead of taking the
-            smallest d of the grid at which the curve reaches it.
+    Shapes are those of `first_threshold`. With `interpolate` the curve is crossed linearly in
+    log2 d between grid points, instead of at the smallest d of the grid that reaches 1 - delta.
 
-    Returns:
-        Thresholds, shape (...), inf where the curve never reaches 1 - delta.
-
-    Raises:
-        InputError: If an argument is outside its range.
+    >>> k = [1, 4, 6, 5, 10]
+    >>> print(isotonic_threshold([4, 8, 16, 32, 64], k, 10, delta=0.4))
+    64.0
+    >>> print(isotonic_threshold([4, 8, 16, 32, 64], k, 10, delta=0.4, interpolate=True).round(1))
+    34.6
     """
-    grid = check_dims(dims)
-    k, n = check_counts(successes, runs)
-    n = np.broadcast_to(n, k.shape)
-    level = 1 - check_fraction("delta", delta)
+    grid, k, n = check_grid_counts(dims, successes, runs)
+    level = 1 - checks.probability("delta", delta)
     # The curve is the slope of the greatest convex minorant of (cumulative runs, cumulative
     # successes), so it is >= level exactly from the minimum of (successes - level * runs) on.
     # Taken from the end: of equal minima, which dimensions without runs give, the last counts.

@@ -12,32 +12,21 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaincinv, ndtri
 
-from dofbook.success.checks import (
-    Kind,
-    check_counts,
-    check_fraction,
-    check_kind,
-    check_levels,
-    check_values,
-)
+from dofbook import checks
+from dofbook.success.checks import Kind, check_counts, check_kind, check_levels, check_values
 
 LEVEL_RTOL = 2.0**-22
 """A value this close to a level (relative) lies on it: tables hold float32, levels are decimals."""
 
 
 def success_indicator(values: ArrayLike, levels: ArrayLike, *, kind: Kind) -> np.ndarray:
-    """Mark which run reached which level.
+    """Mark which run reached which level: values <= level for a loss, >= level for an accuracy.
 
-    Args:
-        values: Losses or accuracies, shape (dims, runs); NaN counts as failure.
-        levels: Losses eps or accuracies, shape (levels,).
-        kind: "loss" for values <= level, "accuracy" for values >= level.
+    `values` has shape (dims, runs), NaN counting as failure; the result (dims, runs, levels).
 
-    Returns:
-        Booleans, shape (dims, runs, levels).
-
-    Raises:
-        InputError: If an argument has the wrong shape or kind.
+    >>> success_indicator([[0.3, 0.2], [0.1, float("nan")]], 0.2, kind="loss")[..., 0]
+    array([[False,  True],
+           [ True, False]])
     """
     check_kind(kind)
     array, _ = check_values(values, None)
@@ -51,43 +40,29 @@ def success_indicator(values: ArrayLike, levels: ArrayLike, *, kind: Kind) -> np
 def success_counts(
     values: ArrayLike, levels: ArrayLike, *, kind: Kind, present: ArrayLike | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Count successes and runs.
+    """Count successes, shape (dims, levels), and runs, shape (dims,).
 
-    Args:
-        values: Losses or accuracies, shape (dims, runs); NaN counts as failure.
-        levels: Losses eps or accuracies, shape (levels,).
-        kind: "loss" or "accuracy".
-        present: Whether the run was made, shape (dims, runs); None for all.
+    `present` marks the runs that were made, shape (dims, runs); None for all.
 
-    Returns:
-        Successes, shape (dims, levels), and runs, shape (dims,), as integers.
-
-    Raises:
-        InputError: If an argument has the wrong shape or kind.
+    >>> k, n = success_counts([[0.9, 0.8], [0.1, 0.7]], [0.2, 0.8], kind="loss")
+    >>> k.tolist(), n.tolist()
+    ([[0, 1], [1, 2]], [2, 2])
     """
     array, mask = check_values(values, present)
     reached = success_indicator(array, levels, kind=kind) & mask[:, :, None]
     return reached.sum(axis=1), mask.sum(axis=1)
 
 
-def success_probability(
+def success_fraction(
     values: ArrayLike, levels: ArrayLike, *, kind: Kind, present: ArrayLike | None = None
 ) -> np.ndarray:
-    """Estimate P_s(d, eps) by the fraction of runs that reached each level.
-
-    Args:
-        values: Best loss or accuracy of each run, shape (dims, runs); NaN counts as failure.
-        levels: Losses eps or accuracies, shape (levels,).
-        kind: "loss" for sublevel sets {L <= eps}, "accuracy" for superlevel sets {acc >= a}.
-        present: Whether the run was made, shape (dims, runs); None for all.
-
-    Returns:
-        Fractions, shape (dims, levels).
-
-    Raises:
-        InputError: If an argument has the wrong shape or kind.
+    """Estimate P_s(d, eps) by the fraction of runs that reached each level, shape (dims, levels).
 
     Source: Larsen et al. (2022), Eq. 2.3 and the operational procedure after Definition 2.1.
+
+    >>> success_fraction([[0.9, 0.8], [0.1, 0.7]], 0.5, kind="loss")
+    array([[0. ],
+           [0.5]])
     """
     successes, runs = success_counts(values, levels, kind=kind, present=present)
     return successes / runs[:, None]
@@ -98,21 +73,16 @@ def wilson_interval(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bound success probabilities by Wilson's score interval.
 
-    Args:
-        successes: Numbers of successes, shape (dims, ...).
-        runs: Numbers of runs, a scalar, shape (dims,) or that of successes; at least 1.
-        confidence: Coverage aimed at.
-
-    Returns:
-        Lower and upper ends, each with the shape of successes.
-
-    Raises:
-        InputError: If the counts or the confidence make no sense.
+    `successes` has shape (dims, ...), `runs` that shape, (dims,) or (), and is at least 1.
 
     Source: Wilson (1927), "Probable inference, the law of succession, and statistical inference".
+
+    >>> low, high = wilson_interval([9, 10], 10)
+    >>> low.round(2), high.round(2)
+    (array([0.6 , 0.72]), array([0.98, 1.  ]))
     """
     k, n = check_counts(successes, runs, least=1)
-    z = ndtri((1 + check_fraction("confidence", confidence)) / 2)
+    z = ndtri((1 + checks.probability("confidence", confidence)) / 2)
     p = k / n
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
@@ -125,45 +95,34 @@ def jeffreys_interval(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bound success probabilities by the equal-tailed interval of Jeffreys' prior.
 
-    Args:
-        successes: Numbers of successes, shape (dims, ...).
-        runs: Numbers of runs, a scalar, shape (dims,) or that of successes; at least 1.
-        confidence: Coverage aimed at.
-
-    Returns:
-        Lower and upper ends, each with the shape of successes; 0 at no success, 1 at no failure.
-
-    Raises:
-        InputError: If the counts or the confidence make no sense.
+    Shapes are those of `wilson_interval`. The lower end is 0 at no success, the upper 1 at no
+    failure.
 
     Source: Brown, Cai and DasGupta (2001), "Interval estimation for a binomial proportion".
+
+    >>> low, high = jeffreys_interval(9, 10)
+    >>> print(low.round(2), high.round(2))
+    0.62 0.99
     """
     k, n = check_counts(successes, runs, least=1)
-    tail = (1 - check_fraction("confidence", confidence)) / 2
+    tail = (1 - checks.probability("confidence", confidence)) / 2
     lower = betaincinv(k + 0.5, n - k + 0.5, tail)
     upper = betaincinv(k + 0.5, n - k + 0.5, 1 - tail)
     return np.where(k == 0, 0.0, lower), np.where(k == n, 1.0, upper)
 
 
 def running_maximum(values: ArrayLike, *, kind: Kind = "accuracy") -> np.ndarray:
-    """Carry each run's best value over to every larger d.
+    """Carry each run's best value over to every larger d, shape (dims, runs) like `values`.
 
     A subspace that contains a smaller one contains its best point, so for nested subspaces the
-    running maximum of accuracy (minimum of loss) over d is a valid, and better, value.
-
-    Args:
-        values: Losses or accuracies, shape (dims, runs), d increasing; NaN is passed over.
-        kind: "accuracy" for the maximum, "loss" for the minimum.
-
-    Returns:
-        The best value at this or any smaller d, shape (dims, runs).
-
-    Raises:
-        InputError: If the shape or kind is wrong.
+    running maximum of accuracy (minimum of loss) over d is a valid, and better, value. NaN is
+    passed over.
 
     Source: Larsen et al. (2022), Section 4 and Fig. 3 (lottery subspaces).
+
+    >>> running_maximum([[0.4, 0.3], [0.9, 0.2]], kind="loss")
+    array([[0.4, 0.3],
+           [0.4, 0.2]])
     """
-    check_kind(kind)
-    array, _ = check_values(values, None)
-    best = np.fmax if kind == "accuracy" else np.fmin
-    return best.accumulate(array, axis=0)
+    best = np.fmax if check_kind(kind) == "accuracy" else np.fmin
+    return best.accumulate(check_values(values, None)[0], axis=0)

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_ndtr, ndtr, ndtri
 
+from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.success.checks import check_counts, check_dims, check_fraction
+from dofbook.success.checks import check_grid_counts
 from dofbook.success.isotonic import isotonic_threshold
 
 LN2 = math.log(2)
@@ -26,39 +27,29 @@ STEPS = 200  # of Levenberg-Marquardt; about 10 are used
 class ProbitFit:
     """The curve P_s(d) = Phi((log2 d - centre) / width).
 
-    Args:
-        centre: log2 of the d at which P_s = 1/2; inf without successes, -inf without failures.
-        width: Standard deviation of the transition, in octaves of d.
+    `centre` is log2 of the d at which P_s = 1/2, inf without successes and -inf without failures;
+    `width` the standard deviation of the transition, in octaves of d.
+
+    >>> fit = ProbitFit(centre=6.0, width=0.5)
+    >>> print(fit.probability([32, 64]).round(3), round(fit.threshold(0.1), 1))
+    [0.023 0.5  ] 99.8
     """
 
     centre: float
     width: float
 
+    def __post_init__(self):
+        if np.isnan(checks.array("centre", self.centre, ())):
+            raise InputError("centre is NaN; a curve without successes has centre inf.")
+        checks.positive("width", self.width)
+
     def probability(self, d: ArrayLike) -> np.ndarray:
-        """Evaluate the curve.
-
-        Args:
-            d: Training dimensions, any shape.
-
-        Returns:
-            Success probabilities, the shape of d.
-        """
-        return ndtr((np.log2(d) - self.centre) / self.width)
+        """Evaluate the curve at training dimensions of any shape."""
+        return ndtr((np.log2(checks.finite("d", d, None, 0, open=True)) - self.centre) / self.width)
 
     def threshold(self, delta: float) -> float:
-        """Invert the curve at 1 - delta.
-
-        Args:
-            delta: Failure probability allowed, in (0, 1).
-
-        Returns:
-            The d with P_s(d) = 1 - delta, not confined to any grid.
-
-        Raises:
-            InputError: If delta is outside (0, 1).
-        """
-        z = ndtri(1 - check_fraction("delta", delta))
-        exponent = self.centre + z * self.width
+        """Find the d with P_s(d) = 1 - delta, not confined to any grid."""
+        exponent = self.centre + ndtri(1 - checks.probability("delta", delta)) * self.width
         return math.inf if exponent > 1000 else 2.0**exponent
 
 
@@ -66,43 +57,36 @@ def theoretical_width(centre: ArrayLike) -> np.ndarray:
     """Compute the width in octaves that a convex sublevel set would give its transition.
 
     For a convex set and a fixed initialization the variance of the transition in d is at most
-    2 d*, so its relative width is at most sqrt(2 / d*). Sublevel sets of networks are not convex
-    and initializations vary: a scale to start from, not a law.
-
-    Args:
-        centre: log2 of d*, any shape.
-
-    Returns:
-        sqrt(2 / d*) / ln 2, the shape of centre.
+    2 d*, so its relative width is at most sqrt(2 / d*): in octaves sqrt(2 / d*) / ln 2. Sublevel
+    sets of networks are not convex and initializations vary: a scale to start from, not a law.
+    `centre` is log2 of d*, any shape.
 
     Source: McCoy and Tropp (2014), "From Steiner formulas for cones to concentration of intrinsic
-        volumes" (the variance bound).
+    volumes" (the variance bound).
+
+    >>> print(theoretical_width(7).round(3))
+    0.18
     """
-    return np.sqrt(2 * np.exp2(-np.asarray(centre, dtype=float))) / LN2
+    return np.sqrt(2 * np.exp2(-checks.finite("centre", centre))) / LN2
 
 
 def fit_probit(
     dims: ArrayLike, successes: ArrayLike, runs: ArrayLike, *, prior_sd: float | None = PRIOR_SD
 ) -> ProbitFit:
-    """Fit a probit curve in log2 d.
+    """Fit a probit curve in log2 d to one curve of counts, successes of shape (dims,).
 
-    Args:
-        dims: Training dimensions, shape (dims,), increasing, at least 2.
-        successes: Numbers of successes, shape (dims,).
-        runs: Numbers of runs, a scalar or shape (dims,).
-        prior_sd: Standard deviation of ln(width / theoretical width); small values hold the width
-            to theory, None leaves it to the data (kept above 1/100 of the finest grid spacing).
+    `dims` holds at least 2. `prior_sd` is the standard deviation of ln(width / theoretical width);
+    small values hold the width to theory, None leaves it to the data (kept above 1/100 of the
+    finest grid spacing).
 
-    Returns:
-        The fit.
-
-    Raises:
-        InputError: If the counts make no sense or prior_sd is not positive.
+    >>> fit = fit_probit([16, 32, 64, 128], [0, 2, 9, 10], 10)
+    >>> round(fit.centre, 2), round(fit.width, 2)
+    (5.4, 0.45)
     """
-    k, n = check_counts(successes, runs)
+    grid, k, n = check_grid_counts(dims, successes, runs)
     if k.ndim != 1:
         raise InputError(f"successes have shape {k.shape}; it must be (dims,).")
-    centre, width = _fit(dims, k[:, None], np.broadcast_to(n, k.shape)[:, None], prior_sd)
+    centre, width = _fit(grid, k[:, None], n[:, None], prior_sd)
     return ProbitFit(float(centre[0]), float(width[0]))
 
 
@@ -114,37 +98,27 @@ def probit_threshold(
     *,
     prior_sd: float | None = PRIOR_SD,
 ) -> np.ndarray:
-    """Read d* off probit fits, censored to the grid, for many curves at once.
+    """Read d* off probit fits, for many curves at once, censored to the grid.
 
-    Args:
-        dims: Training dimensions, shape (dims,), increasing, at least 2.
-        successes: Numbers of successes, shape (dims, ...).
-        runs: Numbers of runs, shape (dims,) or that of successes.
-        delta: Failure probability allowed, in (0, 1).
-        prior_sd: See `fit_probit`.
+    Shapes are those of `first_threshold`, `prior_sd` is that of `fit_probit`. Thresholds are inf
+    beyond the largest d, because the fit is not extrapolated, and d_min below the smallest.
 
-    Returns:
-        Thresholds, shape (...): inf beyond the largest d, because the fit is not extrapolated,
-        and d_min below the smallest.
-
-    Raises:
-        InputError: If an argument is outside its range.
+    >>> print(probit_threshold([16, 32, 64, 128], [0, 2, 9, 10], 10, delta=0.1).round(1))
+    62.7
     """
-    grid = check_dims(dims)
-    k, n = check_counts(successes, runs)
-    n = np.broadcast_to(n, k.shape)
+    grid, k, n = check_grid_counts(dims, successes, runs)
+    z = ndtri(1 - checks.probability("delta", delta))
     centre, width = _fit(grid, k.reshape(len(k), -1), n.reshape(len(k), -1), prior_sd)
-    d = np.exp2(np.clip(centre + ndtri(1 - check_fraction("delta", delta)) * width, -99, 99))
+    d = np.exp2(np.clip(centre + z * width, -99, 99))
     return np.where(d > grid[-1], np.inf, np.maximum(d, grid[0])).reshape(k.shape[1:])
 
 
-def _fit(dims, k, n, prior_sd) -> tuple[np.ndarray, np.ndarray]:
+def _fit(grid, k, n, prior_sd) -> tuple[np.ndarray, np.ndarray]:
     """Fit each column of successes k and runs n, (dims, curves): centres and widths."""
-    grid = check_dims(dims)
-    if len(grid) < 2 or len(k) != len(grid):
-        raise InputError(f"dims {grid.shape} and successes {k.shape} must be two or more, alike.")
-    if prior_sd is not None and not prior_sd > 0:
-        raise InputError(f"prior_sd is {prior_sd!r}; it must be positive or None.")
+    if len(grid) < 2:
+        raise InputError(f"dims has length {len(grid)}; a probit fit needs two or more.")
+    if prior_sd is not None:
+        checks.positive("prior_sd", prior_sd)
     x = np.log2(grid)
     span, finest = x[-1] - x[0], np.diff(x).min()
     middle = isotonic_threshold(grid, k, n, 0.5, interpolate=True)

@@ -4,6 +4,9 @@ The table has one row per run and checkpoint (see `REQUIRED`). A *curve* is one 
 method, burn_in_steps, variant); its runs differ in d and seed only. Anything else that varies
 inside a curve (two learning rates, two poolings) is refused, because averaging over it silently
 would answer a question nobody asked.
+
+A metric is a column `train_<name>` or `test_<name>`, with its running best in `best_<metric>`.
+Names that end in "loss" or "error" count down, all others up.
 """
 
 from collections.abc import Iterator
@@ -14,39 +17,49 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.success.bootstrap import bootstrap_thresholds
-from dofbook.success.checks import Kind, as_generator, check_levels
+from dofbook.success.checks import Kind, check_kind, check_levels
 from dofbook.success.estimates import Rule, threshold_dimensions
 from dofbook.success.inversion import inverted_interval
 from dofbook.success.probability import success_counts, wilson_interval
-from dofbook.success.threshold import Threshold
+from dofbook.success.thresholds import Threshold
 
+BASELINE = "full"
+"""What the column `method` calls training in the full space."""
 METRICS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+"""The metrics of classification; a table may hold others."""
 CURVE = ["dataset", "network", "method", "burn_in_steps"]
 REQUIRED = (*CURVE, "d", "seed", "step")
 # Where the table has these columns, each must hold one value throughout a curve.
 CONFIGURATION = (
-    "pooling",
-    "nested",
-    "optimizer",
-    "bias_correction",
-    "learning_rate",
-    "epochs",
-    "pruning_epochs",
-    "batch_size",
-    "train_images",
-    "test_images",
-)
-# Never the reason why two runs of one curve cannot be compared.
-_OUTCOMES = {*REQUIRED, *METRICS, *(f"best_{m}" for m in METRICS), "D", "epoch", "cell"}
+    "D", "pooling", "nested", "optimizer", "bias_correction", "learning_rate", "epochs",
+    "pruning_epochs", "batch_size", "train_images", "test_images",
+)  # fmt: skip
 
 Value = Literal["best", "final"]
 Interval = Literal["bootstrap", "inverted"]
 
 
+def curve_label(method: str, t: int, variant: str = "") -> str:
+    """Words for legends.
+
+    >>> curve_label("affine", 8, "fastfood"), curve_label("lottery_subspace", 0)
+    ('burn-in affine, t = 8 (fastfood)', 'lottery subspace')
+    """
+    words = method.replace("_", " ")
+    if method == "affine":
+        words = "burn-in affine" if t else "random affine"
+    return words + (f", t = {t}" if t else "") + (f" ({variant})" if variant else "")
+
+
 class CurveKey(NamedTuple):
-    """Name a curve of the table."""
+    """Name a curve of the table.
+
+    >>> CurveKey("digits", "mlp", "affine", 0).label
+    'random affine'
+    """
 
     dataset: str
     network: str
@@ -62,23 +75,20 @@ class CurveKey(NamedTuple):
     @property
     def label(self) -> str:
         """Words for legends: "random affine", "burn-in affine, t = 8", "lottery subspace"."""
-        t = f", t = {self.burn_in_steps}" if self.burn_in_steps else ""
-        words = self.method.replace("_", " ")
-        if self.method == "affine":
-            words = "burn-in affine" if t else "random affine"
-        return words + t + (f" ({self.variant})" if self.variant else "")
+        return curve_label(*self.name)
 
 
 @dataclass(frozen=True)
 class RunValues:
-    """One value per (d, seed) of a curve.
+    """One value per (d, seed) of a curve: the matrix `values` with its axes `dims` and `seeds`.
 
-    Args:
-        dims: Training dimensions, shape (dims,), increasing.
-        seeds: Seeds, shape (runs,); one seed is one initialization at every d.
-        values: Losses or accuracies, shape (dims, runs); NaN for diverged and for absent runs.
-        present: Whether the run was made, shape (dims, runs).
-        kind: "loss" or "accuracy".
+    A value is NaN for diverged and for absent runs; `present` tells them apart. One seed is one
+    initialization at every d.
+
+    >>> made = np.array([[True, True], [True, False]])
+    >>> runs = RunValues(np.array([4, 8]), np.array([0, 1]), np.ones((2, 2)), made, "loss")
+    >>> runs.complete().seeds
+    array([0])
     """
 
     dims: np.ndarray
@@ -87,15 +97,16 @@ class RunValues:
     present: np.ndarray
     kind: Kind
 
+    def __post_init__(self):
+        check_kind(self.kind)
+        shapes = [np.shape(self.values), np.shape(self.present)]
+        if shapes != [(np.size(self.dims), np.size(self.seeds))] * 2:
+            raise InputError(
+                f"values and present have shapes {shapes}; they must be (dims, seeds)."
+            )
+
     def complete(self) -> "RunValues":
-        """Keep the seeds that were run at every d.
-
-        Returns:
-            The same with fewer runs.
-
-        Raises:
-            InputError: If no seed was.
-        """
+        """Keep the seeds that were run at every d; at least one must have been."""
         kept = self.present.all(axis=0)
         if not kept.any():
             raise InputError("no seed was run at every training dimension.")
@@ -105,51 +116,47 @@ class RunValues:
 
 
 def metric_kind(metric: str) -> Kind:
-    """Tell whether a metric is a loss or an accuracy.
+    """Tell which way a metric counts.
 
-    Args:
-        metric: One of `METRICS`.
-
-    Returns:
-        "loss" or "accuracy".
-
-    Raises:
-        InputError: If it is another name.
+    >>> metric_kind("train_loss"), metric_kind("test_error"), metric_kind("test_r2")
+    ('loss', 'loss', 'accuracy')
     """
-    if metric not in METRICS:
-        raise InputError(f"metric is {metric!r}; allowed: {', '.join(METRICS)}.")
-    return "loss" if metric.endswith("loss") else "accuracy"
+    split, _, name = metric.partition("_") if isinstance(metric, str) else ("", "", "")
+    if split not in ("train", "test") or not name:
+        raise InputError(
+            f"metric is {metric!r}; it must be train_<name> or test_<name>, such as test_accuracy."
+        )
+    return "loss" if name.endswith(("loss", "error")) else "accuracy"
 
 
 def check_table(table: pd.DataFrame, metric: str, value: Value = "best") -> str:
-    """Check that a table can answer for a metric.
+    """Check that a table can answer for a metric, and name the column that holds it.
 
-    Args:
-        table: Tidy table, one row per run and checkpoint.
-        metric: One of `METRICS`.
-        value: "best" reached at any checkpoint (as in the paper), or "final".
-
-    Returns:
-        The name of the column that holds the value.
-
-    Raises:
-        InputError: If a column is missing, the table is empty, or accuracies are not in [0, 1].
+    >>> check_table(pd.DataFrame(columns=[*REQUIRED, "test_loss"]), "test_loss")
+    Traceback (most recent call last):
+    dofbook.errors.InputError: the table has no column best_test_loss.
     """
-    kind = metric_kind(metric)
-    if value not in ("best", "final"):
-        raise InputError(f"value is {value!r}; allowed: 'best', 'final'.")
+    metric_kind(metric)
+    checks.choice("value", value, ("best", "final"))
+    if not isinstance(table, pd.DataFrame):
+        raise InputError(f"the table is of type {type(table).__name__}; it must be a DataFrame.")
     column = f"best_{metric}" if value == "best" else metric
     missing = [name for name in (*REQUIRED, column) if name not in table.columns]
     if missing:
         raise InputError(f"the table has no column {', '.join(missing)}.")
     if table.empty:
         raise InputError("the table has no rows.")
-    numbers = table[column].to_numpy(float)
-    if kind == "accuracy" and (
-        np.nanmax(numbers, initial=0) > 1 or np.nanmin(numbers, initial=0) < 0
-    ):
-        raise InputError(f"column {column} leaves [0, 1]; accuracies are fractions, not percent.")
+    check_metric(column, table[column].to_numpy())
     return column
+
+
+def check_metric(metric: str, values: ArrayLike) -> np.ndarray:
+    """Require numbers, accuracies between 0 and 1; NaN is a diverged run."""
+    numbers = checks.array(metric, values)
+    extremes = np.nanmin(numbers, initial=0), np.nanmax(numbers, initial=0)
+    if metric.endswith("accuracy") and (extremes[0] < 0 or extremes[1] > 1):
+        raise InputError(f"{metric} leaves [0, 1]; accuracies are fractions, not percent.")
+    return numbers
 
 
 def curves(
@@ -157,14 +164,15 @@ def curves(
 ) -> Iterator[tuple[CurveKey, pd.DataFrame]]:
     """Split a table into its curves, sorted by dataset, network, method, burn-in time, variant.
 
-    Args:
-        table: Tidy table, one row per run and checkpoint.
-        baseline: Yield the full-space baselines (method "full") instead of the others.
+    Yields each curve's key and its rows; with `baseline` those of full training instead of the
+    others.
 
-    Yields:
-        The curve's key and its rows.
+    >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": ["full", "affine"],
+    ...                       "burn_in_steps": 0, "d": [1000, 16]})
+    >>> [(key.method, len(rows)) for key, rows in curves(table)]
+    [('affine', 1)]
     """
-    rows = table[(table["method"] == "full") == baseline]
+    rows = table[(table["method"] == BASELINE) == baseline]
     variant = _variants(rows)
     for key, group in rows.groupby([*CURVE, variant], sort=True, observed=True):
         yield CurveKey(*key[:3], int(key[3]), key[4]), group
@@ -180,16 +188,15 @@ def _variants(table: pd.DataFrame) -> pd.Series:
 def run_values(table: pd.DataFrame, metric: str, value: Value = "best") -> RunValues:
     """Arrange the rows of one curve as a matrix over d and seed.
 
-    Args:
-        table: Rows of one curve.
-        metric: One of `METRICS`.
-        value: "best" reached at any checkpoint (as in the paper), or "final".
+    `value` is "best", reached at any checkpoint (as in the paper), or "final". Rows of several
+    curves or several configurations are refused.
 
-    Returns:
-        The matrix with its axes.
-
-    Raises:
-        InputError: If the rows belong to several curves or several configurations.
+    >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine",
+    ...     "burn_in_steps": 0, "d": [4, 4, 8], "seed": [0, 0, 0], "step": [0, 5, 5],
+    ...     "best_train_loss": [2.3, 1.9, 1.2]})
+    >>> run_values(table, "train_loss").values
+    array([[1.9],
+           [1.2]])
     """
     column = check_table(table, metric, value)
     for name in CURVE:
@@ -228,9 +235,22 @@ def _refuse_mixtures(rows: pd.DataFrame) -> None:
     if not repeated.any():
         return
     clash = rows[repeated]
-    names = [name for name in rows.columns if name not in _OUTCOMES and clash[name].nunique() > 1]
+    best = [name for name in rows.columns if name.startswith("best_")]
+    outcomes = {*REQUIRED, *METRICS, *best, *(n[len("best_") :] for n in best), "epoch", "cell"}
+    names = [name for name in rows.columns if name not in outcomes and clash[name].nunique() > 1]
     reason = f"{', '.join(names)} vary" if names else "rows are repeated"
     raise InputError(f"several runs share d, seed and step ({reason}); select one configuration.")
+
+
+def curve_runs(
+    table: pd.DataFrame, metric: str, value: Value = "best"
+) -> list[tuple[CurveKey, RunValues]]:
+    """Arrange every curve but the baseline; there must be one."""
+    check_table(table, metric, value)
+    found = [(key, run_values(rows, metric, value)) for key, rows in curves(table)]
+    if not found:
+        raise InputError(f"the table holds no method but {BASELINE!r}.")
+    return found
 
 
 def success_map(
@@ -243,42 +263,40 @@ def success_map(
 ) -> pd.DataFrame:
     """Tabulate P_s(d, level) for every curve, with Wilson intervals.
 
-    Args:
-        table: Tidy table, one row per run and checkpoint; baselines (method "full") are left out.
-        metric: One of `METRICS`.
-        levels: Losses eps or accuracies in [0, 1], a number or shape (levels,).
-        value: "best" reached at any checkpoint (as in the paper), or "final".
-        confidence: Coverage of the Wilson intervals.
-
-    Returns:
-        One row per curve, d and level: dataset, network, method, burn_in_steps, variant, d, level,
-        successes, runs, probability, lower, upper.
-
-    Raises:
-        InputError: If the table or an argument is not fit for it.
+    Baselines (method "full") are left out; `value` is that of `run_values`. One row per curve, d
+    and level: dataset, network, method, burn_in_steps, variant, d, level, successes, runs,
+    probability, lower, upper.
 
     Source: Larsen et al. (2022), Eq. 2.3 and Fig. 2.
+
+    >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine",
+    ...     "burn_in_steps": 0, "d": 4, "seed": [0, 1], "step": 5, "best_train_loss": [2.3, 0.9]})
+    >>> success_map(table, "train_loss", [1.0, 3.0])[["level", "successes", "probability"]]
+       level  successes  probability
+    0    1.0          1          0.5
+    1    3.0          2          1.0
     """
-    check_table(table, metric, value)
+    found = curve_runs(table, metric, value)
+    parts = [map_runs(runs, levels, confidence).assign(**key._asdict()) for key, runs in found]
+    joined = pd.concat(parts, ignore_index=True)
+    return joined[[*CurveKey._fields, *joined.columns[: -len(CurveKey._fields)]]]
+
+
+def map_runs(runs: RunValues, levels: ArrayLike, confidence: float) -> pd.DataFrame:
+    """Tabulate one curve's d, level, successes, runs, probability, lower, upper."""
     grid = check_levels(levels)
-    parts = []
-    for key, rows in curves(table):
-        runs = run_values(rows, metric, value)
-        k, n = success_counts(runs.values, grid, kind=runs.kind, present=runs.present)
-        lower, upper = wilson_interval(k, n, confidence)
-        columns = {
-            "d": np.repeat(runs.dims, len(grid)),
-            "level": np.tile(grid, len(runs.dims)),
-            "successes": k.ravel(),
-            "runs": np.repeat(n, len(grid)),
-            "probability": (k / n[:, None]).ravel(),
-            "lower": lower.ravel(),
-            "upper": upper.ravel(),
-        }
-        parts.append(pd.DataFrame({**key._asdict(), **columns}))
-    if not parts:
-        raise InputError("the table holds no method but 'full'.")
-    return pd.concat(parts, ignore_index=True)
+    k, n = success_counts(runs.values, grid, kind=runs.kind, present=runs.present)
+    lower, upper = wilson_interval(k, n, confidence)
+    columns = {
+        "d": np.repeat(runs.dims, len(grid)),
+        "level": np.tile(grid, len(runs.dims)),
+        "successes": k.ravel(),
+        "runs": np.repeat(n, len(grid)),
+        "probability": (k / n[:, None]).ravel(),
+        "lower": lower.ravel(),
+        "upper": upper.ravel(),
+    }
+    return pd.DataFrame(columns)
 
 
 def threshold_table(
@@ -296,64 +314,57 @@ def threshold_table(
 ) -> pd.DataFrame:
     """Tabulate the threshold training dimension for every curve and level.
 
-    Args:
-        table: Tidy table, one row per run and checkpoint; baselines (method "full") are left out.
-        metric: One of `METRICS`.
-        levels: Losses eps or accuracies in [0, 1], a number or shape (levels,).
-        delta: Failure probability allowed, in (0, 1).
-        rule: "first" (Definition 2.1), "isotonic", "interpolated" or "probit".
-        value: "best" reached at any checkpoint (as in the paper), or "final".
-        interval: "bootstrap" over seeds; "inverted" Wilson intervals of P_s (`inverted_interval`,
-            whatever the rule); None for no interval.
-        rng: NumPy generator or integer seed; needed by the bootstrap.
-        confidence: Coverage the intervals aim at.
-        replicates: Number of bootstrap samples.
+    Baselines (method "full") are left out; `rule` is that of `threshold_dimensions`, `value` that
+    of `run_values`. The interval is a "bootstrap" over seeds, which needs `rng`, or "inverted"
+    Wilson intervals of P_s (`inverted_interval`, whatever the rule), or None.
 
-    Returns:
-        One row per curve and level: dataset, network, method, burn_in_steps, variant, level,
-        threshold (inf above the grid), censored, lower, upper, d_min, d_max, runs (fewest at any
-        d), text, interval.
-
-    Raises:
-        InputError: If the table or an argument is not fit for it.
+    One row per curve and level: dataset, network, method, burn_in_steps, variant, level, threshold
+    (inf above the grid), censored, lower, upper, d_min, d_max, runs (fewest at any d), text,
+    interval.
 
     Source: Larsen et al. (2022), Definition 2.1 and Fig. 3.
+
+    >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine",
+    ...     "burn_in_steps": 0, "d": [4, 8], "seed": 0, "step": 5, "best_train_loss": [2.3, 0.9]})
+    >>> threshold_table(table, "train_loss", [1.0, 0.5])[["method", "level", "text"]]
+       method  level text
+    0  affine    1.0    8
+    1  affine    0.5  > 8
     """
-    check_table(table, metric, value)
+    checks.choice("interval", interval, ("bootstrap", "inverted", None))
     grid = check_levels(levels)
-    if interval not in (None, "bootstrap", "inverted"):
-        raise InputError(f"interval is {interval!r}; allowed: 'bootstrap', 'inverted', None.")
+    found = curve_runs(table, metric, value)
     if interval == "bootstrap":
         if rng is None:
             raise InputError("interval 'bootstrap' needs rng, a numpy Generator or a seed.")
         # One seed for all curves: an entry must not depend on which other curves are there.
-        rng = int(as_generator(rng).integers(2**63))
+        rng = int(checks.generator(rng).integers(2**63))
     drawn = {"rng": rng, "confidence": confidence, "replicates": replicates}
     rows = []
-    for key, group in curves(table):
-        runs = run_values(group, metric, value)
+    for key, runs in found:
         shared = {"kind": runs.kind, "present": runs.present, "delta": delta, "rule": rule}
         if interval == "bootstrap":
-            found = bootstrap_thresholds(runs.dims, runs.values, grid, **shared, **drawn)
+            each = bootstrap_thresholds(runs.dims, runs.values, grid, **shared, **drawn)
         else:
-            found = threshold_dimensions(runs.dims, runs.values, grid, **shared)
+            each = threshold_dimensions(runs.dims, runs.values, grid, **shared)
         if interval == "inverted":
-            found = _with_inverted(found, runs, grid, delta, confidence)
+            each = with_inverted(each, runs, grid, delta, confidence)
         fewest = int(runs.present.sum(axis=1).min())
         rows += [
             {
                 **key._asdict(), "level": level, "threshold": d.value, "censored": d.censored,
                 "lower": d.lower, "upper": d.upper, "d_min": d.d_min, "d_max": d.d_max,
-                "runs": fewest, "text": str(d), "interval": d.interval_text(),
+                "runs": fewest, "text": d.value_text(), "interval": d.interval_text(),
             }
-            for level, d in zip(grid, found, strict=True)
+            for level, d in zip(grid, each, strict=True)
         ]  # fmt: skip
-    if not rows:
-        raise InputError("the table holds no method but 'full'.")
     return pd.DataFrame(rows)
 
 
-def _with_inverted(found, runs: RunValues, levels, delta, confidence) -> list[Threshold]:
+def with_inverted(
+    found: list[Threshold], runs: RunValues, levels: np.ndarray, delta: float, confidence: float
+) -> list[Threshold]:
+    """Give the thresholds of a curve their inverted intervals."""
     k, n = success_counts(runs.values, levels, kind=runs.kind, present=runs.present)
     ends = zip(*inverted_interval(runs.dims, k, n, delta, confidence=confidence), strict=True)
     return [
@@ -363,22 +374,20 @@ def _with_inverted(found, runs: RunValues, levels, delta, confidence) -> list[Th
 
 
 def baseline_accuracy(table: pd.DataFrame, metric: str, value: Value = "best") -> pd.DataFrame:
-    """Average the full-space runs over seeds, at the better of the learning rates.
+    """Average the full-space runs (method "full") over seeds, at the better learning rate.
 
-    Args:
-        table: Tidy table; the rows of method "full" are used.
-        metric: One of `METRICS`; for a loss the smaller mean is the better one.
-        value: "best" reached at any checkpoint, or "final".
-
-    Returns:
-        One row per dataset and network: dataset, network, baseline (mean over seeds), lowest,
-        highest, learning_rate (where the table has it), runs. A learning rate at which a run
-        diverged (NaN) is passed over if another one has none. Empty without full-space runs.
-
-    Raises:
-        InputError: If the table is not fit for it.
+    One row per dataset and network: dataset, network, baseline (mean over seeds), lowest, highest,
+    learning_rate (where the table has it), runs. For a metric that counts down the smaller mean is
+    the better one. A learning rate at which a run diverged (NaN) is passed over if another one has
+    none. Empty without full-space runs.
 
     Source: Larsen et al. (2022), Appendix A.4.
+
+    >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "full",
+    ...     "burn_in_steps": 0, "d": 900, "seed": [0, 1], "step": 5, "best_test_loss": [0.3, 0.5]})
+    >>> baseline_accuracy(table, "test_loss")[["baseline", "lowest", "runs"]]
+       baseline  lowest  runs
+    0       0.4     0.3     2
     """
     check_table(table, metric, value)
     rates = ["learning_rate"] if "learning_rate" in table.columns else []

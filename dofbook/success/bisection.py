@@ -7,27 +7,39 @@ transition.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import nct, norm
 
+from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.success.threshold import Threshold
+from dofbook.success.checks import check_dims
+from dofbook.success.thresholds import Threshold
 
 
 @dataclass
 class Search:
     """Find the first success on a grid of n points by galloping from a guess, then bisecting.
 
-    Args:
-        n: Points of the grid, numbered from 0.
-        outcomes: Successes and failures known, by point.
+    Points are numbered from 0. Success must be monotone, as with the first d columns of one matrix:
+    a point of the smaller subspace is still in the larger one.
+
+    >>> grid = [1, 2, 4, 8, 16, 32]
+    >>> found = Search(len(grid)).run(lambda point: grid[point] >= 7, guess=1)
+    >>> grid[found.succeeded], grid[found.failed], len(found.outcomes)
+    (8, 4, 4)
     """
 
     n: int
     outcomes: dict[int, bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.n = checks.integer("n", self.n, 1)
+        if not isinstance(self.outcomes, dict):
+            raise InputError("outcomes must be a dict of points.")
 
     @property
     def succeeded(self) -> int:
@@ -47,11 +59,12 @@ class Search:
 
     def tell(self, point: int, success: bool) -> None:
         """Take the outcome at a point, whether it was asked for or not."""
-        self.outcomes[point] = success
+        self.outcomes[checks.integer("point", point, 0, self.n - 1)] = bool(success)
 
     def ask(self, guess: int) -> int:
         """Choose the next point: the guess, then doubling steps away from it, then bisection."""
-        guess, failed, succeeded = min(max(guess, 0), self.n - 1), self.failed, self.succeeded
+        guess = min(max(checks.integer("guess", guess, None), 0), self.n - 1)
+        failed, succeeded = self.failed, self.succeeded
         if failed >= 0 and succeeded < self.n:
             return (failed + succeeded) // 2
         if failed < guess < succeeded:
@@ -60,34 +73,42 @@ class Search:
             return min(2 * failed - guess + 1, self.n - 1)
         return max(2 * succeeded - guess - 1, 0)
 
+    def run(self, succeeds: Callable[[int], bool], guess: int) -> "Search":
+        """Ask `succeeds(point)` until the first success is known, about 2 log2 |guess - it| times.
+
+        Returns the search itself, with all outcomes.
+        """
+        checks.function("succeeds", succeeds)
+        while not self.done:
+            point = self.ask(guess)
+            self.tell(point, succeeds(point))
+        return self
+
 
 def quantile_interval(
-    grid: Sequence[int], hits: Sequence[int], delta: float, confidence: float
+    grid: ArrayLike, hits: ArrayLike, delta: float, confidence: float = 0.95
 ) -> Threshold:
     """Estimate d*, the 1 - delta quantile of d_hit, with its interval.
 
-    Where in the grid step it closes a first success lies is not known. d* is computed from the
-    steps' geometric middles, the interval's lower end from their lower ends and its upper end from
-    their upper ends, so that no interval is narrower than a step; the spread is taken to be at
-    least that of a uniform law within the step.
+    `hits` holds the point of the grid at which each initialization, two or more, first succeeded,
+    and len(grid) where none did. Where in the grid step it closes a first success lies is not
+    known. d* is computed from the steps' geometric middles, the interval's lower end from their
+    lower ends and its upper end from their upper ends, so that no interval is narrower than a
+    step; the spread is taken to be at least that of a uniform law within the step.
 
-    Args:
-        grid: Training dimensions, increasing.
-        hits: Grid point of the first success of each initialization; len(grid) for none.
-        delta: Failure probability, between 0 and 1.
-        confidence: Coverage, between 0 and 1.
+    Where an initialization never succeeded, value and upper end are inf (nothing is known beyond
+    the grid); where one succeeded at the grid's start, the lower end is the grid's start.
 
-    Returns:
-        d* and its interval. Where an initialization never succeeded, value and upper end are inf
-        (nothing is known beyond the grid); where one succeeded at the grid's start, the lower end
-        is the grid's start.
-
-    Raises:
-        InputError: If there are fewer than 2 initializations.
+    >>> quantile_interval([8, 16, 32, 64], [1, 2, 2, 1, 2], delta=0.5)
+    17.1 [<= 8, 38.9]
     """
-    if len(hits) < 2:
-        raise InputError("an interval needs at least 2 initializations.")
-    dims, points = np.asarray(grid, float), np.asarray(hits)
+    dims = check_dims(grid)
+    points = checks.integers("hits", hits, 0, len(dims))
+    if points.ndim != 1 or len(points) < 2:
+        raise InputError("an interval needs at least 2 initializations, one entry of hits each.")
+    delta, confidence = (
+        checks.probability(*item) for item in (("delta", delta), ("confidence", confidence))
+    )
     capped = np.minimum(points, len(dims) - 1)
     steps = np.log2(dims[capped] / dims[np.maximum(capped - 1, 0)])
     logs = np.log2(dims[capped]) - steps / 2
@@ -104,20 +125,14 @@ def quantile_interval(
         lower = min(lower, dims[-1])
     if (points == 0).any():
         lower = dims[0]
-    ends = float(lower), float(upper)
-    return Threshold(float(value), float(dims[0]), float(dims[-1]), *ends, confidence)
+    return Threshold(*map(float, (value, dims[0], dims[-1], lower, upper)), confidence)
 
 
 def reach(threshold: Threshold) -> float:
-    """Measure how far an interval reaches from d*, in octaves.
+    """Measure how far an interval reaches from d*, in octaves; inf where an end is not known.
 
-    Args:
-        threshold: With an interval.
-
-    Returns:
-        Octaves from d* to the farther end; inf if an end is not known.
+    >>> reach(Threshold(64, 1, 512, lower=16, upper=128, confidence=0.95))
+    2.0
     """
     ends = np.array([threshold.lower, threshold.value, threshold.upper])
-    if not np.isfinite(ends).all():
-        return math.inf
-    return float(np.abs(np.diff(np.log2(ends))).max())
+    return float(np.abs(np.diff(np.log2(ends))).max()) if np.isfinite(ends).all() else math.inf
