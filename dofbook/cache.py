@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable
 from threading import RLock
 
 
-class Recent:
+class Cache:
     """Keep the results asked for most recently, up to a number of bytes.
 
     A result is found again by its key and by the identity of what it was computed from; results

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from dofbook.experiments.config import canonical_json, cell_from_json
-from dofbook.experiments.profiles import make_sweep, paper_figure
+from dofbook.experiments.options import make_sweep
+from dofbook.experiments.paper import paper_figure
 from dofbook.experiments.store import Store
 
 RESULTS = Path(__file__).parents[1] / "results"

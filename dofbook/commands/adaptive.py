@@ -8,8 +8,8 @@ from dofbook.commands.output import Output
 from dofbook.commands.plan import print_plan
 from dofbook.errors import InputError
 from dofbook.experiments.adaptive import AdaptiveConfig, Found, probe_cell, run_adaptive
-from dofbook.experiments.bisection import reach
-from dofbook.experiments.config import CellConfig, SweepConfig
+from dofbook.success.bisection import reach
+from dofbook.experiments.config import Cell, SweepConfig
 from dofbook.experiments.executors import check_cells
 
 EXIT_INTERRUPTED = 130
@@ -39,13 +39,13 @@ def sweep_adaptively(args: argparse.Namespace, config: SweepConfig, setting: Set
         return 0
     check_cells(grid, [], args.data_dir)
     try:
-        for t in config.burn_in_steps:
+        for method in config.methods:
             *_, known = run_adaptive(
-                wanted, t, setting.store, setting.executor, args.data_dir, not args.json,
+                wanted, method, setting.store, setting.executor, args.data_dir, not args.json,
                 setting.run_cell, setting.out.event, args.retries,
             )  # fmt: skip
             for found in known:
-                _say(wanted, t, found, setting.out)
+                _say(wanted, method.t, found, setting.out)
     except KeyboardInterrupt:
         setting.say_interrupted(grid)
         return EXIT_INTERRUPTED
@@ -55,11 +55,11 @@ def sweep_adaptively(args: argparse.Namespace, config: SweepConfig, setting: Set
     return 0
 
 
-def _grid_cells(wanted: AdaptiveConfig) -> list[CellConfig]:
+def _grid_cells(wanted: AdaptiveConfig) -> list[Cell]:
     first = wanted.sweep.first_seed
     return [
-        probe_cell(wanted, t, (seed, point))
-        for t in wanted.sweep.burn_in_steps
+        probe_cell(wanted, method, (seed, point))
+        for method in wanted.sweep.methods
         for seed in range(first, first + wanted.sweep.runs)
         for point in range(len(wanted.grid))
     ]

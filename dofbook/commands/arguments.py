@@ -6,8 +6,8 @@ from functools import partial
 
 from dofbook.commands.output import Output
 from dofbook.errors import InputError
-from dofbook.experiments import cells
-from dofbook.experiments.config import CellConfig
+from dofbook.experiments.cell import run_cell
+from dofbook.experiments.config import Cell
 from dofbook.experiments.executors import Executor, InProcessExecutor, RunCell
 from dofbook.experiments.store import Store
 from dofbook.training.batched import Batching
@@ -35,9 +35,9 @@ class Setting:
     def run_cell(self) -> RunCell:
         """What computes the rows of a cell."""
         usual = self.batching == Batching()
-        return cells.run_cell if usual else partial(cells.run_cell, batching=self.batching)
+        return run_cell if usual else partial(run_cell, batching=self.batching)
 
-    def say_interrupted(self, wanted: list[CellConfig]) -> None:
+    def say_interrupted(self, wanted: list[Cell]) -> None:
         """Tell how far a sweep came."""
         kept = sum(self.store.path(cell.name).exists() for cell in wanted)
         self.out.complain(
@@ -103,7 +103,7 @@ def _executor(args: argparse.Namespace) -> Executor:
     return InProcessExecutor()
 
 
-def take_part(wanted: list[CellConfig], text: str | None) -> list[CellConfig]:
+def take_part(wanted: list[Cell], text: str | None) -> list[Cell]:
     """Take every N-th cell, beginning with the I-th: 1/4, 2/4, 3/4 and 4/4 share a sweep.
 
     Args:

@@ -6,12 +6,12 @@ from dofbook.commands.arguments import Setting
 from dofbook.commands.output import duration, memory
 from dofbook.commands.status import PLACE, count_states, place, read_states
 from dofbook.experiments import estimates, events
-from dofbook.experiments.config import CellConfig
+from dofbook.experiments.config import Cell
 from dofbook.experiments.executors import check_cells
 from dofbook.experiments.store import StoredCell
 
 
-def print_plan(cells: list[CellConfig], setting: Setting, bound: str = "") -> None:
+def print_plan(cells: list[Cell], setting: Setting, bound: str = "") -> None:
     """Print cells, steps, memory and time of what is missing; nothing is trained or written.
 
     Args:
@@ -46,15 +46,14 @@ def print_plan(cells: list[CellConfig], setting: Setting, bound: str = "") -> No
     )
 
 
-def _rates(cells: list[CellConfig], stored: list[StoredCell], setting: Setting) -> dict:
+def _rates(cells: list[Cell], stored: list[StoredCell], setting: Setting) -> dict:
     """Take rates from stored cells of the same kind; measure what is not known."""
     rates = estimates.fit_rates(stored)
     for task in dict.fromkeys(cell.task for cell in cells):
         of_task = [cell for cell in cells if cell.task == task]
         if estimates.predict(rates, of_task) is None:
-            sample = max(of_task, key=lambda cell: cell.d or 0)
-            measured = estimates.measure_rates(
-                sample, sample.d or 1, setting.data_dir, setting.batching
-            )
-            rates |= {estimates.kind(cell): measured for cell in of_task}
+            sample = max(of_task, key=lambda cell: cell.work().d)
+            largest = sample.work().d or 1
+            measured = estimates.measure_rates(sample, largest, setting.data_dir, setting.batching)
+            rates |= {cell.work().kind: measured for cell in of_task}
     return rates

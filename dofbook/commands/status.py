@@ -7,7 +7,7 @@ import pandas as pd
 from dofbook.commands.output import Output, duration
 from dofbook.errors import InputError
 from dofbook.experiments import estimates
-from dofbook.experiments.config import CellConfig, SweepConfig
+from dofbook.experiments.config import Cell, SweepConfig
 from dofbook.experiments.store import DamagedCell, Store, StoredCell
 
 PLACE = ["dataset", "network", "method", "t", "d"]
@@ -15,7 +15,7 @@ PLACE = ["dataset", "network", "method", "t", "d"]
 STATES = ["done", "failed", "missing", "damaged"]
 
 
-def place(cell: CellConfig) -> list:
+def place(cell: Cell) -> list:
     """Say where a cell stands in a sweep.
 
     Args:
@@ -24,11 +24,11 @@ def place(cell: CellConfig) -> list:
     Returns:
         The values of ``PLACE``.
     """
-    task = cell.task
-    return [task.dataset, task.network, cell.method, cell.burn_in_steps, cell.d or "full"]
+    task, (method, t, d) = cell.task, cell.place().values()
+    return [task.dataset, task.network, method, t, d or "full"]
 
 
-def read_states(store: Store, cells: list[CellConfig]) -> tuple[list[str], list[StoredCell]]:
+def read_states(store: Store, cells: list[Cell]) -> tuple[list[str], list[StoredCell]]:
     """Tell the state of every cell and read those that are done, changing nothing on disk.
 
     Args:
@@ -74,7 +74,8 @@ def _print_states(store: Store, cells, out: Output) -> None:
     for cell, state in zip(cells, states, strict=True):
         if state == "failed":
             last = failures[cell.name].traceback.strip().splitlines()[-1]
-            out.say(f"failed: {cell.name} (t = {cell.burn_in_steps}, d = {cell.d}): {last}")
+            _, _, _, t, d = place(cell)
+            out.say(f"failed: {cell.name} (t = {t}, d = {d}): {last}")
     left = [cell for cell, state in zip(cells, states, strict=True) if state != "done"]
     speed = _speed(stored, left)
     out.say(f"{len(cells)} cells in {store.root}: {count_states(states)}.{_say_speed(speed)}")
@@ -134,8 +135,8 @@ def _known_cells(store: Store, out: Output) -> list:
             out.say(f"damaged: {store.path(name)}: {problem}.")
 
     def order(cell):
-        where = cell.task.dataset, cell.task.network, cell.method
-        return *where, cell.burn_in_steps, cell.d or 0, cell.name
+        *where, d = place(cell)
+        return *where, d if isinstance(d, int) else 0, cell.name
 
     return sorted(found.values(), key=order)
 

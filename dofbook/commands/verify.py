@@ -5,7 +5,7 @@ import math
 
 from dofbook.commands.arguments import make_batching
 from dofbook.commands.output import Output, duration
-from dofbook.commands.status import existing_store
+from dofbook.commands.status import existing_store, place
 from dofbook.errors import InputError
 from dofbook.experiments import events, verification
 from dofbook.experiments.config import SweepConfig
@@ -36,7 +36,7 @@ def verify(args: argparse.Namespace, config: SweepConfig | None) -> int:
         failed += not check.passed
         verdict = check.state if check.passed or check.state == "different" else "not identical"
         out.say(
-            f"{check.cell.name} (t = {check.cell.burn_in_steps}, d = {check.cell.d}, seed "
+            f"{check.cell.name} (t = {place(check.cell)[3]}, d = {place(check.cell)[4]}, seed "
             f"{check.seed}): {verdict}; losses differ by {check.loss_difference:.1e}, "
             f"accuracies by {check.accuracy_difference:.1e}, {duration(check.seconds)}."
         )

@@ -11,21 +11,22 @@ The search itself and the interval are in ``bisection``.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from dofbook.errors import InputError, RunFailed
-from dofbook.experiments import cells as cell_module
-from dofbook.experiments.bisection import Search, quantile_interval, reach
+from dofbook.success.bisection import Search, quantile_interval, reach
+from dofbook.experiments.cell import run_cell as run_one
 from dofbook.experiments.config import CellConfig, SweepConfig
 from dofbook.experiments.executors import RETRIES, Executor, Notify, RunCell, run_sweep
 from dofbook.experiments.store import Store
+from dofbook.methods import Method
 from dofbook.success.probability import success_indicator
 from dofbook.success.tables import metric_kind
-from dofbook.success.threshold import Threshold
+from dofbook.success.thresholds import Threshold
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,10 @@ class AdaptiveConfig:
             raise InputError(f"first_runs is {self.first_runs}; an interval needs at least 2.")
         if self.sweep.runs < 2:
             raise InputError(f"runs is {self.sweep.runs}; an adaptive sweep needs at least 2.")
-        if self.sweep.method not in ("affine", "lottery_subspace"):
-            raise InputError(
-                f"method is {self.sweep.method!r}; only nested subspaces can be searched: affine, "
-                "lottery_subspace."
-            )
+        for method in self.sweep.methods:
+            method.as_nested()
+        if not self.sweep.methods:
+            raise InputError("an adaptive sweep needs a method whose subspaces are nested.")
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -166,28 +166,12 @@ def _settled(config: AdaptiveConfig, found: Found) -> bool:
     return bool(outside) or reach(found.threshold) <= config.half_width
 
 
-def probe_cell(config: AdaptiveConfig, burn_in_steps: int, probe: Probe) -> CellConfig:
-    """Describe one training of an adaptive sweep.
-
-    Args:
-        config: What is wanted.
-        burn_in_steps: t.
-        probe: Seed and grid point.
-
-    Returns:
-        The cell: one seed, nested subspaces.
-    """
+def probe_cell(config: AdaptiveConfig, method: Method, probe: Probe) -> CellConfig:
+    """Describe one training of an adaptive sweep: one seed, nested subspaces."""
     seed, point = probe
-    nested = replace(
-        config.sweep,
-        nested=config.sweep.method == "affine",
-        dims=(config.grid[point],),
-        burn_in_steps=(burn_in_steps,),
-        runs=1,
-        first_seed=seed,
-        baseline_learning_rates=(),
+    return CellConfig(
+        task=config.sweep.task, method=method.as_nested(), d=config.grid[point], seeds=(seed,)
     )
-    return nested.cells()[0]
 
 
 def best_value(rows: pd.DataFrame, metric: str) -> float:
@@ -205,20 +189,20 @@ def best_value(rows: pd.DataFrame, metric: str) -> float:
 
 def run_adaptive(
     config: AdaptiveConfig,
-    burn_in_steps: int,
+    method: Method,
     store: Store,
     executor: Executor | None = None,
     data_dir: str | None = None,
     progress: bool = True,
-    run_cell: RunCell = cell_module.run_cell,
+    run_cell: RunCell = run_one,
     notify: Notify = lambda event: None,
     retries: int = RETRIES,
 ) -> Iterator[list[Found]]:
-    """Search the thresholds of one burn-in time; every training is kept in the store.
+    """Search the thresholds of one method; every training is kept in the store.
 
     Args:
         config: What is wanted.
-        burn_in_steps: t.
+        method: One of the sweep's.
         store: Where results are and go; trainings found there are not made again.
         executor: Where to compute; trainings of several initializations go side by side.
         data_dir: Folder of official data files; see ``datasets.load``.
@@ -236,7 +220,7 @@ def run_adaptive(
     """
 
     def attempt(probes):
-        cells = {probe: probe_cell(config, burn_in_steps, probe) for probe in probes}
+        cells = {probe: probe_cell(config, method, probe) for probe in probes}
         report = run_sweep(
             list(cells.values()), store, executor, data_dir, False, run_cell, retries, notify
         )

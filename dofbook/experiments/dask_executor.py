@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dofbook.errors import InputError, RunFailed
-from dofbook.experiments.config import CellConfig
+from dofbook.experiments.config import Cell
 from dofbook.experiments.executors import Outcome
 
 log = logging.getLogger(__name__)
@@ -73,8 +73,8 @@ class DaskExecutor:
         _distributed()
 
     def map(
-        self, run: Callable[[CellConfig], Outcome], cells: Sequence[CellConfig]
-    ) -> Iterator[tuple[CellConfig, Outcome]]:
+        self, run: Callable[[Cell], Outcome], cells: Sequence[Cell]
+    ) -> Iterator[tuple[Cell, Outcome]]:
         """Apply ``run`` to every cell on the cluster's workers.
 
         Args:
@@ -136,7 +136,7 @@ class DaskExecutor:
                 time.sleep(0.5)
 
 
-def _send(client, run, left: dict[str, CellConfig]) -> Iterator[tuple[CellConfig, Outcome]]:
+def _send(client, run, left: dict[str, Cell]) -> Iterator[tuple[Cell, Outcome]]:
     """Submit all cells that are left and yield outcomes, until all are done or the link breaks."""
     sent = {
         # Earlier cells first; never taken from a cache, since what counts is in the store.

@@ -5,7 +5,7 @@ each epoch costs the network's part and, with explicit directions, a part that g
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -14,22 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import nnls
 
-from dofbook import training
-from dofbook.experiments.building import build_subspace
-from dofbook.experiments.cells import task_data, task_network, train_config
-from dofbook.experiments.config import CellConfig
+from dofbook.experiments.config import Cell, CellConfig
 from dofbook.experiments.store import StoredCell
 from dofbook.keys import Role, run_key
-from dofbook.networks import FlatNetwork
-from dofbook.subspaces import AffineSubspace, AxisAligned, Dense, Identity, directions
-from dofbook.training.batched import (
-    Batching,
-    chunk_size,
-    free_bytes,
-    run_bytes,
-    train_runs,
-    tree_bytes,
-)
+from dofbook.methods import RandomAffine
+from dofbook.subspaces import AffineSubspace
+from dofbook.training import Batching, Task, evaluate, make_task, train_runs
+from dofbook.training.batched import chunk_size, free_bytes, run_bytes, tree_bytes
 
 PRIOR_SLOPE = 6e-4
 """per_dimension / per_epoch before cells of several d are stored; Conv-2 on MNIST on a CPU."""
@@ -52,19 +43,12 @@ class Rates:
     per_epoch: float
     per_dimension: float
 
-    def seconds(self, cell: CellConfig) -> float:
-        """Predict the wall time of a cell.
-
-        Args:
-            cell: The cell.
-
-        Returns:
-            Seconds.
-        """
-        runs, epochs, d = len(cell.seeds), cell.task.epochs, _explicit_dimension(cell)
-        each = (epochs + _epochs_before(cell)) * self.per_epoch
-        each += d * (self.once + epochs * self.per_dimension)
-        return self.fixed + runs * each
+    def seconds(self, cell: Cell) -> float:
+        """Predict the wall time of a cell."""
+        work = cell.work()
+        each = (work.epochs + work.before) * self.per_epoch
+        each += work.d * (self.once + work.epochs * self.per_dimension)
+        return self.fixed + work.runs * each
 
 
 @dataclass(frozen=True)
@@ -87,102 +71,37 @@ class Need:
         return self.run_bytes * self.together
 
 
-def _explicit_dimension(cell: CellConfig) -> int:
-    """Give the d that costs time: structured directions and kept coordinates cost none."""
-    explicit = cell.method in ("affine", "lottery_subspace") and cell.directions is None
-    return (cell.d or 0) if explicit else 0
-
-
-def _epochs_before(cell: CellConfig) -> int:
-    """Count the epochs of full training that lottery methods make before their own."""
-    if cell.method == "lottery_subspace":
-        return cell.task.epochs
-    if cell.method == "lottery_ticket":
-        return cell.pruning.training_epochs * cell.pruning.iterations
-    return 0
-
-
-def subspace_shapes(cell: CellConfig, network: FlatNetwork) -> AffineSubspace:
-    """Describe the subspace of a cell by shapes, without drawing it.
-
-    Args:
-        cell: The cell.
-        network: The network of its task.
-
-    Returns:
-        The subspace with shapes in place of arrays.
-    """
-    D, d = network.D, cell.d
-    if cell.method == "full":
-        where = Identity(D)
-    elif cell.method == "affine":
-        kind = cell.directions or "dense"
-        where = jax.eval_shape(lambda: directions(kind, jax.random.key(0), d, D))
-    elif cell.method == "lottery_subspace":
-        where = Dense(jax.ShapeDtypeStruct((d, D), jnp.float32))
-    else:
-        where = AxisAligned(jax.ShapeDtypeStruct((d,), jnp.int32), D)
-    return AffineSubspace(jax.ShapeDtypeStruct((D,), jnp.float32), where)
-
-
 def cell_need(
-    cell: CellConfig, data_dir: str | None = None, batching: Batching | None = None
+    cell: Cell, data_dir: str | None = None, batching: Batching | None = None
 ) -> Need:
     """Estimate the steps and the memory of a cell; nothing is trained or drawn.
 
-    Args:
-        cell: The cell.
-        data_dir: Folder of official data files; see ``datasets.load``.
-        batching: How its seeds go together.
-
-    Returns:
-        The estimate.
+    >>> from dofbook.training import TaskConfig
+    >>> cell_need(CellConfig(task=TaskConfig("digits", "mlp", epochs=2), d=4)).steps
+    24
     """
-    batching = batching or Batching()
-    dataset, data = task_data(cell.task, data_dir)
-    network = task_network(cell.task, dataset)
-    config = train_config(cell)
-    count, runs = len(dataset.y_train), len(cell.seeds)
-    steps = config.epochs * training.steps_per_epoch(count, config.batch_size)
-    needed = run_bytes(network, data, config, subspace_shapes(cell, network))
+    batching, task = batching or Batching(), make_task(cell.task, data_dir)
+    work = cell.work()
+    steps = round((work.epochs + work.before) * task.steps_per_epoch)
+    method = cell.method if isinstance(cell, CellConfig) else None
+    if method is None:
+        return Need(work.runs * steps, 4.0 * task.network.D * task.steps, 1)
+    needed = run_bytes(task, method.shapes(cell.d, task.network.D))
     together = 1
     if batching.batched:
         devices = jax.devices()
         free = min(map(free_bytes, devices))
-        together = min(batching.chunk or chunk_size(runs, needed, free, len(devices)), runs)
-    return Need(runs * (steps + cell.burn_in_steps), needed, together)
+        fitting = chunk_size(work.runs, needed, free, len(devices))
+        together = min(batching.chunk or fitting, work.runs)
+    return Need(work.runs * (task.steps + method.t), needed, together)
 
 
-def data_bytes(cell: CellConfig, data_dir: str | None = None) -> int:
-    """Count the memory of a task's data on the device.
-
-    Args:
-        cell: A cell of the task.
-        data_dir: Folder of official data files.
-
-    Returns:
-        Bytes.
-    """
-    return tree_bytes(task_data(cell.task, data_dir)[1])
+def data_bytes(cell: Cell, data_dir: str | None = None) -> int:
+    """Count the memory of a task's data on the device."""
+    return tree_bytes(make_task(cell.task, data_dir).arrays)
 
 
 # --- from stored cells ---------------------------------------------------------------------
-
-
-def kind(cell: CellConfig) -> tuple:
-    """Name what the time of a cell depends on beside seeds, epochs and d.
-
-    Args:
-        cell: The cell.
-
-    Returns:
-        A key of ``fit_rates``.
-    """
-    task = cell.task
-    return (
-        task.dataset, task.network, task.train_size, task.test_size, task.batch_size, cell.method,
-        cell.directions,
-    )  # fmt: skip
 
 
 def _device(cell: StoredCell) -> str:
@@ -202,7 +121,7 @@ def fit_rates(stored: Iterable[StoredCell]) -> dict[tuple, Rates]:
     groups: dict[tuple, list[StoredCell]] = {}
     for cell in stored:
         if cell.provenance.get("wall_seconds") is not None:
-            groups.setdefault(kind(cell.config), []).append(cell)
+            groups.setdefault(cell.config.work().kind, []).append(cell)
     rates = {}
     for key, cells in groups.items():
         latest = _device(max(cells, key=lambda cell: str(cell.provenance.get("started"))))
@@ -211,10 +130,11 @@ def fit_rates(stored: Iterable[StoredCell]) -> dict[tuple, Rates]:
 
 
 def _fit(cells: Sequence[StoredCell]) -> Rates:
-    runs = np.array([len(c.config.seeds) for c in cells], float)
-    own = runs * [c.config.task.epochs for c in cells]
-    work = own + runs * [_epochs_before(c.config) for c in cells]
-    d = np.array([_explicit_dimension(c.config) for c in cells], float)
+    works = [cell.config.work() for cell in cells]
+    runs = np.array([w.runs for w in works], float)
+    own = runs * [w.epochs for w in works]
+    work = own + runs * [w.before for w in works]
+    d = np.array([w.d for w in works], float)
     seconds = np.array([c.provenance["wall_seconds"] for c in cells], float)
     if len(set(d)) < 3 or len(cells) < 4:
         each = float(np.median(seconds / (work + own * PRIOR_SLOPE * d)))
@@ -225,7 +145,7 @@ def _fit(cells: Sequence[StoredCell]) -> Rates:
     return Rates(float(fixed), 0.0, float(each), float(slope))
 
 
-def predict(rates: dict[tuple, Rates], cells: Sequence[CellConfig]) -> float | None:
+def predict(rates: dict[tuple, Rates], cells: Sequence[Cell]) -> float | None:
     """Predict the wall time of cells that follow each other.
 
     Args:
@@ -238,7 +158,7 @@ def predict(rates: dict[tuple, Rates], cells: Sequence[CellConfig]) -> float | N
     """
     total = 0.0
     for cell in cells:
-        key = kind(cell)
+        key = cell.work().kind
         near = [rates[key]] if key in rates else [r for k, r in rates.items() if k[:5] == key[:5]]
         if not near:
             return None
@@ -273,50 +193,48 @@ def parallelism(stored: Iterable[StoredCell]) -> float:
 
 
 def measure_rates(
-    cell: CellConfig, largest: int, data_dir: str | None = None, batching: Batching | None = None
+    cell: Cell, largest: int, data_dir: str | None = None, batching: Batching | None = None
 ) -> Rates:
     """Time a few steps at a small and a large d on this machine.
 
     Args:
         cell: A cell of the task; its seeds are trained together as ``batching`` says.
         largest: Largest d of the sweep; at most 1024 is timed, the rest is extrapolated.
-        data_dir: Folder of official data files.
-        batching: How seeds go together.
 
     Returns:
         The rates of random affine subspaces of the task, without burn-in.
     """
-    dataset, data = task_data(cell.task, data_dir)
-    network = task_network(cell.task, dataset)
-    task = replace(cell.task, epochs=1, checkpoints_per_epoch=1)
+    task, D = make_task(cell.task, data_dir), make_task(cell.task, data_dir).network.D
+    few = _first_steps(task)
     seeds = cell.seeds if (batching or Batching()).batched else cell.seeds[:1]
-    high = min(largest, _PROBE_LARGEST, max(_PROBE_ENTRIES // network.D, 1), network.D)
-    probes = [
-        replace(cell, task=task, method="affine", d=d, burn_in_steps=0, seeds=seeds, lottery=None,
-                pruning=None, directions=cell.directions if cell.method == "affine" else None)
-        for d in sorted({min(4, high), high})
-    ]  # fmt: skip
-    few = _some(data, _PROBE_STEPS * task.batch_size)
-    per_image = _time(lambda: training.evaluate(network, few, jnp.zeros(network.D)))[1] / (
-        len(few.x_train) + len(few.x_test)
-    )
-    times = [_time_probe(probe, network, few, per_image, batching) for probe in probes]
+    high = min(largest, _PROBE_LARGEST, max(_PROBE_ENTRIES // D, 1), D)
+    dims = sorted({min(4, high), high})
+    method = RandomAffine(directions=getattr(getattr(cell, "method", None), "directions", "gaussian"))
+    per_example = _time(lambda: evaluate(few, jnp.zeros(D)))[1] / _examples(few)
+    times = [_time_probe(few, method, d, seeds, per_example, batching) for d in dims]
     per_step, fixed = times[0][0], max(first for _, first, _ in times)
-    rise = max(times[-1][0] - per_step, 0.0) / max(probes[-1].d - probes[0].d, 1)
-    steps = training.steps_per_epoch(len(data.x_train), task.batch_size)
-    images = (len(data.x_train) + len(data.x_test)) * cell.task.checkpoints_per_epoch
-    each = steps * max(per_step - rise * probes[0].d, 0.0) + images * per_image
-    return Rates(fixed, times[-1][2] / probes[-1].d, each, steps * rise)
+    rise = max(times[-1][0] - per_step, 0.0) / max(dims[-1] - dims[0], 1)
+    seen = _examples(task) * task.checkpoints_per_epoch
+    each = task.steps_per_epoch * max(per_step - rise * dims[0], 0.0) + seen * per_example
+    return Rates(fixed, times[-1][2] / dims[-1], each, task.steps_per_epoch * rise)
 
 
-def _some(data: training.DeviceData, count: int) -> training.DeviceData:
-    few = min(count, len(data.x_train))
-    return training.DeviceData(
-        data.x_train[:few], data.y_train[:few], data.x_test[:few], data.y_test[:few]
-    )
+def _first_steps(task: Task) -> Task:
+    """Keep the data of a few steps of one epoch."""
+    count, data = _PROBE_STEPS * task.batch_size, task.data
+    few = replace(
+        data, x_train=data.x_train[:count], y_train=data.y_train[:count],
+        x_test=data.x_test[:count], y_test=data.y_test[:count],
+    )  # fmt: skip
+    config = task.config and replace(task.config, epochs=1, checkpoints_per_epoch=1)
+    return replace(task, data=few, epochs=1, checkpoints_per_epoch=1, config=config)
 
 
-def _time(run) -> tuple[float, float]:
+def _examples(task: Task) -> int:
+    return len(task.data.y_train) + len(task.data.y_test)
+
+
+def _time(run: Callable) -> tuple[float, float]:
     """Time the first and the second call."""
     times = []
     for _ in range(2):
@@ -326,20 +244,19 @@ def _time(run) -> tuple[float, float]:
     return times[0], times[1]
 
 
-def _time_probe(probe, network, data, per_image, batching) -> tuple[float, float, float]:
+def _time_probe(few, method, d, seeds, per_example, batching) -> tuple[float, float, float]:
     """Return seconds per run and step, seconds of the first call, seconds to draw one subspace."""
-    drawn = _time(lambda: build_subspace(probe, network, data, probe.seeds[0]))[1]
-    ready = [build_subspace(probe, network, data, seed) for seed in probe.seeds]
-    keys = [run_key(seed, Role.SUBSPACE_BATCHES) for seed in probe.seeds]
-    config = train_config(probe)
-    nothing = jnp.zeros(4)
+    drawn = _time(lambda: method.subspace(few, seeds[0], d))[1]
+    ready = [method.subspace(few, seed, d) for seed in seeds]
+    keys = [run_key(seed, Role.SUBSPACE_BATCHES) for seed in seeds]
+    nothing = jnp.zeros(len(few.objective.metric_names))
 
     def run():
-        train_runs(
-            network, data, lambda i: ready[i], keys, config, batching, lambda subspace: nothing
-        )
+        def at(subspace: AffineSubspace) -> jax.Array:
+            return nothing
+
+        train_runs(few, lambda i: ready[i], keys, None, batching, at)
 
     first, second = _time(run)
-    images = len(data.x_train) + len(data.x_test)
-    steps = training.steps_per_epoch(len(data.x_train), config.batch_size)
-    return max(second / len(ready) - images * per_image, 0.0) / steps, first - second, drawn
+    spent = second / len(ready) - _examples(few) * per_example
+    return max(spent, 0.0) / few.steps_per_epoch, first - second, drawn

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from typing import IO
 
-from dofbook.experiments.config import CellConfig
+from dofbook.experiments.config import Cell
 
 
 def writer(file: IO[str]) -> Callable[[dict], None]:
@@ -29,7 +29,7 @@ def writer(file: IO[str]) -> Callable[[dict], None]:
     return write
 
 
-def describe(cell: CellConfig) -> dict:
+def describe(cell: Cell) -> dict:
     """Name a cell to a machine.
 
     Args:
@@ -42,9 +42,7 @@ def describe(cell: CellConfig) -> dict:
         "cell": cell.name,
         "dataset": cell.task.dataset,
         "network": cell.task.network,
-        "method": cell.method,
-        "burn_in_steps": cell.burn_in_steps,
-        "d": cell.d,
+        **cell.place(),
         "seeds": list(cell.seeds),
     }
 
@@ -69,7 +67,7 @@ def started(store, cells, missing) -> dict:
     }
 
 
-def ended(cell: CellConfig, outcome, again: bool) -> dict:
+def ended(cell: Cell, outcome, again: bool) -> dict:
     """Say how a cell ended.
 
     Args:

@@ -23,14 +23,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from dofbook.errors import InputError
-from dofbook.experiments import cells as cell_module
 from dofbook.experiments import estimates, events
-from dofbook.experiments.config import CellConfig
+from dofbook.experiments.cell import run_cell as run_one
+from dofbook.experiments.config import Cell
 from dofbook.experiments.store import Store, StoredCell
-from dofbook.methods.trajectories import stored_steps, trajectory_steps
+from dofbook.training import make_task
 from dofbook.provenance import environment, machine
 
-RunCell = Callable[[CellConfig, str | None], pd.DataFrame]
+RunCell = Callable[[Cell, str | None], pd.DataFrame]
 Notify = Callable[[dict], None]
 RETRIES = 1
 
@@ -60,8 +60,8 @@ class Executor(Protocol):
     """
 
     def map(
-        self, run: Callable[[CellConfig], Outcome], cells: Sequence[CellConfig]
-    ) -> Iterator[tuple[CellConfig, Outcome]]:
+        self, run: Callable[[Cell], Outcome], cells: Sequence[Cell]
+    ) -> Iterator[tuple[Cell, Outcome]]:
         """Apply ``run`` to every cell.
 
         Args:
@@ -78,8 +78,8 @@ class InProcessExecutor:
     """Run the cells one after the other in this process: the default."""
 
     def map(
-        self, run: Callable[[CellConfig], Outcome], cells: Sequence[CellConfig]
-    ) -> Iterator[tuple[CellConfig, Outcome]]:
+        self, run: Callable[[Cell], Outcome], cells: Sequence[Cell]
+    ) -> Iterator[tuple[Cell, Outcome]]:
         """Apply ``run`` to every cell, in the given order.
 
         Args:
@@ -94,10 +94,10 @@ class InProcessExecutor:
 
 
 def compute(
-    cell: CellConfig,
+    cell: Cell,
     store: Store,
     data_dir: str | None = None,
-    run_cell: RunCell = cell_module.run_cell,
+    run_cell: RunCell = run_one,
 ) -> Outcome:
     """Run one cell and store its rows, or its traceback if it raises; skip it if it is stored.
 
@@ -122,8 +122,8 @@ def compute(
     }
     start, compiled = time.perf_counter(), compile_seconds()
     try:
-        dataset, _ = cell_module.task_data(cell.task, data_dir)
-        provenance["dataset"] = {"source": dataset.source, "fingerprint": dataset.fingerprint}
+        data = make_task(cell.task, data_dir).data
+        provenance["dataset"] = {"source": data.source, "fingerprint": data.fingerprint}
         rows = run_cell(cell, data_dir)
     except Exception:
         seconds = time.perf_counter() - start
@@ -189,7 +189,7 @@ class SweepReport:
 
 
 def check_cells(
-    cells: Sequence[CellConfig], present: Sequence[StoredCell], data_dir: str | None = None
+    cells: Sequence[Cell], present: Sequence[StoredCell], data_dir: str | None = None
 ) -> None:
     """Refuse cells that cannot run, before any does.
 
@@ -202,36 +202,18 @@ def check_cells(
         InputError: If the data cannot be had, d exceeds D or the points of a trajectory, or the
             store's cells were computed from other data.
     """
-    for task in {cell.task for cell in cells}:
-        dataset, _ = cell_module.task_data(task, data_dir)
-        network = cell_module.task_network(task, dataset)
-        largest = max((cell.d for cell in cells if cell.task == task and cell.d), default=1)
-        if largest > network.D:
-            raise InputError(
-                f"d is {largest}, but {task.network} on {task.dataset} has only D = {network.D} "
-                "parameters."
-            )
+    for config in {cell.task for cell in cells}:
+        task = make_task(config, data_dir)
         for cell in cells:
-            if cell.task == task and cell.lottery:
-                _check_trajectory(cell, len(dataset.y_train))
+            if cell.task == config:
+                cell.check(task)
         for cell in present:
             known = (cell.provenance.get("dataset") or {}).get("fingerprint")
-            if cell.config.task == task and known != dataset.fingerprint:
+            if cell.config.task == config and known != task.data.fingerprint:
                 raise InputError(
-                    f"the store's cell {cell.config.name} was computed from other {task.dataset} "
-                    f"data than {dataset.source}; use another store or the same data."
+                    f"the store's cell {cell.config.name} was computed from other {config.dataset} "
+                    f"data than {task.data.source}; use another store or the same data."
                 )
-
-
-def _check_trajectory(cell: CellConfig, images: int) -> None:
-    """Refuse a lottery subspace of more directions than its trajectory has points."""
-    steps = trajectory_steps(cell.lottery, cell.task.epochs, images, cell.task.batch_size)
-    points = len(stored_steps(cell.lottery, steps))
-    if cell.d > points:
-        raise InputError(
-            f"d is {cell.d}, but a trajectory of {steps} steps, stored every "
-            f"{cell.lottery.spacing}, spans at most {points} directions."
-        )
 
 
 @contextmanager
@@ -259,12 +241,12 @@ def _interrupts() -> Iterator[list[int]]:
 
 
 def run_sweep(
-    cells: Sequence[CellConfig],
+    cells: Sequence[Cell],
     store: Store,
     executor: Executor | None = None,
     data_dir: str | None = None,
     progress: bool = True,
-    run_cell: RunCell = cell_module.run_cell,
+    run_cell: RunCell = run_one,
     retries: int = RETRIES,
     notify: Notify = lambda event: None,
 ) -> SweepReport:
@@ -315,11 +297,11 @@ def run_sweep(
     return report
 
 
-def _failed(cells: Sequence[CellConfig], report: SweepReport) -> list[CellConfig]:
+def _failed(cells: Sequence[Cell], report: SweepReport) -> list[Cell]:
     return [cell for cell in cells if cell.name in report.failures]
 
 
-def _note(report: SweepReport, store: Store, cell: CellConfig, outcome: Outcome) -> None:
+def _note(report: SweepReport, store: Store, cell: Cell, outcome: Outcome) -> None:
     """Count an outcome; record a failure that the worker did not live to record."""
     if outcome.error is not None:
         report.failures[cell.name] = outcome.error
@@ -338,7 +320,7 @@ class _Progress:
 
     def __init__(self, cells, missing, known, shown: bool):
         self._left = {cell.name: cell for cell in missing}
-        self._done: list[CellConfig] = []
+        self._done: list[Cell] = []
         self._known = [StoredCell(cell.config, None, cell.provenance) for cell in known]
         self._bar = tqdm(
             total=len(cells),
@@ -354,7 +336,7 @@ class _Progress:
     def __exit__(self, *_):
         self._bar.close()
 
-    def ended(self, cell: CellConfig, outcome: Outcome) -> None:
+    def ended(self, cell: Cell, outcome: Outcome) -> None:
         """Move on by a cell; when it is tried again it does not count again."""
         if self._left.pop(cell.name, None) is None or self._bar.disable:
             return

@@ -36,7 +36,7 @@ def run_record(cells: Sequence[StoredCell]) -> pd.Series:
         Text by heading: data, network, cells, seeds, training, computing time, device and versions.
     """
     about = summarize(list(cells))
-    tasks = {cell.config.task for cell in cells if cell.config.method != "full"}
+    tasks = {cell.config.task for cell in cells if cell.config.place()["d"] is not None}
     training = {
         f"{t.epochs} epochs, batches of {t.batch_size}, {t.optimizer.name}, learning rate "
         f"{t.optimizer.learning_rate}, {t.optimizer.bias_correction} bias correction"

@@ -1,90 +1,60 @@
-"""Spectra of full-training trajectories as one published table: Figs. 10 and 11 of the paper."""
+"""Spectra of full-training paths as cells: Figs. 10 and 11 of the paper."""
 
-import time
-from dataclasses import asdict, replace
-from pathlib import Path
-from typing import get_args
+from dataclasses import dataclass
+from typing import ClassVar, get_args
 
 import pandas as pd
-import pyarrow as pa
-from tqdm import tqdm
 
-from dofbook.experiments.cells import task_data, task_network
-from dofbook.experiments.config import SCHEMA_VERSION, SweepConfig, TaskConfig
-from dofbook.experiments.publishing import publish
-from dofbook.methods.trajectories import Basis, LotteryConfig, record, spectrum, trajectory_steps
-from dofbook.provenance import environment
+from dofbook.experiments.config import Cell, Work
+from dofbook.methods.trajectories import Basis, record, spectrum, stored_steps
+from dofbook.training.task import check_integer
 
 
-def spectra(
-    task: TaskConfig,
-    seeds: tuple[int, ...],
-    lottery: LotteryConfig | None = None,
-    data_dir: str | None = None,
-    progress: bool = True,
-) -> pd.DataFrame:
-    """Train in the full space and decompose the path, in every basis.
+@dataclass(frozen=True, kw_only=True)
+class SpectrumCell(Cell):
+    """Describe full trainings whose paths are decomposed in every basis of lottery subspaces.
 
     Args:
-        task: Data, network and training.
-        seeds: One trajectory per seed.
-        lottery: Spacing and length of the trajectory; its basis is not used.
-        data_dir: Folder of official data files; see ``datasets.load``.
-        progress: Whether to show a progress line (never shown outside a terminal).
+        spacing: Updates between stored points.
+        steps: Updates of the path; None for those of the task.
+        extra_first_step: As in ``LotterySubspace``.
 
-    Returns:
-        One row per seed, basis and index (from 1): dataset, network, seed, basis, index,
-        singular_value.
-
-    Raises:
-        InputError: If the data cannot be had or the training is too short for the spacing.
+    >>> from dofbook.training import TaskConfig
+    >>> SpectrumCell(task=TaskConfig("mnist"), seeds=(0, 1)).place()["method"]
+    'spectrum'
     """
-    lottery = lottery or LotteryConfig()
-    dataset, data = task_data(task, data_dir)
-    network = task_network(task, dataset)
-    steps = trajectory_steps(lottery, task.epochs, len(dataset.y_train), task.batch_size)
-    parts = []
-    for seed in tqdm(seeds, unit="trajectory", disable=None if progress else True):
-        points = record(
-            network, data, seed, lottery, steps, task.batch_size, task.burn_in_optimizer
-        )
-        for basis in get_args(Basis):
-            values = spectrum(points, basis).singular_values
-            names = {"dataset": task.dataset, "network": task.network, "seed": seed}
-            index = range(1, len(values) + 1)
-            columns = {**names, "basis": basis, "index": index, "singular_value": values}
-            parts.append(pd.DataFrame(columns))
-    return pd.concat(parts, ignore_index=True)
 
+    spacing: int = 5
+    steps: int | None = None
+    extra_first_step: int = 0
 
-def write_spectra(path: Path, config: SweepConfig, data_dir: str | None = None) -> int:
-    """Compute spectra and write them as Parquet, with their origin beside them.
+    kind: ClassVar[str] = "spectrum"
 
-    Args:
-        path: The Parquet file; ``<name>.provenance.json`` is written beside it.
-        config: Task, seeds and trajectory, as of a sweep of lottery subspaces.
-        data_dir: Folder of official data files; see ``datasets.load``.
+    def validate(self) -> None:
+        check_integer("spacing", self.spacing, 1)
+        if self.steps is not None:
+            check_integer("steps", self.steps, 1)
 
-    Returns:
-        Number of rows.
+    def check(self, task):
+        stored_steps(self.steps or task.steps, self.spacing, self.extra_first_step)
 
-    Raises:
-        InputError: As ``spectra``.
-        StoreError: If the files cannot be written.
-    """
-    start = time.perf_counter()
-    seeds = tuple(range(config.first_seed, config.first_seed + config.runs))
-    lottery = replace(config.lottery or LotteryConfig(), basis="increments")
-    rows = spectra(config.task, seeds, lottery, data_dir)
-    table = pa.Table.from_pandas(rows, preserve_index=False)
-    dataset, _ = task_data(config.task, data_dir)
-    origin = {
-        "schema": SCHEMA_VERSION,
-        "wall_seconds": time.perf_counter() - start,
-        "seeds": list(seeds),
-        "environments": [environment()],
-        "datasets": [{"source": dataset.source, "fingerprint": dataset.fingerprint}],
-        "task": asdict(config.task),
-        "trajectory": {name: v for name, v in asdict(lottery).items() if name != "basis"},
-    }
-    return publish(path, table, origin, {"dofbook.schema": str(SCHEMA_VERSION)})
+    def work(self):
+        task = self.task
+        kind = (task.dataset, task.network, task.train_size, task.test_size, task.batch_size)
+        return Work((*kind, self.kind), len(self.seeds), task.epochs or 0)
+
+    def rows(self, task, batching):
+        """Decompose each path: one row per seed, basis and index (from 1)."""
+        stored = stored_steps(self.steps or task.steps, self.spacing, self.extra_first_step)
+        parts = []
+        for seed in self.seeds:
+            points = record(task, seed, stored)
+            for basis in get_args(Basis):
+                values = spectrum(points, basis).singular_values
+                columns = {
+                    "cell": self.name, "dataset": self.task.dataset, "network": self.task.network,
+                    "seed": seed, "basis": basis, "index": range(1, len(values) + 1),
+                    "singular_value": values,
+                }  # fmt: skip
+                parts.append(pd.DataFrame(columns))
+        return pd.concat(parts, ignore_index=True)

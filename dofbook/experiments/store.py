@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dofbook.errors import InputError, RunFailed
-from dofbook.experiments.config import SCHEMA_VERSION, CellConfig, canonical_json, cell_from_json
+from dofbook.experiments.config import SCHEMA_VERSION, Cell, canonical_json, cell_from_json
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class StoredCell:
         provenance: Versions, device, commit, data source, times; see ``executors.compute``.
     """
 
-    config: CellConfig
+    config: Cell
     table: pa.Table
     provenance: dict
 
@@ -71,7 +71,7 @@ class FailedCell:
         traceback: What it raised.
     """
 
-    config: CellConfig
+    config: Cell
     traceback: str
 
 
@@ -194,7 +194,7 @@ def unseal(data: bytes) -> tuple[pa.Table, dict[str, str]]:
     return file.read().replace_schema_metadata(None), metadata
 
 
-def encode(cell: CellConfig, rows: pd.DataFrame, provenance: dict) -> bytes:
+def encode(cell: Cell, rows: pd.DataFrame, provenance: dict) -> bytes:
     """Write a result as the content of a cell file.
 
     Args:
@@ -346,7 +346,7 @@ class Store:
             raise StoreError(f"cannot move {self.path(name)} aside: {refusal.strerror}.") from None
         log.warning("%s: %s; moved to %s.", self.path(name), problem, aside.name)
 
-    def write(self, cell: CellConfig, rows: pd.DataFrame, provenance: dict) -> None:
+    def write(self, cell: Cell, rows: pd.DataFrame, provenance: dict) -> None:
         """Store a result and forget the cell's earlier failure, if any.
 
         Args:
@@ -363,7 +363,7 @@ class Store:
     def _failure_path(self, name: str) -> Path:
         return self.root / f"{name}.failed.json"
 
-    def write_failure(self, cell: CellConfig, traceback: str, provenance: dict) -> None:
+    def write_failure(self, cell: Cell, traceback: str, provenance: dict) -> None:
         """Record that a cell raised.
 
         Args:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -54,7 +53,7 @@ def compact(cells: Iterable[StoredCell]) -> pa.Table:
     """
     parts, seen = [], set()
     for cell in cells:
-        family = replace(cell.config, seeds=(0,)).name
+        family = cell.config.with_seed(0).name
         fresh = [seed for seed in cell.config.seeds if (family, seed) not in seen]
         seen.update((family, seed) for seed in fresh)
         keep = pc.is_in(cell.table["seed"], pa.array(fresh, cell.table["seed"].type))

@@ -8,20 +8,19 @@ agree within ``LOSS_TOLERANCE`` and ``ACCURACY_TOLERANCE`` (see there).
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from dofbook.errors import InputError
-from dofbook.experiments import cells as cell_module
-from dofbook.experiments.cells import METRICS
-from dofbook.experiments.config import CellConfig
+from dofbook.experiments.cell import run_cell as run_one
+from dofbook.experiments.config import Cell
 from dofbook.experiments.executors import RunCell, machine_kind
 from dofbook.experiments.store import Store, StoredCell
 from dofbook.provenance import environment
-from dofbook.training.batched import Batching
+from dofbook.training import Batching, make_task
 
 LOSS_FLOOR, LOSS_TOLERANCE, ACCURACY_TOLERANCE = 0.1, 0.1, 0.02
 """Allowed for the best values of a run: |a - b| <= 0.1 (0.1 + loss), and 0.02 for an accuracy.
@@ -49,7 +48,7 @@ class Check:
         seconds: Wall time of the repeated run.
     """
 
-    cell: CellConfig
+    cell: Cell
     seed: int
     state: State
     bits_expected: bool
@@ -152,7 +151,7 @@ def verify(
     seed: int = 0,
     data_dir: str | None = None,
     batching: Batching | None = None,
-    run_cell: RunCell = cell_module.run_cell,
+    run_cell: RunCell = run_one,
 ) -> Iterator[Check]:
     """Run one seed of each cell again and compare.
 
@@ -176,7 +175,7 @@ def verify(
         chosen = int(np.random.default_rng([seed, int(name, 16)]).choice(stored.config.seeds))
         _check_data(stored, data_dir)
         begin = time.perf_counter()
-        repeated = run_cell(replace(stored.config, seeds=(chosen,)), data_dir, batching)
+        repeated = run_cell(stored.config.with_seed(chosen), data_dir, batching)
         seconds = time.perf_counter() - begin
         rows = stored.table.to_pandas()
         result = compare(rows[rows["seed"] == chosen], repeated)
@@ -186,7 +185,7 @@ def verify(
 
 
 def _check_data(stored: StoredCell, data_dir: str | None) -> None:
-    dataset, _ = cell_module.task_data(stored.config.task, data_dir)
+    dataset = make_task(stored.config.task, data_dir).data
     known = (stored.provenance.get("dataset") or {}).get("fingerprint")
     if known != dataset.fingerprint:
         raise InputError(

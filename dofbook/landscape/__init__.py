@@ -1,3 +1,1 @@
-"""Slices, linearization, exact minima, curvature."""
-
-from dofbook.landscape.slices import *  # noqa: F403
+"""The loss around a point: slices, linearization, exact minima, curvature."""

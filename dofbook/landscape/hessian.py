@@ -21,19 +21,19 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from dofbook.errors import InputError
 from dofbook.geometry.quadratic import QuadraticWell
-from dofbook.networks import FlatNetwork
-from dofbook.training import cross_entropy
+from dofbook.networks import Network
+from dofbook.training import Objective, classification
 from dofbook.training.compiling import fast_jit
 
 Product = Callable[[np.ndarray], np.ndarray]
 
 
 @lru_cache(maxsize=8)
-def _product_program(network: FlatNetwork):
+def _product_program(network: Network, objective: Objective):
     @fast_jit
     def product(w, v, x, y):
         def total(w):
-            return len(x) * cross_entropy(network.apply(w, x), y)
+            return len(x) * objective.loss(network.apply(w, x), y).mean()
 
         return jax.jvp(jax.grad(total), (w,), (v,))[1]
 
@@ -41,21 +41,24 @@ def _product_program(network: FlatNetwork):
 
 
 def hessian(
-    network: FlatNetwork, w: jax.Array, x: jax.Array, y: jax.Array, chunk: int = 500
+    network: Network,
+    w: jax.Array,
+    x: jax.Array,
+    y: jax.Array,
+    chunk: int = 500,
+    objective: Objective = classification,
 ) -> LinearOperator:
-    """Make the Hessian of the mean cross-entropy a linear operator.
+    """Make the Hessian of the mean loss at w (D,) a linear operator.
 
     Args:
-        network: A network with all derivatives (``derivatives="all"``), or linearized.
-        w: Where the Hessian is taken, (D,).
-        x: Images, (N, H, W, C).
-        y: Labels, (N,).
-        chunk: Images at once.
+        network: A network with all derivatives, ``with_derivatives("all")``, or linearized.
+        x: Inputs, (N, ...).
+        chunk: Inputs at once.
 
     Returns:
         A (D, D) SciPy operator; products are made in single precision.
     """
-    program = _product_program(network)
+    program = _product_program(network, objective)
 
     def product(v):
         v = jnp.asarray(v.reshape(-1), jnp.float32)

@@ -4,13 +4,13 @@ Around a centre c, usually an optimum, the logits become
 
     f_lin(w) = f(c) + J(c) (w - c),
 
-one jvp per evaluation; the Jacobian J is never stored. A linearized network is a ``FlatNetwork``
+one jvp per evaluation; the Jacobian J is never stored. A linearized network is a ``Network``
 like any other. The cross-entropy of logits that are linear in w is convex, so there is one basin.
 
 The network needs a forward mode: build it with ``derivatives="linear"`` (fast to train) or "all".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 import jax
@@ -19,12 +19,12 @@ import numpy as np
 from jax import lax
 
 from dofbook.errors import InputError
-from dofbook.networks import FlatNetwork
+from dofbook.networks import Network
 from dofbook.subspaces import AffineSubspace, Directions
 from dofbook.training.compiling import fast_jit
 
 
-def expand(network: FlatNetwork, centre: jax.Array, w: jax.Array, x: jax.Array) -> jax.Array:
+def expand(network: Network, centre: jax.Array, w: jax.Array, x: jax.Array) -> jax.Array:
     """Evaluate the logits expanded to first order around a centre.
 
     Args:
@@ -53,7 +53,7 @@ def expand(network: FlatNetwork, centre: jax.Array, w: jax.Array, x: jax.Array) 
     return logits + change
 
 
-def linearize(network: FlatNetwork, centre: jax.Array) -> FlatNetwork:
+def linearize(network: Network, centre: jax.Array) -> Network:
     """Expand a network around a fixed centre.
 
     The centre is compiled into every program; to train around many centres with one program, use
@@ -70,11 +70,11 @@ def linearize(network: FlatNetwork, centre: jax.Array) -> FlatNetwork:
         InputError: When it is first applied, if the network has no forward mode.
     """
     apply = partial(expand, network, centre)
-    return FlatNetwork(network.init, apply, network.D, network.evaluation_chunk)
+    return replace(network, apply=apply, gradient_chunk=None)
 
 
 @lru_cache(maxsize=8)
-def carrying(network: FlatNetwork) -> FlatNetwork:
+def carrying(network: Network) -> Network:
     """Linearize a network around a centre that its weight vector carries along.
 
     The centre is data, so one compiled program serves every centre.
@@ -97,7 +97,7 @@ def carrying(network: FlatNetwork) -> FlatNetwork:
     def init(key):
         return jnp.tile(network.init(key), 2)
 
-    return FlatNetwork(init, apply, 2 * D, network.evaluation_chunk)
+    return replace(network, init=init, apply=apply, D=2 * D, gradient_chunk=None)
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["directions"], meta_fields=["D"])
@@ -142,7 +142,7 @@ def carry(subspace: AffineSubspace, centre: jax.Array) -> AffineSubspace:
 
 
 @lru_cache(maxsize=8)
-def _jacobian_program(network: FlatNetwork):
+def _jacobian_program(network: Network):
     @fast_jit
     def products(centre, rows, x):
         _, along = jax.linearize(lambda c: network.apply(c, x), centre)
@@ -152,7 +152,7 @@ def _jacobian_program(network: FlatNetwork):
 
 
 def jacobian_products(
-    network: FlatNetwork, centre: jax.Array, rows: jax.Array, x: jax.Array, chunk: int = 500
+    network: Network, centre: jax.Array, rows: jax.Array, x: jax.Array, chunk: int = 500
 ) -> np.ndarray:
     """Multiply the Jacobian at a centre with the columns of A: B = J A, one jvp a column.
 

@@ -13,8 +13,9 @@ import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
 from dofbook.errors import InputError
-from dofbook.networks import FlatNetwork
-from dofbook.training import DeviceData, evaluate
+from dofbook.networks import Network
+from dofbook.training import Task
+from dofbook.training.loop import compiled_evaluation
 
 
 @dataclass(frozen=True)
@@ -77,23 +78,36 @@ def plane_through(origin: np.ndarray, first: np.ndarray, second: np.ndarray) -> 
 
 
 def slice_metrics(
-    network: FlatNetwork, data: DeviceData, plane: Plane, x: np.ndarray, y: np.ndarray
+    task: Task, network: Network, plane: Plane, x: np.ndarray, y: np.ndarray, splits: str = "both"
 ) -> np.ndarray:
     """Evaluate a network on a grid of a plane.
 
     Args:
-        network: The flat network.
-        data: The data set on the device.
-        plane: The plane.
+        task: Its data and objective.
+        network: The task's own network, or its linearization.
         x: Coordinates along e1, (nx,).
         y: Coordinates along e2, (ny,).
+        splits: "both", or "test" alone.
 
     Returns:
-        Training loss, training accuracy, test loss and test accuracy, (ny, nx, 4).
+        The metrics in the order of ``task.objective.metric_names``, (ny, nx, metrics).
+
+    >>> task = Task("mlp", "digits")
+    >>> D = task.network.D
+    >>> plane = plane_through(np.zeros(D), np.eye(D)[0], np.eye(D)[1])
+    >>> slice_metrics(task, task.network, plane, np.zeros(1), np.zeros(1)).shape
+    (1, 1, 4)
     """
-    grid = [[plane.point(a, b) for a in x] for b in y]
-    rows = [jnp.stack([evaluate(network, data, jnp.asarray(w, jnp.float32)) for w in r])
-            for r in grid]  # fmt: skip
+    data = task.arrays
+    parts = [(data.x_train, data.y_train)] if splits == "both" else []
+    parts.append((data.x_test, data.y_test))
+    program = compiled_evaluation(network, task.objective)
+
+    def at(a, b):
+        w = jnp.asarray(plane.point(a, b), jnp.float32)
+        return jnp.concatenate([program(w, *part) for part in parts])
+
+    rows = [jnp.stack([at(a, b) for a in x]) for b in y]
     return np.asarray(jax.device_get(jnp.stack(rows)))
 
 

@@ -12,7 +12,7 @@ a method of the paper's Table 1 is a choice of offset and directions (see ``dofb
 
 from dofbook.subspaces.affine import AffineSubspace
 from dofbook.subspaces.axis_aligned import AxisAligned, axis_aligned
-from dofbook.subspaces.base import Directions
+from dofbook.subspaces.base import Directions, check_dimension
 from dofbook.subspaces.choosing import KINDS, Kind, directions
 from dofbook.subspaces.dense import Dense, gaussian
 from dofbook.subspaces.fastfood import Fastfood, fastfood
@@ -32,6 +32,7 @@ __all__ = [
     "Kind",
     "Sparse",
     "axis_aligned",
+    "check_dimension",
     "directions",
     "fastfood",
     "gaussian",

@@ -11,10 +11,10 @@ from dofbook.subspaces.fastfood import fastfood
 from dofbook.subspaces.hadamard import hadamard
 from dofbook.subspaces.sparse import sparse
 
-Kind = Literal["dense", "sparse", "fastfood", "hadamard"]
+Kind = Literal["gaussian", "sparse", "fastfood", "hadamard"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-_BUILDERS = {"dense": gaussian, "sparse": sparse, "fastfood": fastfood, "hadamard": hadamard}
+_BUILDERS = {"gaussian": gaussian, "sparse": sparse, "fastfood": fastfood, "hadamard": hadamard}
 
 
 def directions(kind: Kind, key: jax.Array, d: int, D: int) -> Directions:
@@ -22,7 +22,7 @@ def directions(kind: Kind, key: jax.Array, d: int, D: int) -> Directions:
 
     | kind | columns | memory, bytes | time of a product |
     |---|---|---|---|
-    | dense | independent, uniform on the sphere | 4 d D | O(d D) |
+    | gaussian | independent, uniform on the sphere | 4 d D | O(d D) |
     | sparse | sqrt(D) Gaussian entries, unit norm | 8 d sqrt(D) | O(d sqrt(D) + D) |
     | fastfood | nearly Gaussian, norm 1 in mean square | 16 D | O(D log D) |
     | hadamard | exactly orthonormal | 16 D | O(D log D) |

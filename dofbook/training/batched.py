@@ -13,19 +13,23 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from dofbook import training
 from dofbook.errors import InputError, RunFailed
-from dofbook.networks import FlatNetwork
+from dofbook.networks import Network
 from dofbook.subspaces import AffineSubspace
-from dofbook.training import DeviceData, History, Programs, TrainConfig
+from dofbook.training import loop
 from dofbook.training.compiling import fast_jit
+from dofbook.training.loop import Programs
+from dofbook.training.objectives import Objective
+from dofbook.training.optimizers import Optimizer
+from dofbook.training.task import Task
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +53,9 @@ class Batching:
 
     Raises:
         InputError: If a value is not allowed.
+
+    >>> Batching("sequential").batched
+    False
     """
 
     strategy: Strategy = "auto"
@@ -70,7 +77,7 @@ class Batching:
             return jax.default_backend() != "cpu"
         return self.strategy == "batched"
 
-    def matmul_precision(self):
+    def matmul_precision(self) -> contextlib.AbstractContextManager:
         """Return the context manager that sets the precision of matrix products."""
         if jax.default_backend() == "cpu":
             return contextlib.nullcontext()
@@ -80,55 +87,58 @@ class Batching:
 
 
 def train_runs(
-    network: FlatNetwork,
-    data: DeviceData,
+    task: Task,
     build: Callable[[int], AffineSubspace],
     keys: Sequence[jax.Array],
-    config: TrainConfig,
+    optimizer: Optimizer | None = None,
     batching: Batching | None = None,
     at_offset: Callable[[AffineSubspace], jax.Array] | None = None,
-) -> list[History]:
+) -> list[pd.DataFrame]:
     """Train every run; batched runs that do not fit the memory go in smaller chunks.
 
     Args:
-        network: The network as a function of its flat weights.
-        data: The data set on the device.
         build: Makes the subspace of run i = 0, 1, ...; called when its turn comes, so that
             subspaces of runs that are not yet trained take no memory.
         keys: Key of the order of the batches, one per run.
-        config: Epochs, batches, checkpoints and optimizer.
-        batching: Whether and how runs go together.
-        at_offset: Gives the metrics at theta = 0, (4,), if they are known; evaluated otherwise.
+        optimizer: Of theta; the task's by default.
+        at_offset: Gives the metrics at theta = 0 if they are known; evaluated otherwise.
 
     Returns:
-        One record per run, in the order of the keys.
+        One history per run, as ``train`` gives it.
 
     Raises:
-        InputError: If a label has no logit.
         RunFailed: If a single run (on each device) does not fit the memory.
+
+    >>> task = Task("mlp", "digits", epochs=1)
+    >>> from dofbook.subspaces import gaussian
+    >>> A = gaussian(jax.random.key(0), 4, task.network.D)
+    >>> space = AffineSubspace(task.initialization(0), A)
+    >>> runs = train_runs(task, lambda i: space, [jax.random.key(i) for i in range(2)])
+    >>> len(runs), runs[0].step.tolist()
+    (2, [0, 12])
     """
     batching = batching or Batching()
-    at_offset = at_offset or (lambda s: training.evaluate(network, data, s.offset))
+    optimizer = task.optimizer if optimizer is None else optimizer
+    at_offset = at_offset or (lambda s: loop.evaluate(task, s.offset))
     with batching.matmul_precision():
         if not batching.batched:
             return [
-                _train_one(network, data, build(run), key, config, at_offset)
+                _train_one(task, build(run), key, optimizer, at_offset)
                 for run, key in enumerate(keys)
             ]
-        training.check_logits(network, data)  # as train does for a single run
-        chunk = partial(_train_chunk, network, data, build, keys, config, at_offset)
-        return _in_chunks(chunk, len(keys), batching, partial(run_bytes, network, data, config))
+        chunk = partial(_train_chunk, task, build, keys, optimizer, at_offset)
+        return _in_chunks(chunk, len(keys), batching, partial(run_bytes, task))
 
 
-def _train_one(network, data, subspace, key, config, at_offset) -> History:
+def _train_one(task, subspace, key, optimizer, at_offset) -> pd.DataFrame:
     start = at_offset(subspace)
-    return training.train(network, data, subspace, key, config, start).history
+    return loop.fit(task, subspace, key, optimizer=optimizer, at_offset=start).history
 
 
 # --- chunks --------------------------------------------------------------------------------
 
 
-def _in_chunks(train_chunk, runs: int, batching: Batching, bytes_per_run) -> list[History]:
+def _in_chunks(train_chunk, runs: int, batching: Batching, bytes_per_run) -> list[pd.DataFrame]:
     """Call train_chunk(range of runs, devices, size) until all are done; halve where memory ends.
 
     Every chunk has the same number of slots, so that one compiled program serves all.
@@ -213,56 +223,44 @@ def tree_bytes(tree) -> int:
 
 
 @lru_cache(maxsize=64)
-def activation_bytes(network: FlatNetwork, image_shape: tuple[int, ...]) -> float:
-    """Count what one image's forward pass keeps for its gradient, without running anything.
-
-    Args:
-        network: The flat network.
-        image_shape: (H, W, C).
-
-    Returns:
-        Bytes per image.
-    """
-    images = 64
+def _activation_bytes(network: Network, objective: Objective, example: Any, target: Any) -> float:
+    """Count what the forward pass of one example keeps for its gradient, running nothing."""
+    count = 64
 
     def residuals(w, x, y):
-        return jax.vjp(lambda w: training.cross_entropy(network.apply(w, x), y), w)[1]
+        return jax.vjp(lambda w: objective.loss(network.apply(w, x), y).mean(), w)[1]
 
-    kept = jax.eval_shape(
-        residuals,
-        jax.ShapeDtypeStruct((network.D,), jnp.float32),
-        jax.ShapeDtypeStruct((images, *image_shape), jnp.float32),
-        jax.ShapeDtypeStruct((images,), jnp.int32),
-    )
-    return tree_bytes(kept) / images
+    x, y = (jax.ShapeDtypeStruct((count, *shape), dtype) for shape, dtype in (example, target))
+    w = jax.ShapeDtypeStruct((network.D,), jnp.float32)
+    return tree_bytes(jax.eval_shape(residuals, w, x, y)) / count
 
 
-def run_bytes(
-    network: FlatNetwork, data: DeviceData, config: TrainConfig, subspace: AffineSubspace
-) -> float:
-    """Estimate the memory one batched run takes.
+def run_bytes(task: Task, subspace: AffineSubspace) -> float:
+    """Estimate the memory one batched run takes, from above.
 
     Twice the activations (they and their cotangents) of a batch or of an evaluation's chunk, the
     subspace, theta with two moments, gradient and update, and the weights with their gradient.
+    Programs often need less (see tests/test_batched.py for the factor).
 
     Args:
-        network: The flat network.
-        data: The data set.
-        config: How it is trained.
         subspace: A subspace of the kind it trains in, or its shapes.
 
-    Returns:
-        Bytes, from above: programs often need less (see tests/test_runs.py for the factor).
+    >>> from dofbook.subspaces import Identity
+    >>> task = Task("mlp", "digits")
+    >>> run_bytes(task, AffineSubspace(jnp.zeros(task.network.D), Identity(task.network.D))) > 1e5
+    True
     """
-    images = max(config.batch_size, network.evaluation_chunk)
-    activations = 2 * images * activation_bytes(network, tuple(data.x_train.shape[1:]))
+    data, network = task.data, task.network
+    example, target = ((a.shape[1:], a.dtype) for a in (data.x_train, data.y_train))
+    count = max(task.batch_size, network.evaluation_chunk)
+    activations = 2 * count * _activation_bytes(network, task.objective, example, target)
     return activations + tree_bytes(subspace) + 4 * (5 * subspace.d + 3 * network.D)
 
 
 # --- one chunk -----------------------------------------------------------------------------
 
 
-def _train_chunk(network, data, build, keys, config, at_offset, part, devices, size, fitting):
+def _train_chunk(task, build, keys, optimizer, at_offset, part, devices, size, fitting):
     """Train the runs of one chunk together; a size of None is chosen once a subspace is known."""
     first = build(part[0])
     if size is None:
@@ -278,14 +276,13 @@ def _train_chunk(network, data, build, keys, config, at_offset, part, devices, s
     del first, subspace  # their copies in the stack are what the training reads
     # idle slots repeat the last run
     filled = [min(slot, len(part) - 1) for slot in range(stack.slots)]
-    data = jax.device_put(data, NamedSharding(_mesh(devices), PartitionSpec()))
-    programs = _programs(network, data, config, [keys[part[s]] for s in filled], devices)
-    start = _spread(training.initial_state(_Dimension(d), config.optimizer), stack.slots)
+    data = jax.device_put(task.arrays, NamedSharding(_mesh(devices), PartitionSpec()))
+    programs = _programs(task, data, optimizer, [keys[part[s]] for s in filled], devices)
+    start = _spread(loop.initial_state(d, optimizer), stack.slots)
     start = jax.device_put(start, NamedSharding(_mesh(devices), _RUNS))
     at_start = jnp.stack([starts[s] for s in filled])
-    made, table, _ = training.follow(programs, data, stack.take(), start, at_start, config)
-    steps = training.steps_per_epoch(len(data.x_train), config.batch_size)
-    return size, [training.make_history(made, table[:, slot], steps) for slot in range(len(part))]
+    made, table, _ = loop.follow(programs, task, data, stack.take(), start, at_start)
+    return size, [loop.make_history(task, made, table[:, slot]) for slot in range(len(part))]
 
 
 @partial(jax.jit, static_argnames="slots")
@@ -329,23 +326,19 @@ class _Stack:
         return jax.tree.map(join, *parts)
 
 
-@dataclass(frozen=True)
-class _Dimension:
-    """Stand for a subspace where only its dimension matters."""
-
-    d: int
-
-
 @lru_cache(maxsize=8)
 def _mesh(devices: tuple) -> Mesh:
     return Mesh(np.array(devices), ("runs",))
 
 
 @lru_cache(maxsize=16)
-def _batched(network: FlatNetwork, optimizer, devices: tuple) -> tuple[Callable, Callable]:
+def _batched(
+    network: Network, objective: Objective, optimizer: Optimizer, devices: tuple
+) -> tuple[Callable, Callable]:
     """Compile stepping and measuring for a batch of runs; each device has its own share."""
-    descend = jax.vmap(training.descent(network, optimizer), in_axes=(0, 0, None, None, 0))
-    measure_split = training.evaluation(network)
+    descend_one = loop.descent(network, objective, optimizer)
+    descend = jax.vmap(lambda *given: descend_one(*given), in_axes=(0, 0, None, None, 0))
+    measure_split = loop.evaluation(network, objective)
 
     def measure_one(subspace, theta, data):
         w = subspace.point(theta)
@@ -361,12 +354,15 @@ def _batched(network: FlatNetwork, optimizer, devices: tuple) -> tuple[Callable,
     return fast_jit(descend), fast_jit(measure)
 
 
-def _programs(network, data, config, keys, devices) -> Programs:
-    descend, measure = _batched(network, config.optimizer, devices)
+def _programs(task, data, optimizer, keys, devices) -> Programs:
+    step, measure = _batched(task.network, task.objective, optimizer, devices)
     count = len(data.x_train)
 
     def order(epoch):
-        orders = [training.epoch_order(key, epoch, count) for key in keys]
+        orders = [loop.epoch_order(key, epoch, count) for key in keys]
         return jax.device_put(jnp.stack(orders), NamedSharding(_mesh(devices), _RUNS))
+
+    def descend(subspace, state, x, y, indices, decay):
+        return step(subspace, state, x, y, indices)  # only pruning decays, one run at a time
 
     return Programs(descend, lambda subspace, theta: measure(subspace, theta, data), order)

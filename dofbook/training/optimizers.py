@@ -77,6 +77,12 @@ class OptimizerConfig:
             raise InputError(f"eps is {self.eps}; it must be positive and finite.")
 
 
+MOMENTUM = OptimizerConfig(name="momentum", learning_rate=5e-2)
+"""Full-space training of the released code, which the paper's text leaves open."""
+
+Optimizer = OptimizerConfig | optax.GradientTransformation
+
+
 def scale_by_constant_adam(b1: float, b2: float, eps: float) -> optax.GradientTransformation:
     """Rescale updates as the paper's released Adam does.
 
@@ -113,15 +119,19 @@ def _ratios(factors: dict[int, float]) -> dict[int, float]:
     return {step: f / b for (step, f), b in zip(factors.items(), before, strict=False)}
 
 
-def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
-    """Build the optax optimizer a configuration describes.
+def make_optimizer(optimizer: Optimizer) -> optax.GradientTransformation:
+    """Build the optax optimizer a configuration describes; a reader's own passes through.
 
-    Args:
-        config: The choice of optimizer.
-
-    Returns:
-        The optax transformation.
+    >>> make_optimizer(OptimizerConfig()).init(jnp.zeros(2))[0].count
+    Array(0, dtype=int32)
     """
+    if isinstance(optimizer, optax.GradientTransformation):
+        return optimizer
+    if not isinstance(optimizer, OptimizerConfig):
+        raise InputError(
+            f"optimizer is {optimizer!r}; give an OptimizerConfig or an optax transformation."
+        )
+    config = optimizer
     if config.schedule == "released_code":
         # The rate enters the velocity when the gradient does, so that a drop of the rate is felt
         # only as the velocity decays; optax.sgd would rescale the whole velocity at once.

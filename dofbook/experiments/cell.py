@@ -1,0 +1,133 @@
+"""Run one cell: build the subspace of each seed, train in it, and tabulate what happened."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from dofbook.experiments.config import Cell
+from dofbook.experiments.linearized import trained_as
+from dofbook.keys import Role, run_key
+from dofbook.methods import Method
+from dofbook.subspaces import AffineSubspace
+from dofbook.success.tables import metric_kind
+from dofbook.training import Batching, OptimizerConfig, Task, evaluate, make_task, train_runs
+
+
+@lru_cache(maxsize=64)
+def _at_offset(task: Task, offset: bytes) -> jax.Array:
+    """Evaluate an offset; cells that differ in d alone share it."""
+    return evaluate(task, jnp.frombuffer(offset, jnp.float32))
+
+
+def add_best(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Add for each metric the best value at this checkpoint or an earlier one, of one run.
+
+    >>> add_best(pd.DataFrame({"test_loss": [2.0, 1.0, 3.0]}), ["test_loss"]).best_test_loss.tolist()
+    [2.0, 1.0, 1.0]
+    """
+    for metric in metrics:
+        best = np.fmin.accumulate if metric_kind(metric) == "loss" else np.fmax.accumulate
+        rows[f"best_{metric}"] = best(rows[metric].to_numpy())
+    return rows
+
+
+def _constants(task: Task, method: Method, d: int | None, name: str) -> dict[str, object]:
+    """List the columns that are the same in all rows of a cell."""
+    optimizer, config = method.optimizer(task), task.config
+    known = isinstance(optimizer, OptimizerConfig)
+    model = [] if config is None or config.linearized_at is None else [
+        f"linearized at step {config.linearized_at}"
+    ]  # fmt: skip
+    if config is not None and config.solver == "exact":
+        model.append("exact")
+    return {
+        "cell": name,
+        "dataset": config.dataset if config else task.data.name,
+        "network": config.network if config else task.network.name,
+        "pooling": config.pooling if config else "",
+        "method": method.name,
+        "burn_in_steps": method.t,
+        "variant": ", ".join(filter(None, (*model, method.variant))),
+        "nested": method.is_nested,
+        "d": task.network.D if d is None else d,
+        "D": task.network.D,
+        "optimizer": optimizer.name if known else "own",
+        "bias_correction": optimizer.bias_correction if known else "",
+        "learning_rate": optimizer.learning_rate if known else np.nan,
+        "epochs": task.epochs,
+        "batch_size": task.batch_size,
+        "train_images": len(task.data.y_train),
+        "test_images": len(task.data.y_test),
+    }
+
+
+def training_rows(
+    task: Task,
+    method: Method,
+    d: int | None,
+    seeds: Sequence[int],
+    name: str = "",
+    batching: Batching | None = None,
+) -> pd.DataFrame:
+    """Train every seed in its subspace.
+
+    Args:
+        d: Training dimension; None for full training.
+        name: What the column ``cell`` says.
+
+    Returns:
+        The tidy rows, one per run and checkpoint (columns as in ``results/columns.md``).
+
+    >>> from dofbook.methods import RandomAffine
+    >>> rows = training_rows(Task("mlp", "digits", epochs=1), RandomAffine(), 8, [0])
+    >>> rows[["method", "d", "step"]].values.tolist()
+    [['affine', 8, 0], ['affine', 8, 12]]
+    """
+    model, columns = trained_as(task), {}
+
+    def build(run: int) -> AffineSubspace:
+        subspace = method.subspace(task, seeds[run], d)
+        columns[run] = method.columns(task, subspace)
+        return model.place(subspace, seeds[run])
+
+    def at_offset(subspace: AffineSubspace) -> jax.Array:
+        return _at_offset(model.task, np.asarray(subspace.offset).tobytes())
+
+    if model.minimum:
+        histories = [model.minimum(build(run), seed) for run, seed in enumerate(seeds)]
+    else:
+        keys = [run_key(seed, Role.SUBSPACE_BATCHES) for seed in seeds]
+        histories = train_runs(
+            model.task, build, keys, method.optimizer(task), batching, at_offset
+        )
+    metrics = task.objective.metric_names
+    frames = []
+    for run, (seed, history) in enumerate(zip(seeds, histories, strict=True)):
+        history.insert(0, "seed", seed)
+        frames.append(add_best(history, metrics).assign(**columns[run]))
+    rows = pd.concat(frames, ignore_index=True)
+    constants = pd.DataFrame(_constants(task, method, d, name), index=rows.index)
+    return pd.concat([constants, rows], axis=1)
+
+
+def run_cell(
+    cell: Cell, data_dir: str | None = None, batching: Batching | None = None
+) -> pd.DataFrame:
+    """Compute the rows of a cell; they depend on the cell alone, not on what ran before or beside.
+
+    Args:
+        data_dir: Folder of official data files; see ``datasets.load``.
+
+    Raises:
+        InputError: If the cell cannot run, or the data cannot be had.
+    """
+    batching = batching or Batching()
+    task = make_task(cell.task, data_dir)
+    cell.check(task)
+    rows = cell.rows(task, batching)
+    rows.attrs["batching"] = {"batched": batching.batched, "precision": batching.precision}
+    return rows

@@ -1,0 +1,159 @@
+"""The one place where options by name become a ``SweepConfig``."""
+
+from dataclasses import fields, replace
+from typing import Any
+
+from dofbook.errors import InputError
+from dofbook.experiments.config import SweepConfig
+from dofbook.methods import Method, method_class, methods
+from dofbook.training.optimizers import OptimizerConfig
+from dofbook.training.task import TaskConfig, follow_convention
+
+
+def octaves(largest: int, smallest: int = 1, factor: float = 2.0) -> tuple[int, ...]:
+    """List training dimensions in a geometric progression, rounded to integers, each once.
+
+    Args:
+        largest: No dimension exceeds it.
+        factor: Ratio of neighbours; 2 gives the paper's octaves.
+
+    Raises:
+        InputError: If the bounds or the factor make no progression.
+
+    >>> octaves(16), octaves(64, 16, 2**0.5)
+    ((1, 2, 4, 8, 16), (16, 23, 32, 45, 64))
+    """
+    try:
+        sound = 1 <= smallest <= largest and 1.01 <= factor < float("inf")
+    except TypeError:
+        sound = False
+    if not sound:
+        raise InputError(
+            f"the dimensions {smallest}:{largest}:x{factor} make no progression; it needs "
+            "1 <= first <= last and a factor of at least 1.01."
+        )
+    dims, value = [], float(smallest)
+    while round(value) <= largest:
+        dims.append(round(value))
+        value *= factor
+    return tuple(dict.fromkeys(dims))
+
+
+PROFILES: dict[str, dict[str, Any]] = {
+    # Minutes on two cores; half octaves where the digits' transition lies.
+    "reduced": {
+        "dataset": "digits", "network": "conv2",
+        "dims": octaves(8) + octaves(724, 16, 2**0.5),
+        "burn_in_steps": (0, 4, 8, 16), "runs": 5,
+    },
+    # The MNIST row of the paper's Fig. 2; 3 epochs by its Table 2.
+    "paper": {
+        "dataset": "mnist", "network": "conv2", "dims": octaves(4096),
+        "burn_in_steps": (0, 4, 8, 16), "runs": 10,
+    },
+}  # fmt: skip
+
+TASK_OPTIONS = tuple(field.name for field in fields(TaskConfig))
+GRID_OPTIONS = ("dims", "runs", "first_seed", "baseline_learning_rates")
+
+
+def method_options() -> dict[str, list[str]]:
+    """List the options of methods, and which methods take each.
+
+    >>> method_options()["basis"]
+    ['lottery_subspace']
+    """
+    found: dict[str, list[str]] = {}
+    for name, kind in methods().items():
+        for option in kind.options():
+            found.setdefault(option, []).append(name)
+    return found
+
+
+def make_methods(
+    kind: type[Method], times: tuple[int, ...], chosen: dict[str, Any], released: bool
+) -> tuple[Method, ...]:
+    """Make a method of a class at each burn-in time, from options by name.
+
+    Raises:
+        InputError: If an option belongs to another method or a value is not allowed.
+
+    >>> make_methods(method_class("affine"), (0, 4), {"nested": True}, False)[1].t
+    4
+    """
+    options = dict(kind.released_code) if released else {}
+    for option, value in chosen.items():
+        if option in kind.options():
+            options[option] = value
+        elif value is not None and value is not False:
+            owners = " and ".join(method_options()[option])
+            raise InputError(f"method {kind.name!r} takes no {option}; it belongs to {owners}.")
+    if not isinstance(times, tuple) or not times or len(set(times)) != len(times):
+        raise InputError(f"burn_in_steps is {times!r}; it must be a tuple of different integers.")
+    return tuple(kind(t=t, **options) for t in sorted(times))
+
+
+def make_sweep(
+    profile: str | None = None,
+    *,
+    method: str = "affine",
+    convention: str | None = None,
+    learning_rate: float | None = None,
+    baseline: bool = True,
+    **options: Any,
+) -> SweepConfig:
+    """Build a sweep from a profile and options by name.
+
+    Args:
+        profile: One of ``PROFILES``; None starts from the defaults of the configuration classes.
+        method: A name of ``methods.methods()``, or a reader's own as "module:Class".
+        convention: "paper" or "released_code", see ``follow_convention``; None leaves the
+            defaults, which are the paper's.
+        learning_rate: Inside the subspaces; 5e-2 as in the paper by default.
+        baseline: Whether to run full training too.
+        **options: Fields of ``TaskConfig``, of the method and of the grid (dims, burn_in_steps,
+            runs, first_seed); they override the profile and the convention.
+
+    Raises:
+        InputError: If a name or a value is not allowed.
+
+    >>> make_sweep("reduced", method="lottery_subspace", basis="centred").methods[0].basis
+    'centred'
+    """
+    if profile is not None and profile not in PROFILES:
+        raise InputError(f"profile is {profile!r}; allowed: {', '.join(PROFILES)}.")
+    chosen = {**PROFILES.get(profile or "", {}), **options}
+    # Notebooks and JSON give lists where the frozen configuration holds tuples.
+    chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in chosen.items()}
+    kind, known = method_class(method), method_options()
+    owned = {*known, *kind.options()}
+    allowed = {*TASK_OPTIONS, *GRID_OPTIONS, "burn_in_steps", *owned}
+    if unknown := sorted(chosen.keys() - allowed):
+        raise InputError(
+            f"unknown option {', '.join(unknown)}; allowed: {', '.join(sorted(allowed))}."
+        )
+    whole = kind().dims((1,)) == (None,)
+    if whole:
+        given = {"burn_in_steps", "dims", *owned} & options.keys()
+        if extra := sorted(given | ({"learning_rate"} if learning_rate is not None else set())):
+            raise InputError(
+                f"method {kind.name!r} is the baseline at its own learning rates; it takes no "
+                f"{', '.join(extra)}."
+            )
+        chosen.pop("burn_in_steps", None)
+    if learning_rate is not None:
+        chosen["optimizer"] = OptimizerConfig(learning_rate=learning_rate)
+    task = TaskConfig(**{name: chosen[name] for name in TASK_OPTIONS if name in chosen})
+    if convention is not None:
+        explicit = {"pooling", "extra_burn_in_step"} & chosen.keys()
+        task = follow_convention(task, convention)  # type: ignore[arg-type]  # checked there
+        task = replace(task, **{name: chosen[name] for name in explicit})
+    own = {name: chosen[name] for name in owned if name in chosen}
+    times = chosen.pop("burn_in_steps", (0,))
+    grid = {name: chosen[name] for name in GRID_OPTIONS if name in chosen}
+    if not baseline:
+        grid["baseline_learning_rates"] = ()
+    if whole:
+        return SweepConfig(task, (), **grid)
+    found = make_methods(kind, times, own, convention == "released_code")
+    return SweepConfig(task, found, **grid)

@@ -1,0 +1,251 @@
+"""The paper's figures as sweeps, and what the chapters compare."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dofbook.errors import InputError
+from dofbook.experiments.config import Cell, CellConfig, SweepConfig
+from dofbook.experiments.cuts import CutCell
+from dofbook.experiments.options import make_sweep, octaves
+from dofbook.experiments.spectra import SpectrumCell
+from dofbook.methods import LotterySubspace, LotteryTicket, RandomAffine, RandomPruning
+from dofbook.training.task import DIGITS_EPOCHS, TaskConfig
+
+# Conv-2 has 10 runs in the paper, Conv-3 five, ResNet20 three; lottery tickets at least five.
+_RUNS = {"conv2": 10, "conv3": 5, "resnet20": 3}
+_PAIRS = {
+    "2": [(d, "conv2") for d in ("mnist", "fashion_mnist", "cifar10", "svhn_cropped")],
+    "7": [(d, "conv3") for d in ("mnist", "fashion_mnist", "cifar10")],
+    "8": [(d, "resnet20") for d in ("mnist", "fashion_mnist", "cifar10")],
+}
+_TABLE_1 = {
+    "paper": {
+        # Dense around 10, where the paper sees a transition on CIFAR-10.
+        LotterySubspace: (1, 2, 3, 4, 6, 8, 9, 10, 11, 12, 16, 24, 32, 48, 64),
+        # Octaves that overlap those of the random subspaces.
+        LotteryTicket: octaves(16384, 8),
+        RandomPruning: octaves(16384, 8),
+    },
+    "reduced": {
+        LotterySubspace: (1, 2, 3, 5, 8, 10, 12, 24),
+        LotteryTicket: octaves(4096, 64, 4),
+        RandomPruning: octaves(4096, 64, 4),
+    },
+}
+OPTIMUM_STEPS = 3 * 469
+"""Steps of full training to the paper's w_opt on MNIST and Fashion-MNIST: three epochs."""
+
+
+def table_1_sweeps(profile: str = "reduced", **options: Any) -> list[SweepConfig]:
+    """List the sweeps of the methods of Table 1 that are not random or burn-in affine subspaces.
+
+    Args:
+        profile: "reduced" or "paper".
+        **options: Options of ``make_sweep`` for all of them.
+
+    Returns:
+        Lottery subspaces, lottery tickets and random pruning, from w0 and from w_16, without the
+        baseline.
+
+    Raises:
+        InputError: If a name or a value is not allowed.
+
+    >>> [sweep.methods[0].name for sweep in table_1_sweeps()]
+    ['lottery_subspace', 'lottery_ticket', 'random_pruning']
+    """
+    if profile not in _TABLE_1:
+        raise InputError(f"profile is {profile!r}; allowed: {', '.join(_TABLE_1)}.")
+    shared = {"burn_in_steps": (0, 16), "baseline": False, "runs": 3 if profile == "reduced" else 5}
+    # Two epochs of the digits are 24 steps; as many as half of the training stand for the two of 3.
+    pruning = {"pruning_epochs": DIGITS_EPOCHS // 2} if profile == "reduced" else {}
+    return [
+        make_sweep(
+            profile,
+            **{"method": kind.name, "dims": dims, **shared, **options},
+            **(pruning if kind is LotteryTicket else {}),
+        )
+        for kind, dims in _TABLE_1[profile].items()
+    ]
+
+
+def lottery_chapter(profile: str = "reduced", **options: Any) -> dict[str, SweepConfig]:
+    """List what the chapter on lottery subspaces and tickets compares.
+
+    Args:
+        profile: "reduced" or "paper".
+        **options: Options of ``make_sweep`` for all of it.
+
+    Returns:
+        Name to sweep: the methods of Table 1 but random and burn-in affine subspaces, the other
+        two bases of lottery subspaces, iterative pruning, structured directions up to large d, and
+        last the baseline with random and burn-in affine subspaces ("affine").
+
+    Raises:
+        InputError: If a name or a value is not allowed.
+    """
+    table_1 = {sweep.methods[0].name: sweep for sweep in table_1_sweeps(profile, **options)}
+    reduced = profile == "reduced"
+    few = {"runs": 3 if reduced else 5, "burn_in_steps": (0,), "baseline": False, **options}
+    dims = table_1[LotterySubspace.name].dims
+    lottery = {"method": LotterySubspace.name, "dims": dims[:6] if reduced else dims}
+    ticket = table_1[LotteryTicket.name]
+    # Every round trains anew for every d: the reduced profile has few of both.
+    iterative = {
+        "method": LotteryTicket.name,
+        "dims": ticket.dims[:2] if reduced else ticket.dims,
+        "iterations": 3 if reduced else 5,
+        "pruning_epochs": ticket.methods[0].pruning_epochs,
+    }
+    wide = octaves(4096, 16, 4) if reduced else octaves(16384, 16)
+    affine = {"burn_in_steps": (0, 16), **options}
+    return {
+        **table_1,
+        **{
+            basis: make_sweep(profile, basis=basis, **lottery, **few)
+            for basis in ("centred", "uncentred")
+        },
+        "iterative": make_sweep(profile, **iterative, **few),
+        **{
+            kind: make_sweep(profile, directions=kind, dims=wide, **few)
+            for kind in ("hadamard", "fastfood")
+        },
+        # Last: a sweep of the phase transition running beside this one has stored it by then.
+        "affine": make_sweep(profile, **affine),
+    }
+
+
+def linearization_cells(
+    task: TaskConfig,
+    optimum_steps: int,
+    seeds: Sequence[int],
+    dims: Sequence[int],
+    exact_dims: Sequence[int] = (),
+    centres: Sequence[int] = (),
+    centre_dims: Sequence[int] = (),
+) -> list[CellConfig]:
+    """List the cells of Fig. 9: the same nested subspaces in a network and in its linearization.
+
+    Args:
+        optimum_steps: Steps of full training to w_opt, where the network is linearized.
+        exact_dims: Dimensions of the exact minima of the linearized training loss.
+        centres: Further centres w_t, in steps.
+        centre_dims: Training dimensions used with these.
+
+    Returns:
+        One cell for each seed, model and d.
+
+    >>> cells = linearization_cells(TaskConfig(), 480, [0], [8, 16], exact_dims=[8])
+    >>> [(cell.task.linearized_at, cell.task.solver, cell.d) for cell in cells][2:]
+    [(None, 'descent', 16), (480, 'descent', 16), (480, 'exact', 8)]
+    """
+    linear = replace(task, linearized_at=optimum_steps)
+    exact = replace(linear, solver="exact")
+    wanted = [(t, d) for d in dims for t in (task, linear)]
+    wanted += [(replace(task, linearized_at=c), d) for c in centres for d in centre_dims]
+    wanted += [(exact, d) for d in exact_dims]
+    method = RandomAffine(nested=True)
+    return [
+        CellConfig(task=t, method=method, d=d, seeds=(seed,)) for seed in seeds for t, d in wanted
+    ]
+
+
+def linearization_chapter(
+    profile: str = "reduced", steps_per_epoch: int = 12, dataset: str = "digits"
+) -> list[CellConfig]:
+    """List what the chapter on linearization compares on one data set.
+
+    Args:
+        profile: "reduced" (a minute and a half on two cores) or "paper".
+        steps_per_epoch: Of the data set, for the steps to w_opt.
+    """
+    if profile == "reduced":
+        return linearization_cells(
+            TaskConfig(dataset=dataset, epochs=20), 40 * steps_per_epoch, (0, 1, 2),
+            (32, 64, *octaves(512, 128, 2**0.5)), octaves(256, 16, 2**0.25),
+            (0, steps_per_epoch, 4 * steps_per_epoch), (128, 256, 512),
+        )  # fmt: skip
+    return linearization_cells(TaskConfig(dataset=dataset), OPTIMUM_STEPS, range(10), octaves(4096))
+
+
+def _paper_figures() -> dict[str, dict[str, Any]]:
+    """List what the paper's figures are computed from: figure and data set to cells and table."""
+    found = {}
+    for number, pairs in _PAIRS.items():
+        for dataset, network in pairs:
+            options = {"dataset": dataset, "network": network, "runs": _RUNS[network]}
+            affine = make_sweep("paper", **options)
+            lottery = table_1_sweeps("paper", **{**options, "runs": min(5, _RUNS[network])})
+            table = f"{dataset}_{network}.parquet"
+            names = {number: [affine], **({"12": [affine]} if number == "2" else {})}
+            names |= {"3": [affine, lottery[0]], "6": [affine, *lottery]}
+            for name, sweeps in names.items():
+                key = f"{name}-{dataset}" if name in _PAIRS else f"{name}-{dataset}-{network}"
+                title = f"Fig. {name}, {network} on {dataset}"
+                cells = [cell for sweep in sweeps for cell in sweep.cells()]
+                found[key] = {"title": title, "cells": cells, "table": table}
+            spectrum = SpectrumCell(task=affine.task, seeds=tuple(range(5)))
+            found[f"10-{dataset}-{network}"] = {
+                "title": f"Figs. 10 and 11, {network} on {dataset}",
+                "cells": [spectrum],
+                "table": f"spectra_{dataset}_{network}.parquet",
+            }
+    for dataset in ("mnist", "fashion_mnist"):
+        title = f"Fig. 9, conv2 on {dataset}"
+        cells = linearization_chapter("paper", dataset=dataset)
+        found[f"9-{dataset}"] = {"title": title, "cells": cells, "table": "ntk_conv2.parquet"}
+        cut = CutCell(task=TaskConfig(dataset=dataset), optimum_steps=OPTIMUM_STEPS, grid=15)
+        title += ", cuts"
+        found[f"9c-{dataset}"] = {"title": title, "cells": [cut], "table": "ntk_cuts.parquet"}
+    return found
+
+
+PAPER_FIGURES = _paper_figures()
+"""Figure and data set, such as "2-mnist" or "6-mnist-conv2", to title, cells and table."""
+
+
+@dataclass(frozen=True)
+class PaperFigure:
+    """Name a figure of the paper, or one data set of it.
+
+    Args:
+        name: A key of ``PAPER_FIGURES``, or a figure's number for all of its data sets.
+
+    Raises:
+        InputError: If there is no such figure.
+
+    >>> len(PaperFigure("2-mnist").cells())
+    54
+    """
+
+    name: str
+
+    def __post_init__(self):
+        if not self._entries():
+            allowed = f"{', '.join(PAPER_FIGURES)}, or a number"
+            raise InputError(f"figure is {self.name!r}; allowed: {allowed}.")
+
+    def _entries(self) -> list[dict[str, Any]]:
+        return [e for key, e in PAPER_FIGURES.items() if self.name in (key, key.split("-")[0])]
+
+    def cells(self) -> list[Cell]:
+        """List the figure's cells, each once, in the order in which they are best run."""
+        return list(dict.fromkeys(cell for entry in self._entries() for cell in entry["cells"]))
+
+
+def paper_figure(figure: str, **options: Any) -> PaperFigure:
+    """Choose a figure of the paper by name.
+
+    Args:
+        figure: A key of ``PAPER_FIGURES``, or a figure's number.
+        **options: Only ``profile="paper"``: a figure's settings are the paper's.
+
+    Raises:
+        InputError: If there is no such figure, or another option is given.
+    """
+    if extra := sorted(k for k, value in options.items() if (k, value) != ("profile", "paper")):
+        raise InputError(
+            f"a figure is run at the paper's settings and takes no {', '.join(extra)}; describe "
+            "another sweep without figure."
+        )
+    return PaperFigure(figure)

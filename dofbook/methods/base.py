@@ -1,0 +1,256 @@
+"""What a method is: a frozen dataclass that builds the affine subspace a run trains in.
+
+A method is a row of the paper's Table 1, and an object of its class is a cell of the table: left
+or right by t. It owns everything that depends on it: the subspace, the optimizer where it differs,
+whether its subspaces are nested in d, columns of its rows, what it costs, its words and its place
+in a configuration. A new method is a subclass in one file; see CONTRIBUTING.md.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from dofbook.errors import InputError
+
+if TYPE_CHECKING:  # methods are described, hashed and listed without JAX
+    import jax
+
+    from dofbook.subspaces import AffineSubspace
+    from dofbook.training import Optimizer, Task, TaskConfig
+
+
+@dataclass(frozen=True)
+class Method:
+    """Build subspaces of one kind at w_t.
+
+    Args:
+        t: Steps of full-space training before the subspace is laid, or that are rewound to; 0
+            stays at the initialization.
+
+    Attributes:
+        name: What tables, files and the command line call it.
+        nested: Whether the subspaces of one seed are nested in d.
+        style: Place in the figures' list of colours for t = 0; None takes what is free.
+        released_code: Options in which the paper's released code differs from its text.
+
+    Raises:
+        InputError: If a value is not allowed.
+    """
+
+    t: int = 0
+
+    name: ClassVar[str] = ""
+    style: ClassVar[int | None] = None
+    released_code: ClassVar[dict[str, Any]] = {}
+
+    def __post_init__(self):
+        if isinstance(self.t, bool) or not isinstance(self.t, int) or self.t < 0:
+            raise InputError(f"burn_in_steps is {self.t!r}; it must be an integer of at least 0.")
+        self.validate()
+
+    def validate(self) -> None:
+        """Refuse values that are not allowed; called when an object is made."""
+
+    # --- what it builds ---------------------------------------------------------------------
+
+    def subspace(self, task: "Task", seed: int, d: int) -> "AffineSubspace":
+        """Build the subspace of a run; it depends on the method, the task, the seed and d alone."""
+        raise NotImplementedError
+
+    def offset(self, task: "Task", seed: int) -> "jax.Array":
+        """Train a run in the full space up to step t: w_t (D,), the same for every method and d."""
+        from dofbook.keys import Role, run_key
+        from dofbook.training import burn_in
+
+        steps = self.t + (task.extra_burn_in_step if self.t else 0)
+        key = run_key(seed, Role.BURN_IN_BATCHES)
+        return burn_in(task, task.initialization(seed), key, steps)
+
+    def optimizer(self, task: "Task") -> "Optimizer":
+        """Choose the optimizer inside the subspace."""
+        return task.optimizer
+
+    def columns(self, task: "Task", subspace: "AffineSubspace") -> dict[str, object]:
+        """Tabulate what else is to be known of a run: columns of its rows."""
+        return {}
+
+    # --- what it asks for -------------------------------------------------------------------
+
+    @classmethod
+    def options(cls) -> dict[str, Any]:
+        """List its options beside t, with their defaults."""
+        return {f.name: f.default for f in fields(cls) if f.name != "t"}
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether the subspaces of one seed are nested in d."""
+        return getattr(self, "nested", False)
+
+    def as_nested(self) -> "Method":
+        """Make its subspaces nested in d, so that a threshold can be searched by bisection.
+
+        Raises:
+            InputError: If they cannot be.
+        """
+        raise InputError(f"method is {self.name!r}; only nested subspaces can be searched.")
+
+    def dims(self, dims: Sequence[int]) -> Sequence[int | None]:
+        """Choose the training dimensions it is run at, of those of a sweep."""
+        return dims
+
+    def check(self, task: "TaskConfig", d: int | None, examples: int, D: int) -> None:
+        """Refuse a d that cannot be trained, before anything is.
+
+        Args:
+            examples: Training examples.
+            D: Number of parameters.
+
+        Raises:
+            InputError: If it cannot.
+        """
+        if d is not None and d > D:
+            raise InputError(
+                f"d is {d}, but {task.network} on {task.dataset} has only D = {D} parameters."
+            )
+
+    def epochs_before(self, task: "TaskConfig") -> float:
+        """Count the epochs of full training that it makes before its own."""
+        return 0.0
+
+    def explicit_dimension(self, d: int | None) -> int:
+        """Give the d that costs time in every step: dense directions do, others do not."""
+        return d or 0
+
+    def shapes(self, d: int, D: int) -> "AffineSubspace":
+        """Describe the subspace by shapes, without drawing it; dense directions by default."""
+        import jax
+        import jax.numpy as jnp
+
+        from dofbook.subspaces import Dense
+
+        return _at_shape(Dense(jax.ShapeDtypeStruct((d, D), jnp.float32)), D)
+
+    # --- how it is called -------------------------------------------------------------------
+
+    @property
+    def variant(self) -> str:
+        """Words for what distinguishes it from the default of its class; "" for the default."""
+        return ", ".join(self._changes())
+
+    def _changes(self, ignored: tuple[str, ...] = ("t", "nested")) -> Iterator[str]:
+        """Name the fields that differ: a word stands alone, a number has its field's name."""
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name not in ignored and value != f.default:
+                words = f.name.replace("_", " ")
+                yield value if isinstance(value, str) else f"{words} {value}"
+
+    @classmethod
+    def words(cls, t: int) -> str:
+        """Name the row of Table 1 at t, without options."""
+        return cls.name.replace("_", " ")
+
+    @property
+    def label(self) -> str:
+        """Name it in legends, such as "lottery subspace, t = 16 (centred)".
+
+        >>> from dofbook.methods import LotterySubspace
+        >>> LotterySubspace(16, basis="centred").label
+        'lottery subspace, t = 16 (centred)'
+        """
+        return label(self.name, self.t, self.variant)
+
+    # --- how it is written ------------------------------------------------------------------
+
+    def written(self) -> dict[str, Any]:
+        """Give what is hashed of it in a cell's configuration, ready for JSON."""
+        options = {k: v for k, v in asdict(self).items() if k not in ("t", "nested")}
+        return {
+            "method": self.name,
+            "burn_in_steps": self.t,
+            "nested": self.is_nested,
+            **({"options": options} if options else {}),
+        }
+
+    @classmethod
+    def read(cls, content: dict[str, Any]) -> Self:
+        """Make the object that ``written`` describes; ``content`` loses what is used."""
+        nested = content.pop("nested")
+        own = {"nested": nested} if any(f.name == "nested" for f in fields(cls)) else {}
+        return cls(t=content.pop("burn_in_steps"), **own, **content.pop("options", {}))
+
+
+def _at_shape(directions: Any, D: int) -> "AffineSubspace":
+    import jax
+    import jax.numpy as jnp
+
+    from dofbook.subspaces import AffineSubspace
+
+    return AffineSubspace(jax.ShapeDtypeStruct((D,), jnp.float32), directions)
+
+
+def methods() -> dict[str, type[Method]]:
+    """List the methods there are, the reader's own included, by name.
+
+    >>> sorted(methods())[:3]
+    ['affine', 'full', 'lottery_subspace']
+    """
+    found, left = {}, list(Method.__subclasses__())
+    while left:
+        kind = left.pop(0)
+        left += kind.__subclasses__()
+        if kind.name:
+            found[kind.name] = kind
+    return found
+
+
+def method_class(name: str) -> type[Method]:
+    """Find a method by name, or import a reader's own as "module:Class".
+
+    Raises:
+        InputError: If there is none.
+
+    >>> method_class("affine").__name__
+    'RandomAffine'
+    """
+    from dofbook.references import is_reference, resolve
+
+    known = methods()
+    if is_reference(name):
+        found = resolve(name)
+        if isinstance(found, type) and issubclass(found, Method):
+            return found
+        raise InputError(f"{name} is {found!r}; it must be a dofbook method's class.")
+    if name not in known:
+        allowed = ", ".join((*known, "module:Class"))
+        raise InputError(f"method is {name!r}; allowed: {allowed}.")
+    return known[name]
+
+
+def label(name: str, t: int, variant: str = "") -> str:
+    """Name a curve of a table in legends; a method that is not known here keeps its name.
+
+    >>> label("affine", 8, "fastfood")
+    'burn-in affine, t = 8 (fastfood)'
+    """
+    kind = methods().get(name)
+    words = kind.words(t) if kind else name.replace("_", " ")
+    return words + (f", t = {t}" if t else "") + (f" ({variant})" if variant else "")
+
+
+def read_method(content: dict[str, Any]) -> Method:
+    """Make the method a cell's configuration describes; ``content`` loses what is used.
+
+    Raises:
+        InputError: If there is no such method or option.
+
+    >>> read_method({"method": "affine", "burn_in_steps": 4, "nested": False})
+    RandomAffine(t=4, directions='gaussian', nested=False)
+    """
+    kind = method_class(content.pop("method"))
+    try:
+        return kind.read(content)
+    except (KeyError, TypeError) as problem:
+        text = json.dumps(content, sort_keys=True, default=str)
+        raise InputError(f"{text} is no {kind.name} of dofbook's: {problem}.") from None

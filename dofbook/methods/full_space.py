@@ -1,0 +1,39 @@
+"""The full space around w0: the baseline."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dofbook.errors import InputError
+from dofbook.methods.base import Method, _at_shape
+
+
+@dataclass(frozen=True)
+class FullSpace(Method):
+    """Train all D weights from w0.
+
+    >>> from dofbook.training import Task
+    >>> FullSpace().subspace(Task("mlp", "digits"), seed=0).d
+    2410
+    """
+
+    name: ClassVar[str] = "full"
+
+    def validate(self) -> None:
+        if self.t:
+            raise InputError(f"burn_in_steps is {self.t}; full training starts at w0 (0).")
+
+    def subspace(self, task, seed, d=None):
+        from dofbook.subspaces import AffineSubspace, Identity
+
+        return AffineSubspace(task.initialization(seed), Identity(task.network.D))
+
+    def dims(self, dims):
+        return (None,)
+
+    def explicit_dimension(self, d):
+        return 0
+
+    def shapes(self, d, D):
+        from dofbook.subspaces import Identity
+
+        return _at_shape(Identity(D), D)

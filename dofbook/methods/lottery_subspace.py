@@ -1,0 +1,129 @@
+"""Lottery subspaces: the top directions of a full training (paper, section 4)."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, ClassVar, get_args
+
+from dofbook.cache import Cache
+from dofbook.errors import InputError
+from dofbook.methods.base import Method
+from dofbook.methods.trajectories import Basis, Spectrum, record, spectrum, stored_steps
+
+if TYPE_CHECKING:
+    from dofbook.training import Task
+
+_SPECTRA = Cache(2**31)
+
+
+@dataclass(frozen=True)
+class LotterySubspace(Method):
+    """Lay w_t + span(U_d), U the top directions of the path from w0; nested in d.
+
+    The path always starts at w0, whatever t.
+
+    Args:
+        basis: What is decomposed. "increments": the steps between stored points, as the paper's
+            released code. "centred": w_{0:T} less its mean, the principal components of the
+            paper's text. "uncentred": w_t - w_0. All span the same space; truncated to d
+            directions they differ greatly.
+        spacing: Updates between stored points; 5 in the released code.
+        trajectory_steps: Updates of full training; None for as many as the training inside the
+            subspace makes.
+        extra_first_step: 1 reproduces the released code, whose first increment covers
+            spacing + 1 updates; 0 makes all alike.
+
+    >>> from dofbook.training import Task
+    >>> LotterySubspace(trajectory_steps=30).subspace(Task("mlp", "digits"), seed=0, d=4).d
+    4
+    """
+
+    basis: Basis = "increments"
+    spacing: int = 5
+    trajectory_steps: int | None = None
+    extra_first_step: int = 0
+
+    name: ClassVar[str] = "lottery_subspace"
+    style: ClassVar[int | None] = 4
+    released_code: ClassVar = {"extra_first_step": 1}
+
+    def validate(self) -> None:
+        if self.basis not in get_args(Basis):
+            raise InputError(f"basis is {self.basis!r}; allowed: {', '.join(get_args(Basis))}.")
+        for name in ("spacing", "trajectory_steps"):
+            value = getattr(self, name)
+            if name == "trajectory_steps" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} is {value!r}; it must be an integer of at least 1.")
+        if self.extra_first_step not in (0, 1):
+            raise InputError(f"extra_first_step is {self.extra_first_step!r}; allowed: 0, 1.")
+
+    def points(self, steps: int):
+        """List the updates after which the path is stored, (T,), of a training of so many.
+
+        Raises:
+            InputError: If the training is too short for a single point.
+        """
+        return stored_steps(self.trajectory_steps or steps, self.spacing, self.extra_first_step)
+
+    def spectrum(self, task: "Task", seed: int) -> Spectrum:
+        """Train, store and decompose; kept, so that one path serves all d of a seed.
+
+        Returns:
+            Singular values and directions; shared, so not to be changed in place.
+
+        Raises:
+            InputError: If the path has no directions.
+        """
+        stored = self.points(task.steps)
+        path = (self.basis, tuple(stored.tolist()), task.batch_size, task.burn_in_optimizer)
+
+        def compute():
+            return spectrum(record(task, seed, stored), self.basis)
+
+        source = (task.network, task.objective, task.data)
+        return _SPECTRA.get(source, (seed, *path), compute, lambda found: found.rows.nbytes)
+
+    def subspace(self, task, seed, d):
+        import jax.numpy as jnp
+
+        from dofbook.subspaces import AffineSubspace, Dense
+
+        if d < 1:
+            raise InputError(f"d is {d}; it must be at least 1.")
+        rows = self.spectrum(task, seed).rows
+        if d > len(rows):
+            steps = self.trajectory_steps or task.steps
+            raise InputError(
+                f"d is {d}, but {steps} steps of training stored every {self.spacing} span only "
+                f"{len(rows)} directions; take a smaller d, more steps or a smaller spacing."
+            )
+        return AffineSubspace(self.offset(task, seed), Dense(jnp.asarray(rows[:d])))
+
+    def check(self, task, d, examples, D):
+        super().check(task, d, examples, D)
+        steps = self.trajectory_steps or task.epochs * -(-examples // task.batch_size)
+        points = len(self.points(steps))
+        if d is not None and d > points:
+            raise InputError(
+                f"d is {d}, but a trajectory of {steps} steps, stored every {self.spacing}, spans "
+                f"at most {points} directions."
+            )
+
+    def as_nested(self):
+        return self
+
+    def epochs_before(self, task):
+        return task.epochs
+
+    def written(self):
+        options = {k: v for k, v in asdict(self).items() if k != "t"}
+        options["steps"] = options.pop("trajectory_steps")
+        plain = {"method": self.name, "burn_in_steps": self.t, "nested": False}
+        return plain | {"lottery": options}
+
+    @classmethod
+    def read(cls, content):
+        del content["nested"]
+        options = content.pop("lottery")
+        steps = options.pop("steps")
+        return cls(content.pop("burn_in_steps"), trajectory_steps=steps, **options)

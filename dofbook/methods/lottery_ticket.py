@@ -1,0 +1,156 @@
+"""Lottery tickets: the weights largest after training, rewound to w0 or to w_t."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from dofbook.cache import Cache
+from dofbook.errors import InputError
+from dofbook.methods.pruning import Pruned, Retraining, keep_largest, keep_schedule, masked
+
+if TYPE_CHECKING:
+    import jax
+
+    from dofbook.training import Task
+
+_TRAINED = Cache(2**28)
+
+
+@dataclass(frozen=True)
+class LotteryTicket(Pruned):
+    """Keep the d weights largest after training, of all layers at once, rewound to w_t.
+
+    The rewinding point is the w_t of the other methods. Where weight decay is used, the training
+    before pruning feels it and the burn-in does not. Biases are pruned like weights.
+
+    Args:
+        pruning_epochs: Epochs of full training before pruning; 2 in the paper.
+        iterations: Rounds of training and pruning; 1 in the paper. With more, each round trains
+            the kept weights from the rewinding point and keeps the same fraction of them
+            (Frankle & Carbin, 2019), down to the exact count of the last.
+        retraining: By the "common" optimizer of all methods, or by momentum SGD with the stepped
+            rate of the paper's "released_code".
+        weight_decay: Coefficient of the penalty weight_decay / 2 * |w|^2 on convolution kernels
+            (arrays of more than two axes) while training before pruning; 1e-4 in the released
+            code, unsaid in the text.
+
+    Source: Larsen et al. (2022), section 4.
+
+    >>> from dofbook.training import Task
+    >>> LotteryTicket(pruning_epochs=1).subspace(Task("mlp", "digits"), seed=0, d=100).d
+    100
+    """
+
+    pruning_epochs: int = 2
+    iterations: int = 1
+    retraining: Retraining = "common"
+    weight_decay: float = 1e-4
+
+    name: ClassVar[str] = "lottery_ticket"
+    style: ClassVar[int | None] = 5
+    released_code: ClassVar = {"retraining": "released_code"}
+
+    def validate(self) -> None:
+        super().validate()
+        for name in ("pruning_epochs", "iterations"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} is {value!r}; it must be an integer of at least 1.")
+        # 0 and 0.0 are one configuration and must hash alike.
+        object.__setattr__(self, "weight_decay", float(self.weight_decay))
+        if not 0 <= self.weight_decay < float("inf"):
+            raise InputError(
+                f"weight_decay is {self.weight_decay}; it must be finite and not negative."
+            )
+
+    def subspace(self, task, seed, d):
+        w_t = self.offset(task, seed)
+        return masked(w_t, self.kept(task, seed, d, w_t))
+
+    def kept(self, task: "Task", seed: int, d: int, rewound: "jax.Array") -> np.ndarray:
+        """Train, prune by magnitude, and repeat if asked.
+
+        The first round trains the full network from w0, in the batch order of the burn-in; its
+        result is kept and serves all d of a seed. Later rounds train what is left from ``rewound``.
+
+        Args:
+            rewound: Rewinding point, (D,).
+
+        Returns:
+            Coordinates kept, (d,), ascending.
+
+        Raises:
+            InputError: If d does not lie between 1 and D.
+        """
+        from dofbook.keys import Role, run_key
+        from dofbook.subspaces import AffineSubspace, Identity, check_dimension
+
+        check_dimension(d, task.network.D)
+        fit = self._trainer(task)
+
+        def first():
+            full = AffineSubspace(task.initialization(seed), Identity(task.network.D))
+            return fit(full, run_key(seed, Role.BURN_IN_BATCHES))
+
+        settings = (self.pruning_epochs, self.weight_decay, task.batch_size, task.burn_in_optimizer)
+        source = (task.network, task.objective, task.data)
+        w = _TRAINED.get(source, (seed, *settings), first, lambda w: w.nbytes)
+        kept = None
+        for i, count in enumerate(keep_schedule(task.network.D, d, self.iterations)):
+            if i:
+                w = fit(masked(rewound, kept), run_key(seed, Role.BURN_IN_BATCHES, i))
+            kept = keep_largest(w, count, kept)
+        return kept
+
+    def _trainer(self, task: "Task") -> Callable[..., np.ndarray]:
+        """Make the function that trains for the epochs before pruning, giving weights."""
+        import jax.numpy as jnp
+
+        from dofbook.training import fit
+
+        decay = np.zeros(task.network.D, np.float32)
+        for layer in task.network.layers:
+            if len(layer.shape) > 2:
+                decay[layer.start : layer.stop] = self.weight_decay
+        options = {
+            "optimizer": task.burn_in_optimizer,
+            "epochs": self.pruning_epochs,
+            "decay": jnp.asarray(decay) if decay.any() else None,
+            # Metrics at the start are of no interest here; giving zeros spares an evaluation.
+            "at_offset": jnp.zeros(len(task.objective.metric_names)),
+        }
+
+        def weights(subspace, key):
+            return np.asarray(subspace.point(fit(task, subspace, key, **options).theta))
+
+        return weights
+
+    def columns(self, task, subspace):
+        return {"pruning_epochs": self.pruning_epochs} | super().columns(task, subspace)
+
+    def epochs_before(self, task):
+        return self.pruning_epochs * self.iterations
+
+    def _changes(self, ignored=("t", "nested", "pruning_epochs")):
+        """Leave out the epochs before pruning: a setting with a column of its own."""
+        return super()._changes(ignored)
+
+    def written(self):
+        options = {
+            "criterion": "magnitude", "training_epochs": self.pruning_epochs,
+            "iterations": self.iterations, "schedule": self.retraining,
+            "weight_decay": self.weight_decay,
+        }  # fmt: skip
+        plain = {"method": self.name, "burn_in_steps": self.t, "nested": False}
+        return plain | {"pruning": options}
+
+    @classmethod
+    def read(cls, content):
+        del content["nested"]
+        options = content.pop("pruning")
+        return cls(
+            content.pop("burn_in_steps"), options["training_epochs"], options["iterations"],
+            options["schedule"], options["weight_decay"],
+        )  # fmt: skip
