@@ -20,7 +20,7 @@ unexport MPLBACKEND
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test sweep sweeps book preview browser notebooks lint format bench lock clean
+.PHONY: help venv test doctest sweep sweeps book preview browser notebooks lint style types format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -38,8 +38,11 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-compile --no-build-isolation --no-deps -e .
 	@touch $@
 
-test: $(STAMP) ## run the tests (all but those that open a browser)
+test: $(STAMP) ## run the tests, and the examples in docstrings (all but those that open a browser)
 	$(PY) -m pytest -n 2 --dist worksteal -m "not browser" $(ARGS)
+
+doctest: $(STAMP) ## run the examples in docstrings only
+	$(PY) -m pytest $(or $(ARGS),dofbook)
 
 sweep: $(STAMP) ## run a sweep without a notebook: make sweep PROFILE=paper FIGURE=2-mnist ARGS=--dry-run
 	$(PY) -m dofbook sweep $(PROFILE:%=--profile %) $(if $(FIGURE),--figure $(FIGURE) --store results/cells) $(ARGS)
@@ -59,15 +62,21 @@ browser: $(STAMP) ## open every page of the built book in Chromium (after make b
 notebooks: $(STAMP) ## collect the executed chapters for Colab (after make book)
 	$(PY) scripts/export_notebooks.py _build/notebooks
 
-lint: $(STAMP) ## check style, format and spelling of code and chapters
+lint: style types ## check style, format, spelling, types and layers
+
+style: $(STAMP) ## check style, format and spelling of code and chapters
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/codespell
 	@# plain `ruff check x.md` checks nothing, silently: turn the chapters into scripts first
-	@for page in $(CHAPTERS); do \
-	  script=$$($(VENV)/bin/jupytext --quiet --to py:percent --output - $$page) && printf '%s\n' "$$script" | \
-	  $(VENV)/bin/ruff check --quiet --ignore E402,B018,T201,E501 --stdin-filename $$page.py - || exit 1; \
-	done
+	@rm -rf _build/lint
+	@$(VENV)/bin/jupytext --quiet --to ../_build/lint//py:percent $(filter-out book/sweeps/%,$(CHAPTERS))
+	@$(VENV)/bin/jupytext --quiet --to ../../_build/lint/sweeps//py:percent $(filter book/sweeps/%,$(CHAPTERS))
+	@$(VENV)/bin/ruff check --quiet --ignore E402,B018,T201,E501 _build/lint/*.py _build/lint/sweeps/*.py
+
+types: $(STAMP) ## check types of the package, and that its imports point down its layers
+	$(VENV)/bin/lint-imports --no-cache --no-logo
+	$(VENV)/bin/basedpyright --pythonpath $(PY)
 
 format: $(STAMP) ## format the code
 	$(VENV)/bin/ruff check --fix .

@@ -6,6 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("dofbook", deadline=None)  # how long an example takes is no fault
+settings.load_profile("dofbook")
 
 # Programs here are compiled more often than run: without the compiler's optimizations the suite
 # takes three quarters of the time. Set before JAX is imported, and for processes that tests start.
@@ -15,14 +19,17 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "book"))  # the claims ledger
 
 @pytest.fixture(scope="session")
 def first_digits():
-    """Give a function that puts the first images of the digits, so many, on the device."""
-    from dofbook.datasets import load
-    from dofbook.training import DeviceData, put
+    """Give a function that keeps the first images of the digits, so many."""
+    from dataclasses import replace
 
-    def first(train: int, test: int) -> DeviceData:
+    from dofbook.datasets import Dataset, load
+
+    def first(train: int, test: int) -> Dataset:
         d = load("digits")
-        some = (d.x_train[:train], d.y_train[:train], d.x_test[:test], d.y_test[:test])
-        return put(DeviceData(*some))
+        return replace(
+            d, x_train=d.x_train[:train], y_train=d.y_train[:train],
+            x_test=d.x_test[:test], y_test=d.y_test[:test],
+        )  # fmt: skip
 
     return first
 

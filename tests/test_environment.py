@@ -11,8 +11,12 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+import dofbook
+
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = CONFIGURATION["project"]
+CONTRACTS = CONFIGURATION["tool"]["importlinter"]["contracts"]
 EXTRAS = PROJECT["optional-dependencies"]
 LOCKED_EXTRAS = ("book", "dev", "distributed")
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -69,8 +73,7 @@ def test_every_dependency_is_locked_once_and_inside_its_range(python):
 
 def test_build_backend_is_locked():
     # `make venv` builds the editable install without network, from the locked packages.
-    requires = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
-    for requirement in map(Requirement, requires):
+    for requirement in map(Requirement, CONFIGURATION["build-system"]["requires"]):
         (version,) = locked_versions(requirement.name, "3.11")
         assert version in requirement.specifier
 
@@ -121,3 +124,67 @@ def test_supported_pythons_agree():
     assert "3.10" not in outside and "3.14" not in outside
     makefile = (ROOT / "Makefile").read_text()
     assert "(3, 11) <= sys.version_info[:2] <= (3, 13)" in makefile
+
+
+def test_the_version_stands_in_one_place():
+    # The build reads the package's line; whoever cites the book gets the same number.
+    assert "version" not in PROJECT and PROJECT["dynamic"] == ["version"]
+    assert CONFIGURATION["tool"]["hatch"]["version"]["path"] == "dofbook/__init__.py"
+    (version,) = re.findall(
+        r'^__version__ = "(.*)"$', (ROOT / "dofbook/__init__.py").read_text(), re.MULTILINE
+    )
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == version == dofbook.__version__
+    assert str(Version(version)) == version
+
+
+def test_every_module_has_its_place_in_the_layers():
+    (layers,) = [c for c in CONTRACTS if c["type"] == "layers"]
+    assert layers["exhaustive"]  # a module in no layer breaks the contract
+    listed = [name for layer in layers["layers"] for name in re.split(" [:|] ", layer)]
+    modules = {path.stem for path in (ROOT / "dofbook").glob("*.py")} - {"__init__"}
+    folders = {path.parent.name for path in (ROOT / "dofbook").glob("*/__init__.py")}
+    assert sorted(listed) == sorted(modules | folders)
+
+
+@pytest.mark.parametrize("alone", ["geometry", "success"])
+def test_what_stands_alone_may_use_only_errors_and_checks(alone):
+    (contract,) = [c for c in CONTRACTS if c["id"] == alone]
+    (layers,) = [c for c in CONTRACTS if c["type"] == "layers"]
+    names = {name for layer in layers["layers"] for name in re.split(" [:|] ", layer)}
+    allowed = {alone, "errors", "checks", "__main__"}
+    assert contract["source_modules"] == [f"dofbook.{alone}"]
+    assert set(contract["forbidden_modules"]) == {f"dofbook.{name}" for name in names - allowed}
+
+
+def jobs() -> dict:
+    return yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+
+
+def test_actions_are_pinned_by_commit():
+    # A tag can be moved to other code; a commit cannot. The version stands beside it for people.
+    text = (ROOT / ".github/workflows/ci.yml").read_text()
+    used = re.findall(r"uses: (.*)", text)
+    assert len(used) == len([s for job in jobs().values() for s in job["steps"] if "uses" in s])
+    for action in used:
+        assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", action), action
+
+
+def test_each_publishing_job_has_one_task_and_its_permissions_only():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    writing = {name: job["permissions"] for name, job in jobs().items() if "permissions" in job}
+    assert writing == {
+        "publish-pages": {"pages": "write", "id-token": "write"},
+        "publish-notebooks": {"contents": "write"},
+    }
+    for name in writing:
+        assert (
+            jobs()[name]["if"] == "github.event_name == 'push' && github.ref == 'refs/heads/main'"
+        )
+        assert set(jobs()[name]["needs"]) == {"test", "book"}
+        # code of the repository, and of what it installs, never sees the token that may write
+        assert not [s for s in jobs()[name]["steps"] if "checkout" in s.get("uses", "")]
+    for name in jobs().keys() - writing.keys():
+        (checkout,) = [s for s in jobs()[name]["steps"] if "checkout" in s.get("uses", "")]
+        assert checkout["with"]["persist-credentials"] is False

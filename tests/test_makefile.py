@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 
@@ -60,3 +61,31 @@ def test_help_lists_every_target():
     targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split()
     listed = [line.split()[0] for line in make("help").stdout.splitlines()]
     assert sorted(listed) == sorted(targets)
+
+
+def test_a_commit_is_checked_by_what_lint_runs():
+    parts = re.search(r"^lint: (.*) ##", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+    (local,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert local["repo"] == "local"
+    assert [hook["entry"] for hook in local["hooks"]] == [f"make {part}" for part in parts]
+    assert {hook["language"] for hook in local["hooks"]} == {"system"}  # nothing is downloaded
+
+
+def test_continuous_integration_runs_every_check():
+    run = (ROOT / ".ci/run").read_text()
+    steps = re.findall(r"^step \w+ make (\w+)", run, re.MULTILINE)
+    assert steps == ["venv", "style", "types", "test", "book", "browser"]
+
+
+def test_continuous_integration_says_where_the_seconds_went_also_when_it_fails(tmp_path):
+    script = (ROOT / ".ci/run").read_text()
+    head, steps = script.split("step chromium", 1)
+    assert steps.rstrip().endswith('summary "all passed"')
+    (tmp_path / ".ci").mkdir()
+    path = tmp_path / ".ci" / "run"
+    path.write_text(head + 'step one true\nstep two false\nstep three true\nsummary "all passed"\n')
+    result = subprocess.run(["bash", path], capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 1
+    closing = result.stdout.split("=== two failed ===\n")[1]
+    pattern = r"one +\d+ s  passed\ntwo +\d+ s  failed\ntotal +\d+ s\n"
+    assert re.fullmatch(pattern, closing), closing
