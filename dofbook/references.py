@@ -1,4 +1,4 @@
-"""A researcher's own networks and data sets, named as "module:function" wherever a name is taken.
+"""A reader's own code: networks, data sets and objectives, named as "module:function" or in hand.
 
 The name is all that is stored in a configuration, so a sweep of one's own is hashed, resumed,
 shared out and verified like any other; whoever runs it needs the module on the Python path.
@@ -6,40 +6,42 @@ shared out and verified like any other; whoever runs it needs the module on the 
 
 import importlib
 import re
-from collections.abc import Callable
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from dofbook.errors import InputError
 
 _FORM = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_OTHERS = ("<", str(Path(__file__).parent), sysconfig.get_paths()["stdlib"])
 
 
 def is_reference(name: object) -> bool:
     """Tell whether a name has the form "module:function", importing nothing.
 
-    Args:
-        name: Such as "my_project.nets:wide".
-
-    Returns:
-        True if it has.
+    >>> is_reference("my_project.nets:wide"), is_reference("conv2")
+    (True, False)
     """
     return isinstance(name, str) and _FORM.fullmatch(name) is not None
 
 
 def resolve(reference: str) -> Callable:
-    """Import the function that a reference names.
-
-    Args:
-        reference: "module:function".
-
-    Returns:
-        The function.
+    """Import the function that a reference, "module:function", names.
 
     Raises:
-        InputError: If the module cannot be found, or has no such function.
+        InputError: If the module cannot be imported, or has no such function.
+
+    >>> resolve("math:prod")([2, 3])
+    6
     """
-    module, _, name = reference.partition(":")
+    path, _, name = reference.partition(":")
     try:
-        found = getattr(importlib.import_module(module), name)
+        with own_code(path, passing=(ModuleNotFoundError,)):
+            module = importlib.import_module(path)
+        found = getattr(module, name)
     except (ModuleNotFoundError, AttributeError) as problem:
         raise InputError(
             f"{reference} cannot be imported ({problem}); it must be module:function, with the "
@@ -48,3 +50,59 @@ def resolve(reference: str) -> Callable:
     if not callable(found):
         raise InputError(f"{reference} is {found!r}; it must be a function.")
     return found
+
+
+def call(reference: str, *arguments: Any) -> Any:
+    """Call the function that a reference names.
+
+    Raises:
+        InputError: If it cannot be imported, or raises: then with the last line of its code.
+
+    >>> call("math:log10", 0)
+    Traceback (most recent call last):
+    dofbook.errors.InputError: math:log10 raised ValueError: math domain error.
+    """
+    function = resolve(reference)
+    with own_code(reference):
+        return function(*arguments)
+
+
+@contextmanager
+def own_code(
+    what: str,
+    hints: tuple[tuple[str, str], ...] = (),
+    passing: tuple[type[BaseException], ...] = (),
+) -> Iterator[None]:
+    """Turn what a reader's code raises, or its exit, into a sentence with its last line.
+
+    Args:
+        what: Subject of the sentence.
+        hints: Pairs of a pattern, searched in the kind and words of the error, and a way out.
+        passing: Errors left as they are, as are InputError and MemoryError.
+
+    >>> with own_code("my_net", hints=(("ZeroDivision", "use larger ones"),)):
+    ...     1 / 0
+    Traceback (most recent call last):
+    dofbook.errors.InputError: my_net raised ZeroDivisionError: division by zero; use larger ones.
+    """
+    try:
+        yield
+    except (InputError, MemoryError, *passing):
+        raise
+    except SystemExit as error:
+        raise InputError(f"{what} called sys.exit({error.code!r}){_place(error)}.") from error
+    except Exception as error:
+        words = next(iter(str(error).strip().splitlines()), "").strip().rstrip(".")
+        said = f"{type(error).__name__}: {words}" if words else type(error).__name__
+        ways = [f"; {way}" for pattern, way in hints if re.search(pattern, said)]
+        raise InputError(f"{what} raised {said}{_place(error)}{''.join(ways[:1])}.") from error
+
+
+def _place(error: BaseException) -> str:
+    """Find the last line that is neither ours, nor Python's, nor of an installed package."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" (at {error.filename}, line {error.lineno})"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not (frame.filename.startswith(_OTHERS) or "-packages" in frame.filename):
+            return f" (in {frame.name} at {frame.filename}, line {frame.lineno})"
+    return ""

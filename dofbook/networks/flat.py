@@ -2,15 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from dofbook.checks import choice
 from dofbook.errors import InputError
+from dofbook.networks.forms import find_form
+from dofbook.networks.layers import Derivatives
+from dofbook.references import own_code
 
 
 class Layer(NamedTuple):
@@ -71,56 +76,162 @@ def flatten(
     evaluation_chunk: int = 100,
     gradient_chunk: int | None = None,
 ) -> Network:
-    """Flatten a Flax module with a single "params" collection.
+    """Lay the parameters of a network out as one vector.
 
     Args:
+        module: A flax.linen module; a flax.nnx or equinox module, whose weights are w0 of every
+            seed, or a function of ``rngs`` or ``key`` that draws one (equinox modules take single
+            inputs); or a pair (init, apply) of functions ``init(key)`` or ``init(key, inputs)`` and
+            ``apply(parameters, inputs)``, with parameters in any tree of arrays.
         example: Inputs with a leading axis of examples, such as ``x_train[:1]``, or their
             ``ShapeDtypeStruct``.
+        trainable: Tells of an array, by its path such as "Dense_0/kernel" and its shape and dtype,
+            whether it moves. The others, and those of integers and booleans, stay what key 0 draws.
+        evaluation_chunk: See ``Network``.
+        gradient_chunk: See ``Network``.
+
+    Returns:
+        The network. Arrays of other types than float32 are cast back to their own on use.
 
     Raises:
-        InputError: If the module has other state than parameters (such as running averages).
+        InputError: If it is no such network, cannot be applied to such inputs, has no parameters,
+            draws random numbers or keeps a state when applied, or gives not one array (N, ...).
+
+    >>> import flax.linen as nn
+    >>> network = flatten(nn.Dense(3), jnp.zeros((1, 2)))
+    >>> network.D, network.layers[1]
+    (9, Layer(name='kernel', shape=(2, 3), start=3, stop=9))
     """
-    chunks = (evaluation_chunk, gradient_chunk)
-    return of_module(module, example, trainable, chunks, type(module).__name__)
+    name = getattr(module, "__name__", type(module).__name__)
+    name = "network" if isinstance(module, tuple | list) or not name.isidentifier() else name
+    return flatten_named(name, module, example, trainable, evaluation_chunk, gradient_chunk)
 
 
-def of_module(module, example, trainable, chunks, name) -> Network:
-    """Flatten under a name, with the kinds of derivatives that the module has."""
-    one = partial(_one, example=example, trainable=trainable, chunks=chunks, name=name)
-    if not hasattr(module, "derivatives"):
+def flatten_named(
+    name: str,
+    module: Any,
+    example: Any,
+    trainable: Callable | None = None,
+    evaluation_chunk: int = 100,
+    gradient_chunk: int | None = None,
+) -> Network:
+    """Flatten under a name, with all kinds of derivatives that the module has."""
+    blank = _blank(example)
+
+    def one(module):
+        init, apply, D, layers = _functions(name, module, blank, trainable)
+        return Network(init, apply, D, layers, evaluation_chunk, gradient_chunk, name)
+
+    kind = getattr(module, "derivatives", None)
+    if kind not in get_args(Derivatives):
         return one(module)
 
     @lru_cache
-    def variant(kind):
-        found = one(module if kind == module.derivatives else module.clone(derivatives=kind))
+    def variant(other):
+        choice("derivatives", other, get_args(Derivatives))
+        found = one(module if other == kind else module.clone(derivatives=other))
         return replace(found, _variant=variant)
 
-    return variant(module.derivatives)
+    return variant(kind)
 
 
-def _one(module, example, trainable, chunks, name) -> Network:
-    blank = jnp.zeros((1, *example.shape[1:]), jax.dtypes.canonicalize_dtype(example.dtype))
-    shapes = jax.eval_shape(module.init, jax.random.key(0), blank)
-    if set(shapes) != {"params"}:
+def _blank(example) -> jax.Array:
+    try:
+        dtype = jax.dtypes.canonicalize_dtype(example.dtype)
+        return jnp.zeros((1, *example.shape[1:]), dtype)
+    except (AttributeError, TypeError):
         raise InputError(
-            f"the network has the collections {', '.join(sorted(shapes))}; only networks whose "
-            "state is their parameters can be trained in a subspace."
-        )
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes["params"])
-    flat, unravel = ravel_pytree(zeros)
+            f"example is {example!r:.80}; give inputs with a leading axis, such as x_train[:1]."
+        ) from None
 
-    def init(key):
-        return ravel_pytree(module.init(key, blank)["params"])[0]
+
+class _Leaf(NamedTuple):
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    free: bool
+
+
+def _functions(name, module, blank, trainable):
+    """Write init and apply of the flat weights; count and name their parts."""
+    form, key = find_form(module, blank), jax.random.key(0)
+    with own_code(name, _WAYS_OUT):
+        tree = jax.eval_shape(form.make, key)
+        found, treedef = jax.tree_util.tree_flatten_with_path(tree)
+        leaves = [_leaf(form, path, leaf, trainable) for path, leaf in found]
+        x = jax.ShapeDtypeStruct((2, *blank.shape[1:]), blank.dtype)
+        outputs = jax.eval_shape(form.call, tree, x)
+    _check(name, leaves, blank.shape[1:], outputs, trainable)
+    free = [i for i, leaf in enumerate(leaves) if leaf.free]
+    held = [i for i, leaf in enumerate(leaves) if not leaf.free]
+
+    def make(key, chosen):
+        drawn = jax.tree.leaves(form.make(key))
+        return [drawn[i] for i in chosen]
+
+    def ravel(arrays):
+        nonlocal unravel
+        flat, unravel = ravel_pytree([array.astype(jnp.float32) for array in arrays])
+        return flat
+
+    unravel = None
+    D = jax.eval_shape(ravel, [jax.ShapeDtypeStruct(*leaves[i][1:3]) for i in free]).size
+    fixed = jax.jit(lambda key: make(key, held))(key) if held else []
 
     def apply(w, x):
-        return module.apply({"params": unravel(w)}, x)
+        arrays = dict(zip(held, fixed, strict=True))
+        for i, array in zip(free, unravel(jnp.asarray(w, jnp.float32)), strict=True):
+            arrays[i] = array.astype(leaves[i].dtype)
+        tree = jax.tree.unflatten(treedef, [arrays[i] for i in range(len(leaves))])
+        return form.call(tree, x).astype(jnp.float32)
 
-    return Network(jax.jit(init), apply, flat.size, tuple(_layers(shapes["params"])), *chunks, name)
+    layers, start = [], 0
+    for i in free:
+        stop = start + prod(leaves[i].shape)
+        layers.append(Layer(leaves[i].name, leaves[i].shape, start, stop))
+        start = stop
+    return jax.jit(lambda key: ravel(make(key, free))), apply, D, tuple(layers)
 
 
-def _layers(tree):
-    start = 0
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        yield Layer(name, tuple(leaf.shape), start, start + prod(leaf.shape))
-        start += prod(leaf.shape)
+def _leaf(form, path, leaf, trainable) -> _Leaf:
+    name = form.name(path)
+    free = form.trains(path) and jnp.issubdtype(leaf.dtype, jnp.inexact)
+    free = free and (trainable is None or bool(trainable(name, leaf)))
+    if free and jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+        raise InputError(
+            f"the parameter {name} is {leaf.dtype}; give its two parts as real arrays."
+        )
+    return _Leaf(name, tuple(leaf.shape), leaf.dtype, free)
+
+
+_WAYS_OUT = (
+    ("PRNG|requires a key|determin", "a network in a subspace draws nothing when it is applied: "
+     "leave dropout out, or set deterministic=True or inference=True"),
+    (r"missing \d+ required", "it is given the inputs alone: give other arguments a default, such "
+     "as train=False"),
+    ("ZeroDivision|negative|non-neg", "the inputs may be too small for it, or have their channels "
+     "first where it takes (N, height, width, channels)"),
+)  # fmt: skip
+
+
+def _check(name, leaves, shape, outputs, trainable) -> None:
+    for leaf in leaves:
+        if leaf.free and 0 in leaf.shape:
+            raise InputError(
+                f"the parameter {leaf.name} of {name} has the shape {leaf.shape} for inputs of "
+                f"shape {shape}; they are too small for it, or have their channels first where it "
+                "takes (height, width, channels)."
+            )
+    if not any(leaf.free for leaf in leaves):
+        among = f" among {', '.join(leaf.name for leaf in leaves)}" if trainable and leaves else ""
+        raise InputError(f"{name} has no parameters to train{among}; D must be at least 1.")
+    if not hasattr(outputs, "dtype"):
+        raise InputError(
+            f"{name} gives a {type(outputs).__name__}; it must give one array, so return only the "
+            "outputs that the objective takes."
+        )
+    if outputs.shape[:1] != (2,) or not jnp.issubdtype(outputs.dtype, jnp.floating):
+        raise InputError(
+            f"{name} gives {outputs.dtype} {outputs.shape} for 2 inputs of shape {shape}; it must "
+            "give floats (2, ...), one row for each input."
+        )

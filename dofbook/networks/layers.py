@@ -8,10 +8,10 @@ ordinary convolutions and matrix products instead. On other backends, and for sh
 Like every custom gradient, that of ``loop_convolution`` has no forward mode (jvp) on a CPU.
 ``linear_convolution`` is the same function with the derivative in both directions, as a
 linearized network needs it; XLA's own convolution has every derivative. ``CONVOLUTIONS``,
-``BIASES`` and ``MAX_POOLS`` hold the three kinds.
+``BIASES`` and ``MAX_POOLS`` hold the three kinds. One's own network may take the convolution
+alone, as ``nn.Conv(..., conv_general_dilated=layers.conv_general_dilated)``.
 
-``dofbook.networks.Conv`` takes them all; one's own network may take the convolution alone, as
-``nn.Conv(..., conv_general_dilated=layers.conv_general_dilated)``.
+Images and feature maps are (N, H, W, C), kernels (kh, kw, C, features).
 """
 
 from functools import partial, reduce
@@ -57,22 +57,17 @@ def loop_convolution(x, kernel, strides, padding):
     """Convolve images with kernels; the gradients are fast inside loops on a CPU.
 
     Args:
-        x: Images, (N, H, W, C).
-        kernel: Kernels, (kh, kw, C, features).
-        strides: Steps down and across, two integers.
+        strides: Steps down and across.
         padding: Zeros (above, below), (left, right).
 
-    Returns:
-        Feature maps, (N, H', W', features).
+    >>> x, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 1))
+    >>> loop_convolution(x, kernel, (1, 1), ((0, 0), (0, 0)))[0, 0, 0]
+    Array([18.], dtype=float32)
     """
     if _small(kernel):
         patches = _patches(x, kernel.shape, strides, padding)
         return patches @ kernel.reshape(-1, kernel.shape[-1])
     return _convolve(x, kernel, strides, padding)
-
-
-def _forward(x, kernel, strides, padding):
-    return loop_convolution(x, kernel, strides, padding), (x, kernel)
 
 
 def _spread(x_shape, kernel_shape, strides, padding, cotangent):
@@ -109,7 +104,13 @@ def _backward(strides, padding, saved, cotangent):
     return dx, dkernel.transpose(1, 2, 0, 3)
 
 
-loop_convolution.defvjp(_forward, _backward)
+loop_convolution.defvjp(
+    lambda x, kernel, strides, padding: (
+        loop_convolution(x, kernel, strides, padding),
+        (x, kernel),
+    ),
+    _backward,
+)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
@@ -119,14 +120,9 @@ def linear_convolution(x, kernel, strides, padding):
     Only first derivatives exist: the tangent is a linear map whose own derivative in x or kernel
     JAX cannot take.
 
-    Args:
-        x: Images, (N, H, W, C).
-        kernel: Kernels, (kh, kw, C, features).
-        strides: Steps down and across, two integers.
-        padding: Zeros (above, below), (left, right).
-
-    Returns:
-        Feature maps, (N, H', W', features).
+    >>> x, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 1))
+    >>> linear_convolution(x, kernel, (1, 1), ((0, 0), (0, 0)))[0, 0, 0]
+    Array([18.], dtype=float32)
     """
     return loop_convolution(x, kernel, strides, padding)
 
@@ -165,20 +161,12 @@ def conv_general_dilated(
 ):
     """Convolve as ``lax.conv_general_dilated`` does, with loop-proof gradients on a CPU.
 
-    Args:
-        lhs: Images, (N, H, W, C).
-        rhs: Kernels, (kh, kw, C, features).
-        window_strides: Steps down and across.
-        padding: "SAME", "VALID" or zeros (above, below), (left, right).
-        lhs_dilation: As in ``lax.conv_general_dilated``.
-        rhs_dilation: As in ``lax.conv_general_dilated``.
-        dimension_numbers: As in ``lax.conv_general_dilated``.
-        feature_group_count: As in ``lax.conv_general_dilated``.
-        precision: As in ``lax.conv_general_dilated``.
-        convolution: ``loop_convolution`` or ``linear_convolution``.
+    The arguments are those of ``lax.conv_general_dilated``, and ``convolution``, which is
+    ``loop_convolution`` or ``linear_convolution``.
 
-    Returns:
-        Feature maps, (N, H', W', features).
+    >>> x, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 1))
+    >>> conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT).shape
+    (1, 4, 4, 1)
     """
     numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
     dilation = tuple(lhs_dilation or ()) + tuple(rhs_dilation or ())
@@ -191,17 +179,14 @@ def conv_general_dilated(
         and precision is None
     )
     if not covered:
-        return lax.conv_general_dilated(
-            lhs,
-            rhs,
-            window_strides,
-            padding,
+        options = dict(
             lhs_dilation=lhs_dilation,
             rhs_dilation=rhs_dilation,
             dimension_numbers=dimension_numbers,
             feature_group_count=feature_group_count,
             precision=precision,
         )
+        return lax.conv_general_dilated(lhs, rhs, window_strides, padding, **options)
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
     pads = tuple((int(low), int(high)) for low, high in padding)
@@ -230,28 +215,21 @@ _loop_bias.defvjp(lambda x, bias: (x + bias, None), _bias_backward)
 def add_bias(x, bias):
     """Add one number per channel; on a CPU the bias's gradient is a matrix product, the fastest.
 
-    Args:
-        x: Feature maps, (N, H, W, C).
-        bias: (C,).
-
-    Returns:
-        (N, H, W, C).
+    >>> add_bias(jnp.zeros((1, 1, 1, 2)), jnp.arange(2.0)).ravel()
+    Array([0., 1.], dtype=float32)
     """
     return _loop_bias(x, bias) if jax.default_backend() == "cpu" else x + bias
 
 
 @jax.custom_vjp
 def max_pool(x):
-    """Take the maximum over 2x2 windows with stride 2.
+    """Take the maximum over 2x2 windows with stride 2, dropping an odd last row or column.
 
     The gradient is shared among the entries that attain the maximum, which are several where the
     image has a flat background.
 
-    Args:
-        x: Feature maps, (N, H, W, C); an odd last row or column is dropped.
-
-    Returns:
-        (N, H // 2, W // 2, C).
+    >>> max_pool(jnp.arange(4.0).reshape(1, 2, 2, 1)).item()
+    3.0
     """
     return reduce(jnp.maximum, _corners(x))  # slices fuse; a maximum over two axes does not
 
@@ -281,29 +259,23 @@ max_pool.defvjp(_max_forward, _max_backward)
 
 
 def average_pool(x):
-    """Take the mean over 2x2 windows with stride 2.
+    """Take the mean over 2x2 windows with stride 2, dropping an odd last row or column.
 
-    Args:
-        x: Feature maps, (N, H, W, C); an odd last row or column is dropped.
-
-    Returns:
-        (N, H // 2, W // 2, C).
+    >>> average_pool(jnp.arange(4.0).reshape(1, 2, 2, 1)).item()
+    1.5
     """
     w = _windows(x)  # the sum of four slices fuses; a mean over two axes does not
     return (w[:, :, 0, :, 0] + w[:, :, 0, :, 1] + w[:, :, 1, :, 0] + w[:, :, 1, :, 1]) / 4
 
 
 def plain_max_pool(x):
-    """Take the maximum over 2x2 windows with stride 2, with JAX's own derivatives.
+    """Pool as ``max_pool`` does, with JAX's own derivatives.
 
     A tie, such as four equal pixels of background, counts as the mean of its entries, which is
     the derivative wherever there is one.
 
-    Args:
-        x: Feature maps, (N, H, W, C); an odd last row or column is dropped.
-
-    Returns:
-        (N, H // 2, W // 2, C).
+    >>> plain_max_pool(jnp.arange(4.0).reshape(1, 2, 2, 1)).item()
+    3.0
     """
     return _windows(x).max(axis=(2, 4))
 

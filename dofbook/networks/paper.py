@@ -1,21 +1,23 @@
-"""The networks of the paper as Flax modules, and their view as functions of one flat vector."""
+"""The networks of the paper as Flax modules, and by name."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dofbook.checks import choice
 from dofbook.errors import InputError
-from dofbook.networks import flat, layers
-from dofbook.networks.flat import Network
+from dofbook.networks import layers
+from dofbook.networks.flat import Network, flatten_named
 from dofbook.networks.layers import Derivatives
 from dofbook.provenance import cores
-from dofbook.references import is_reference, resolve
+from dofbook.references import call, is_reference
 
 Pooling = Literal["max", "average"]
+_PARAMETER = jnp.float32  # also where JAX would take double precision
 
 
 class Conv(nn.Module):
@@ -23,13 +25,9 @@ class Conv(nn.Module):
 
     Flax's defaults, lecun_normal kernels and zero biases, are those of the released code.
 
-    Attributes:
-        features: Output channels.
-        kernel_size: Height and width of the kernels.
-        strides: Steps down and across.
-        padding: "SAME" or "VALID".
-        use_bias: Whether a bias is added.
-        derivatives: Which derivatives it has; see ``dofbook.networks.layers``.
+    >>> x = jnp.ones((1, 3, 3, 1))
+    >>> Conv(4, padding="VALID").init_with_output(jax.random.key(0), x)[0].shape
+    (1, 1, 1, 4)
     """
 
     features: int
@@ -42,12 +40,12 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x):
         shape = (*self.kernel_size, x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, _PARAMETER)
         convolve = layers.CONVOLUTIONS[self.derivatives]
         y = convolve(x, kernel, self.strides, self.padding, dimension_numbers=layers.LAYOUT)
         if not self.use_bias:
             return y
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), _PARAMETER)
         return layers.BIASES[self.derivatives](y, bias)
 
 
@@ -64,9 +62,10 @@ class ConvNet(nn.Module):
 
     Attributes:
         channels: Output channels of each convolution: (16, 32) is Conv-2, (32, 64, 64) Conv-3.
-        num_classes: Number of logits.
         pooling: "max" (the paper's text) or "average" (its released code).
-        derivatives: Which derivatives it has; see ``dofbook.networks.layers``.
+
+    >>> ConvNet((16, 32), 10).channels
+    (16, 32)
     """
 
     channels: tuple[int, ...]
@@ -83,32 +82,32 @@ class ConvNet(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Normalise by the mean and variance of the batch at hand, in training and evaluation alike.
+    """Normalise each channel by its mean and variance in the batch, in training and evaluation.
 
     This is the paper's "on-the-fly batch normalization" (A.4): no running averages, so no state.
 
-    Attributes:
-        eps: Added to the variance.
+    >>> x = jnp.array([[1.0], [3.0]])
+    >>> BatchNorm(eps=0).init_with_output(jax.random.key(0), x)[0].tolist()
+    [[-1.0], [1.0]]
     """
 
     eps: float = 1e-5
 
     @nn.compact
     def __call__(self, x):
-        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
-        bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
-        mean = x.mean(axis=(0, 1, 2))
-        variance = ((x - mean) ** 2).mean(axis=(0, 1, 2))
+        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],), _PARAMETER)
+        bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],), _PARAMETER)
+        axes = tuple(range(x.ndim - 1))
+        mean = x.mean(axis=axes)
+        variance = ((x - mean) ** 2).mean(axis=axes)
         return (x - mean) * (scale * jax.lax.rsqrt(variance + self.eps)) + bias
 
 
 class ResidualBlock(nn.Module):
     """Add two 3x3 convolutions to the input; a 1x1 convolution adapts its shape where needed.
 
-    Attributes:
-        features: Output channels.
-        stride: Stride of the first convolution.
-        derivatives: Which derivatives it has; see ``dofbook.networks.layers``.
+    >>> ResidualBlock(16, stride=2).stride
+    2
     """
 
     features: int
@@ -130,9 +129,8 @@ class ResidualBlock(nn.Module):
 class ResNet20(nn.Module):
     """ResNet20v1 (He et al., 2016) with on-the-fly batch normalization and 1x1 shortcuts.
 
-    Attributes:
-        num_classes: Number of logits.
-        derivatives: Which derivatives it has; see ``dofbook.networks.layers``.
+    >>> ResNet20(10).num_classes
+    10
     """
 
     num_classes: int
@@ -149,11 +147,10 @@ class ResNet20(nn.Module):
 
 
 class MLP(nn.Module):
-    """Stack dense layers with ReLU.
+    """Stack dense layers of the widths ``hidden`` with ReLU, on inputs of any shape.
 
-    Attributes:
-        hidden: Widths of the hidden layers.
-        num_classes: Number of logits.
+    >>> MLP((32,), 10).init_with_output(jax.random.key(0), jnp.ones((2, 4, 4)))[0].shape
+    (2, 10)
     """
 
     hidden: tuple[int, ...]
@@ -170,10 +167,8 @@ class MLP(nn.Module):
 class LeNet(nn.Module):
     """LeNet as in Li et al. (2018), 44,426 parameters on MNIST: 5x5 convolutions without padding.
 
-    Attributes:
-        num_classes: Number of logits.
-        pooling: "max" or "average".
-        derivatives: Which derivatives it has; see ``dofbook.networks.layers``.
+    >>> LeNet(10).pooling
+    'max'
     """
 
     num_classes: int
@@ -182,11 +177,6 @@ class LeNet(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        if min(x.shape[1:3]) < 16:
-            raise InputError(
-                f"lenet was given images of {x.shape[1]}x{x.shape[2]} pixels; it needs at least "
-                "16x16."
-            )
         for features in (6, 16):
             x = _conv(self.derivatives)(features, kernel_size=(5, 5), padding="VALID")(x)
             x = _pool(nn.relu(x), self.pooling, self.derivatives)
@@ -204,61 +194,39 @@ _BUILDERS: dict[str, Callable[[int, Pooling, Derivatives], nn.Module]] = {
     "lenet": lambda classes, pooling, how: LeNet(classes, pooling, how),
 }
 NAMES = tuple(_BUILDERS)
+_LEAST_SIDES = {"conv2": 4, "conv3": 8, "resnet20": 1, "lenet": 16}
 
 
 def build(
-    name: str, num_classes: int, pooling: Pooling = "max", derivatives: Derivatives = "gradient"
-) -> nn.Module:
+    name: str,
+    num_classes: int | None,
+    pooling: Pooling = "max",
+    derivatives: Derivatives = "gradient",
+) -> Any:
     """Build a network by name.
 
     Args:
-        name: One of ``NAMES``, or "module:function" of one's own (``dofbook.references``): a function of
-            the number of classes that returns a Flax module.
-        num_classes: Number of logits.
-        pooling: "max" (the paper's text) or "average" (its released code); resnet20, mlp and one's
-            own networks ignore it.
-        derivatives: "gradient" (for training), "linear" or "all"; see ``dofbook.networks.layers``. The
-            network is the same function of the same parameters. One's own networks ignore it.
-
-    Returns:
-        The Flax module.
+        name: One of ``NAMES``, or "module:function": a function of the number of classes that
+            returns anything ``flatten`` takes, on which the other options have no influence.
+        num_classes: Number of logits; None, for data without classes, means one output (and is
+            what a reader's function is given).
+        pooling: "max" (the paper's text) or "average" (its released code); resnet20 and mlp have
+            none.
+        derivatives: "gradient" (for training), "linear" or "all"; see ``dofbook.networks.layers``.
 
     Raises:
-        InputError: If the name, the pooling or the derivatives are unknown, or the function gives
-            something else.
+        InputError: If an option is unknown, or the function raises.
+
+    >>> build("conv2", 10).channels
+    (16, 32)
     """
-    if not is_reference(name) and name not in _BUILDERS:
+    choice("pooling", pooling, get_args(Pooling))
+    choice("derivatives", derivatives, get_args(Derivatives))
+    if is_reference(name):
+        return call(name, num_classes)
+    if name not in _BUILDERS:
         raise InputError(f"network is {name!r}; allowed: {', '.join(NAMES)}, or module:function.")
-    if pooling not in get_args(Pooling):
-        raise InputError(f"pooling is {pooling!r}; allowed: {', '.join(get_args(Pooling))}.")
-    if derivatives not in get_args(Derivatives):
-        raise InputError(
-            f"derivatives is {derivatives!r}; allowed: {', '.join(get_args(Derivatives))}."
-        )
-    if not is_reference(name):
-        return _BUILDERS[name](num_classes, pooling, derivatives)
-    module = resolve(name)(num_classes)
-    if not isinstance(module, nn.Module):
-        raise InputError(f"{name} gave {type(module).__name__}; it must give a flax.linen.Module.")
-    return module
-
-
-_CACHED_PIXELS = 16 * 28 * 28  # so many fit a core's cache in Conv-2 and Conv-3 (measured)
-
-
-def _chunks(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[int, int | None]:
-    """Choose the images evaluated at once, and those whose gradients are.
-
-    A single core is a quarter faster on what stays in its cache; several share a whole batch.
-    """
-    if isinstance(module, ResNet20):  # the statistics of its batches
-        return 1000, None
-    fitting = max(_CACHED_PIXELS // (image_shape[0] * image_shape[1]), 1)
-    images = 2 ** (fitting.bit_length() - 1)  # a power of two divides most batches
-    alone = jax.default_backend() == "cpu" and cores() == 1
-    if not alone or images > 32 or not isinstance(module, ConvNet):
-        return 100, None
-    return images, images
+    return _BUILDERS[name](1 if num_classes is None else num_classes, pooling, derivatives)
 
 
 def paper_network(
@@ -267,26 +235,64 @@ def paper_network(
     num_classes: int | None,
     pooling: Pooling = "max",
     derivatives: Derivatives = "gradient",
+    dtype: str = "float32",
 ) -> Network:
     """Build a network by name and flatten it; equal arguments give the same object.
 
+    Sharing one object lets compiled programs be shared between cells.
+
     Args:
-        name: One of ``NAMES`` or "module:function"; see ``build``.
+        name: See ``build``, also for the other options.
         input_shape: Shape of one input, such as (H, W, C).
-        num_classes: Number of logits; None, for data without classes, means one output.
-        pooling: "max" or "average".
-        derivatives: "gradient", "linear" or "all"; see ``build``.
+        dtype: Of the inputs: "int32" for tokens.
 
     Raises:
-        InputError: If the name, the pooling or the derivatives are unknown.
+        InputError: As ``build`` and ``flatten``; if the images are too small.
+
+    >>> paper_network("mlp", (8, 8, 1), 10).D
+    2410
     """
-    outputs = 1 if num_classes is None else num_classes
-    return _named(name, tuple(input_shape), outputs, pooling).with_derivatives(derivatives)
+    network = _named(name, tuple(input_shape), num_classes, pooling, str(dtype))
+    return network.with_derivatives(derivatives)
 
 
 @lru_cache(maxsize=32)
-def _named(name, input_shape, num_classes, pooling) -> Network:
+def _named(name, input_shape, num_classes, pooling, dtype) -> Network:
     module = build(name, num_classes, pooling)
-    evaluation, gradient = _chunks(module, input_shape)
-    example = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
-    return flat.of_module(module, example, None, (evaluation, gradient), name)
+    if name in _LEAST_SIDES:
+        _check_images(name, input_shape)
+    example = jax.ShapeDtypeStruct((1, *input_shape), dtype)
+    return flatten_named(name, module, example, None, *_chunks(module, input_shape))
+
+
+def _check_images(name: str, shape: tuple[int, ...]) -> None:
+    if len(shape) != 3:
+        raise InputError(f"{name} takes images (height, width, channels); it was given {shape}.")
+    if shape[0] in (1, 3) and shape[1] == shape[2] > 4:
+        raise InputError(
+            f"{name} was given images of shape {shape}, which look as if channels came first; it "
+            "takes (height, width, channels), as np.moveaxis(images, 1, -1) gives."
+        )
+    if min(shape[:2]) < (least := _LEAST_SIDES[name]):
+        raise InputError(
+            f"{name} was given images of {shape[0]}x{shape[1]} pixels; it needs at least "
+            f"{least}x{least}."
+        )
+
+
+_CACHED_PIXELS = 16 * 28 * 28  # so many fit a core's cache in Conv-2 and Conv-3 (measured)
+
+
+def _chunks(module: Any, input_shape: tuple[int, ...]) -> tuple[int, int | None]:
+    """Choose the images evaluated at once, and those whose gradients are.
+
+    A single core is a quarter faster on what stays in its cache; several share a whole batch.
+    """
+    if isinstance(module, ResNet20):  # the statistics of its batches
+        return 1000, None
+    alone = jax.default_backend() == "cpu" and cores() == 1
+    if not alone or not isinstance(module, ConvNet):
+        return 100, None
+    fitting = max(_CACHED_PIXELS // (input_shape[0] * input_shape[1]), 1)
+    images = 2 ** (fitting.bit_length() - 1)  # a power of two divides most batches
+    return (100, None) if images > 32 else (images, images)

@@ -1,0 +1,213 @@
+"""What can be flattened, each kind brought to the form of two pure functions."""
+
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dofbook.errors import InputError
+
+ALLOWED = (
+    "a module of flax.linen, flax.nnx or equinox, a function of rngs or of a key that returns "
+    "one of the latter two, or a pair (init, apply)"
+)
+
+
+def path_name(path: tuple) -> str:
+    """Write a path of a tree as "Dense_0/kernel"."""
+    return "/".join(jax.tree_util.keystr((entry,), simple=True) for entry in path)
+
+
+class Form(NamedTuple):
+    """See a network as functions that JAX can trace.
+
+    Attributes:
+        make: Maps a key to a tree of arrays. To be traced once before ``call`` is used.
+        call: Maps such a tree and inputs (N, ...) to outputs.
+        trains: Tells of a path in the tree whether what is there may be trained.
+        name: Names a path.
+    """
+
+    make: Callable[[jax.Array], Any]
+    call: Callable[[Any, jax.Array], Any]
+    trains: Callable[[tuple], bool] = lambda path: True
+    name: Callable[[tuple], str] = path_name
+
+
+def find_form(module: Any, blank: jax.Array) -> Form:
+    """Bring whatever a reader calls a network to its form.
+
+    Args:
+        blank: Inputs (1, ...) of zeros, to which parameters are shaped.
+
+    Raises:
+        InputError: If it is none of ``ALLOWED``.
+    """
+    if _is(module, "flax.linen", "Module"):
+        return _linen(module, blank)
+    if isinstance(module, tuple | list):
+        return _pair(module, blank)
+    if _is_object(module):
+        arrays, call = _take_apart(module)
+        arrays = jax.tree.map(lambda leaf: leaf, arrays)  # nnx modules can be changed later
+        return Form(lambda key: arrays, call, _in_first, _inner_name)
+    if callable(module):
+        return _drawn(module)
+    raise InputError(f"network is {type(module).__name__}; give {ALLOWED}.")
+
+
+def _is(value: Any, library: str, name: str) -> bool:
+    """Tell whether a value is of a library's class; a library never imported has no values."""
+    return library in sys.modules and isinstance(value, getattr(sys.modules[library], name))
+
+
+def _is_object(value) -> bool:
+    return _is(value, "flax.nnx", "Module") or _is(value, "equinox", "Module")
+
+
+def _linen(module, blank):
+    def make(key):
+        variables = module.init(key, blank)
+        if others := sorted(set(variables) - {"params"}):
+            raise InputError(
+                f"{type(module).__name__} has the collections {', '.join(sorted(variables))}; only "
+                "networks whose state is their parameters can be trained in a subspace: leave out "
+                f"{' and '.join(others)} (networks.BatchNorm normalises without running averages)."
+            )
+        return variables.get("params", {})
+
+    return Form(make, lambda tree, x: module.apply({"params": tree}, x))
+
+
+def _pair(pair, blank):
+    if len(pair) != 2 or not all(map(callable, pair)):
+        raise InputError(f"network is a {type(pair).__name__} of {len(pair)}; give {ALLOWED}.")
+    init, apply = pair
+    needed = _required(init)
+    given = (blank,) if needed is not None and len(needed) > 1 else ()
+
+    def take_apart(tree):
+        arrays, rest = _split(jax.tree_util.tree_map_with_path(_as_leaf, tree))
+        return arrays, lambda arrays, x: apply(_join(arrays, rest), x)
+
+    return _traced(lambda key: init(key, *given), take_apart)
+
+
+def _as_leaf(path, leaf):
+    if isinstance(leaf, float):
+        raise InputError(
+            f"the parameter {path_name(path)} is {leaf!r}, a Python number; make it an array if it "
+            "is to be trained, or keep it out of the parameters."
+        )
+    return jnp.asarray(leaf) if isinstance(leaf, np.ndarray | np.generic) else leaf
+
+
+def _required(function) -> list[str] | None:
+    """List the arguments that a function must be given, *args counting as one."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    keywords = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [p.name for p in parameters if p.kind not in keywords and p.default is p.empty]
+
+
+def _drawn(function):
+    name = getattr(function, "__name__", type(function).__name__)
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        parameters = {}
+    word = next((word for word in ("rngs", "key") if word in parameters), None)
+    if word is None:
+        raise InputError(f"network is {name}, which takes no rngs and no key; give {ALLOWED}.")
+
+    def build(key):
+        if word == "key":
+            return function(key=key)
+        from flax import nnx
+
+        return function(rngs=nnx.Rngs(key))
+
+    def take_apart(module):
+        if not _is_object(module):
+            raise InputError(f"{name} gave {type(module).__name__}; give {ALLOWED}.")
+        return _take_apart(module)
+
+    return _traced(build, take_apart)._replace(trains=_in_first, name=_inner_name)
+
+
+def _traced(build, take_apart) -> Form:
+    """Join what builds a module from a key with what takes it apart, keeping its static part."""
+    calls = []
+
+    def make(key):
+        arrays, call = take_apart(build(key))
+        if not calls:
+            calls.append(call)
+        return arrays
+
+    return Form(make, lambda tree, x: calls[0](tree, x))
+
+
+def _take_apart(module):
+    """Divide a module of nnx or equinox into (parameters, other arrays) and a function of them."""
+    if _is(module, "equinox", "Module"):
+        _refuse_equinox_state(module)
+        arrays, rest = _split(module)
+        return (arrays, ()), lambda tree, x: jax.vmap(_join(tree[0], rest))(x)
+    from flax import nnx
+
+    graph, *states = nnx.split(module, nnx.Param, ...)
+
+    def call(tree, x):
+        before = dict(jax.tree_util.tree_leaves_with_path(tree))
+        model = nnx.merge(graph, *tree)
+        outputs = model(x)
+        after = tuple(nnx.split(model, nnx.Param, ...)[1:])
+        for path, leaf in jax.tree_util.tree_leaves_with_path(after):
+            if before.get(path, leaf) is not leaf:
+                raise InputError(
+                    f"{type(model).__name__} changes {_inner_name(path)} whenever it is applied, "
+                    "as dropout and running averages do, and only networks whose state is their "
+                    "parameters can be trained in a subspace: call its eval(), or leave that out."
+                )
+        return outputs
+
+    return tuple(states), call
+
+
+def _refuse_equinox_state(module):
+    index = getattr(sys.modules["equinox"].nn, "StateIndex", ())
+    nodes = jax.tree.leaves(module, is_leaf=lambda node: isinstance(node, index))
+    if any(isinstance(node, index) for node in nodes):
+        raise InputError(
+            f"{type(module).__name__} keeps a state, as running averages are; only networks whose "
+            "state is their parameters can be trained in a subspace: use LayerNorm or GroupNorm."
+        )
+
+
+def _in_first(path) -> bool:
+    return path[0].idx == 0
+
+
+def _inner_name(path) -> str:
+    """Drop the place in the pair, and the "value" of nnx below the keys of its state."""
+    kept = [entry for entry in path if isinstance(entry, jax.tree_util.DictKey)]
+    return path_name(kept or path[1:])
+
+
+def _split(tree):
+    """Divide a tree into its arrays and the rest, None standing where the other has a leaf."""
+    array = lambda leaf: isinstance(leaf, jax.Array)  # noqa: E731
+    arrays = jax.tree.map(lambda leaf: leaf if array(leaf) else None, tree)
+    return arrays, jax.tree.map(lambda leaf: None if array(leaf) else leaf, tree)
+
+
+def _join(arrays, rest):
+    none = lambda leaf: leaf is None  # noqa: E731
+    return jax.tree.map(lambda a, b: b if a is None else a, arrays, rest, is_leaf=none)
