@@ -7,6 +7,7 @@ from dofbook.figures.compression import figure_6, figure_10
 from dofbook.figures.landscape import figure_1
 from dofbook.figures.phase import figure_2, figure_3, figure_12
 from dofbook.figures.style import DATASETS, NETWORKS, NotebookFigure
+from dofbook.figures.success import plot_success
 
 __all__ = [
     "DATASETS",
@@ -18,4 +19,5 @@ __all__ = [
     "figure_6",
     "figure_10",
     "figure_12",
+    "plot_success",
 ]

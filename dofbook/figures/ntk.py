@@ -1,8 +1,7 @@
 """Fig. 9 of the paper: cuts through w0 and two optima, and thresholds of network and linearization.
 
-The cuts take the table of ``dofbook.experiments.cuts``; the thresholds that of ``dofbook.experiments.ntk``, whose methods
-are the network ("affine"), its linearization trained alike ("linearized") and the exact minima of
-its loss ("linearized_exact").
+The cuts take rows of ``experiments.cuts``; the thresholds the runs of the same nested subspaces in
+the network, in its linearization, and exact minima of the latter's loss.
 """
 
 from collections.abc import Sequence
@@ -28,14 +27,11 @@ from dofbook.figures.style import (
     metric_label,
     percent_scale,
 )
-from dofbook.success import bootstrap_boundary, curves, phase_boundary
+from dofbook.success import bootstrap_boundary, phase_boundary
 from dofbook.success.tables import check_table, metric_kind, run_values
 
-NAMES = {
-    "affine": ("network", 0),
-    "linearized": ("linearized", 1),
-    "linearized_exact": ("linearized, exact minimum", 2),
-}
+MODELS = {"network": 0, "linearized": 1, "linearized, exact minimum": 2}
+"""Curve of the figure to its place in ``STYLES``."""
 CUT_TITLES = {"network": "network", "linearized": "linearized around 1"}
 CUT_MARKS = {"w0": "w0", "optimum 1": "1", "optimum 2": "2"}
 
@@ -46,7 +42,7 @@ def cuts(table: pd.DataFrame) -> Figure:
     The panels of a row share one scale of colours.
 
     Args:
-        table: Table of ``dofbook.experiments.cuts``.
+        table: Rows of ``experiments.cuts``.
 
     Returns:
         The figure.
@@ -124,7 +120,7 @@ def thresholds(
     model has one seed.
 
     Args:
-        table: Tidy table of ``dofbook.experiments.ntk``; rows with a variant (another centre) are left out.
+        table: Tidy table; of several linearizations the one at the latest step is drawn.
         metrics: One panel each.
         delta: Failure probability allowed at the threshold.
         limits: Range of levels by metric; that of the data by default.
@@ -142,16 +138,17 @@ def thresholds(
     """
     if not metrics:
         raise InputError("metrics is empty; name at least one.")
-    rows = table[table["variant"] == ""]
+    model = model_of(table["variant"])
+    rows = table[model.isin(MODELS)]
     size = (PANEL_WIDTH * max(len(metrics), 2), PANEL_HEIGHT + 1.0)
     figure = NotebookFigure(figsize=size, layout="constrained")
     axes = figure.subplots(1, len(metrics), squeeze=False)[0]
     for i, (ax, metric) in enumerate(zip(axes, metrics, strict=True)):
         check_table(rows, metric)
         shown = [
-            _draw_model(ax, key.method, group, metric, delta, replicates, seed)
-            for key, group in curves(rows)
-            if key.method in NAMES
+            _draw_model(ax, name, rows[model[rows.index] == name], metric, delta, replicates, seed)
+            for name in MODELS
+            if (model == name).any()
         ]
         lines = {} if i else extra or {}
         for (name, (d, level)), style in zip(lines.items(), STYLES[3:], strict=False):
@@ -173,12 +170,27 @@ def thresholds(
     return figure
 
 
+def model_of(variant: pd.Series) -> pd.Series:
+    """Tell network, linearization at the latest step and its exact minima apart, by variant.
+
+    >>> model_of(pd.Series(["", "linearized at step 9", "linearized at step 4"])).tolist()
+    ['network', 'linearized', 'linearized at step 4']
+    """
+    words = variant.fillna("").astype(str)
+    steps = words.str.extract(r"linearized at step (\d+)")[0].astype(float)
+    if steps.isna().all():
+        return words.where(words != "", "network")
+    latest = f"linearized at step {steps.max():.0f}"
+    names = {"": "network", latest: "linearized", f"{latest}, exact": "linearized, exact minimum"}
+    return words.map(lambda word: names.get(word, word))
+
+
 def _draw_model(
-    ax: Axes, method: str, rows: pd.DataFrame, metric: str, delta: float, replicates: int, seed: int
+    ax: Axes, name: str, rows: pd.DataFrame, metric: str, delta: float, replicates: int, seed: int
 ) -> np.ndarray:
     """Draw one model's curve and band; return the levels shown."""
     runs = run_values(rows, metric)
-    name, place = NAMES[method]
+    place = MODELS[name]
     scale = percent_scale(runs.kind)
     given = {"kind": runs.kind, "present": runs.present}
     levels = phase_boundary(runs.values, delta, **given)

@@ -38,6 +38,7 @@ from dofbook.figures.style import (
     percent_scale,
     runs_up_to,
 )
+from dofbook.methods import label
 from dofbook.success import CurveKey, RunValues, bootstrap_boundary, phase_boundary
 from dofbook.success.tables import Value, metric_kind
 
@@ -112,7 +113,7 @@ def _draw_block(
     delta: float,
     limits: tuple[float, float] | None,
     baseline: float | None,
-    label: str,
+    row_label: str,
     metric: str,
 ):
     """Draw the maps of one dataset and network and, last, their thresholds together."""
@@ -138,8 +139,8 @@ def _draw_block(
         level_axis(ax, limits, kind)
         draw_baseline(ax, baseline, kind, "--", halo=ax is not overlay)
         first_column = ax.get_subplotspec().is_first_col()
-        ylabel = f"{label}\n{metric_label(metric)}" if first_column else None
-        title = "all thresholds" if ax is overlay else list(members)[i].label
+        ylabel = f"{row_label}\n{metric_label(metric)}" if first_column else None
+        title = "all thresholds" if ax is overlay else label(*list(members)[i].name)
         finish_panel(ax, title, "training dimension d", ylabel)
     return mesh
 
@@ -275,7 +276,7 @@ def figure_12(
         for key, runs in members.items():
             part = runs_up_to(runs, max_d)
             if key not in offsets.get(block, {}):
-                raise InputError(f"the table has no checkpoint at step 0 for {key.label}.")
+                raise InputError(f"the table has no checkpoint at step 0 for {label(*key.name)}.")
             lines = _summary(offsets[block][key], part, band, confidence)
             shown += [*np.concatenate(lines)]
             style = styles[key.name]

@@ -18,6 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from dofbook.errors import InputError
+from dofbook.methods import label, methods
 from dofbook.success import (
     CurveKey,
     RunValues,
@@ -53,11 +54,6 @@ STYLES = (
     {"color": "#117733", "linestyle": (0, (5, 1, 1, 1)), "marker": "h"},
     {"color": "#661100", "linestyle": (0, (7, 2)), "marker": "*"},
 )
-FIXED_STYLES = {
-    ("affine", 0, ""): 0, ("affine", 4, ""): 1, ("affine", 8, ""): 2, ("affine", 16, ""): 3,
-    ("lottery_subspace", 0, ""): 4, ("lottery_ticket", 0, ""): 5, ("random_pruning", 0, ""): 6,
-}  # fmt: skip
-
 Block = tuple[str, str]  # (dataset, network)
 Name = tuple[str, int, str]  # (method, t, variant)
 
@@ -102,12 +98,18 @@ def block_baselines(
 
 def choose_styles(keys: Iterable[CurveKey]) -> dict[Name, dict]:
     """Give every method its style, the same whichever others are there where possible."""
-    methods = sorted({key.name for key in keys})
-    chosen = {name: FIXED_STYLES[name] for name in methods if name in FIXED_STYLES}
+    curves_ = sorted({key.name for key in keys})
+    chosen = {name: place for name in curves_ if (place := _own_style(*name)) is not None}
     free = [i for i in range(len(STYLES)) if i not in chosen.values()] or [0]
-    others = [name for name in methods if name not in chosen]
+    others = [name for name in curves_ if name not in chosen]
     chosen |= {name: free[i % len(free)] for i, name in enumerate(others)}
-    return {name: STYLES[chosen[name]] for name in methods}
+    return {name: STYLES[chosen[name]] for name in curves_}
+
+
+def _own_style(method: str, t: int, variant: str) -> int | None:
+    """Ask the method for its place in ``STYLES``; variants have none."""
+    kind = None if variant else methods().get(method)
+    return kind.styles.get(t) if kind else None
 
 
 def choose_limits(numbers: np.ndarray, kind: str) -> tuple[float, float]:
@@ -141,9 +143,9 @@ def percent_scale(kind: str) -> float:
 
 def metric_label(metric: str) -> str:
     """Name a metric on an axis."""
-    split, kind = metric.split("_")
-    words = {"train": "training", "test": "test"}[split]
-    return f"{words} accuracy (%)" if kind == "accuracy" else f"{words} loss ε"
+    split, _, name = metric.partition("_")
+    words = f"{'training' if split == 'train' else split} {name.replace('_', ' ')}"
+    return words + (" (%)" if name.endswith("accuracy") else " ε" if name == "loss" else "")
 
 
 def block_label(block: Block) -> str:
@@ -241,7 +243,7 @@ def draw_legend(figure: Figure, styles: dict, columns: int, baseline: str | None
     """Put one legend for all panels below them."""
     handles = [
         Line2D([], [], **style, linewidth=1.8, markersize=4.5,
-               label=CurveKey("", "", *name).label)
+               label=label(*name))
         for name, style in styles.items()
     ]  # fmt: skip
     if baseline is not None:

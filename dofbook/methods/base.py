@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # methods are described, hashed and listed without JAX
     import jax
 
     from dofbook.subspaces import AffineSubspace
-    from dofbook.training import Optimizer, Task, TaskConfig
+    from dofbook.training import Optimizer, Task
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Method:
     Attributes:
         name: What tables, files and the command line call it.
         nested: Whether the subspaces of one seed are nested in d.
-        style: Place in the figures' list of colours for t = 0; None takes what is free.
+        styles: Places in the figures' list of colours by t; others take what is free.
         released_code: Options in which the paper's released code differs from its text.
 
     Raises:
@@ -41,7 +41,7 @@ class Method:
     t: int = 0
 
     name: ClassVar[str] = ""
-    style: ClassVar[int | None] = None
+    styles: ClassVar[dict[int, int]] = {}
     released_code: ClassVar[dict[str, Any]] = {}
 
     def __post_init__(self):
@@ -99,23 +99,20 @@ class Method:
         """Choose the training dimensions it is run at, of those of a sweep."""
         return dims
 
-    def check(self, task: "TaskConfig", d: int | None, examples: int, D: int) -> None:
+    def check(self, task: "Task", d: int | None) -> None:
         """Refuse a d that cannot be trained, before anything is.
-
-        Args:
-            examples: Training examples.
-            D: Number of parameters.
 
         Raises:
             InputError: If it cannot.
         """
-        if d is not None and d > D:
+        if d is not None and d > task.network.D:
             raise InputError(
-                f"d is {d}, but {task.network} on {task.dataset} has only D = {D} parameters."
+                f"d is {d}, but {task.network.name} on {task.data.name} has only "
+                f"D = {task.network.D} parameters."
             )
 
-    def epochs_before(self, task: "TaskConfig") -> float:
-        """Count the epochs of full training that it makes before its own."""
+    def epochs_before(self, epochs: int) -> float:
+        """Count the epochs of full training that it makes before its own ``epochs``."""
         return 0.0
 
     def explicit_dimension(self, d: int | None) -> int:
@@ -178,7 +175,9 @@ class Method:
         """Make the object that ``written`` describes; ``content`` loses what is used."""
         nested = content.pop("nested")
         own = {"nested": nested} if any(f.name == "nested" for f in fields(cls)) else {}
-        return cls(t=content.pop("burn_in_steps"), **own, **content.pop("options", {}))
+        options = content.pop("options", {})
+        lists = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+        return cls(t=content.pop("burn_in_steps"), **own, **lists)
 
 
 def _at_shape(directions: Any, D: int) -> "AffineSubspace":
@@ -248,9 +247,21 @@ def read_method(content: dict[str, Any]) -> Method:
     >>> read_method({"method": "affine", "burn_in_steps": 4, "nested": False})
     RandomAffine(t=4, directions='gaussian', nested=False)
     """
-    kind = method_class(content.pop("method"))
+    given, kind = dict(content), method_class(content.pop("method"))
     try:
-        return kind.read(content)
+        found = kind.read(content)
     except (KeyError, TypeError) as problem:
-        text = json.dumps(content, sort_keys=True, default=str)
+        text = json.dumps(given, sort_keys=True, default=str)
         raise InputError(f"{text} is no {kind.name} of dofbook's: {problem}.") from None
+    for name, value in found.written().items():
+        _check_read(kind.name, name, given.get(name), json.loads(json.dumps(value)))
+    return found
+
+
+def _check_read(method: str, name: str, given: Any, kept: Any) -> None:
+    """Refuse what a method would silently read as something else."""
+    if isinstance(given, dict) and isinstance(kept, dict):
+        for key in sorted(given.keys() | kept.keys()):
+            _check_read(method, key, given.get(key), kept.get(key))
+    elif given != kept and not (isinstance(given, tuple) and list(given) == kept):
+        raise InputError(f"{name} is {given!r}; {method} has {kept!r}.")

@@ -42,7 +42,7 @@ class LotterySubspace(Method):
     extra_first_step: int = 0
 
     name: ClassVar[str] = "lottery_subspace"
-    style: ClassVar[int | None] = 4
+    styles: ClassVar[dict[int, int]] = {0: 4}
     released_code: ClassVar = {"extra_first_step": 1}
 
     def validate(self) -> None:
@@ -99,21 +99,20 @@ class LotterySubspace(Method):
             )
         return AffineSubspace(self.offset(task, seed), Dense(jnp.asarray(rows[:d])))
 
-    def check(self, task, d, examples, D):
-        super().check(task, d, examples, D)
-        steps = self.trajectory_steps or task.epochs * -(-examples // task.batch_size)
-        points = len(self.points(steps))
+    def check(self, task, d):
+        super().check(task, d)
+        points = len(self.points(task.steps))
         if d is not None and d > points:
             raise InputError(
-                f"d is {d}, but a trajectory of {steps} steps, stored every {self.spacing}, spans "
-                f"at most {points} directions."
+                f"d is {d}, but a trajectory of {self.trajectory_steps or task.steps} steps, stored "
+                f"every {self.spacing}, spans at most {points} directions."
             )
 
     def as_nested(self):
         return self
 
-    def epochs_before(self, task):
-        return task.epochs
+    def epochs_before(self, epochs):
+        return epochs
 
     def written(self):
         options = {k: v for k, v in asdict(self).items() if k != "t"}

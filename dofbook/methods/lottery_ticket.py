@@ -49,7 +49,7 @@ class LotteryTicket(Pruned):
     weight_decay: float = 1e-4
 
     name: ClassVar[str] = "lottery_ticket"
-    style: ClassVar[int | None] = 5
+    styles: ClassVar[dict[int, int]] = {0: 5}
     released_code: ClassVar = {"retraining": "released_code"}
 
     def validate(self) -> None:
@@ -130,7 +130,7 @@ class LotteryTicket(Pruned):
     def columns(self, task, subspace):
         return {"pruning_epochs": self.pruning_epochs} | super().columns(task, subspace)
 
-    def epochs_before(self, task):
+    def epochs_before(self, epochs):
         return self.pruning_epochs * self.iterations
 
     def _changes(self, ignored=("t", "nested", "pruning_epochs")):

@@ -28,7 +28,7 @@ class RandomAffine(Method):
     nested: bool = False
 
     name: ClassVar[str] = "affine"
-    style: ClassVar[int | None] = 0
+    styles: ClassVar[dict[int, int]] = {0: 0, 4: 1, 8: 2, 16: 3}
 
     def validate(self) -> None:
         if self.directions not in get_args(Directions):

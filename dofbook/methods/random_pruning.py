@@ -28,7 +28,7 @@ class RandomPruning(Pruned):
     retraining: Retraining = "common"
 
     name: ClassVar[str] = "random_pruning"
-    style: ClassVar[int | None] = 6
+    styles: ClassVar[dict[int, int]] = {0: 6}
 
     def validate(self) -> None:
         super().validate()

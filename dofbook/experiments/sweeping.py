@@ -1,0 +1,103 @@
+"""Sweep methods over training dimensions from a notebook: in memory, or kept in a store."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from dofbook.errors import InputError, RunFailed
+from dofbook.experiments import tables
+from dofbook.experiments.cell import training_rows
+from dofbook.experiments.config import Cell, CellConfig, check_integers, grid_of
+from dofbook.experiments.executors import run_sweep
+from dofbook.experiments.store import Store, StoredCell
+from dofbook.methods import Method
+from dofbook.training import Batching, Task
+from dofbook.training.task import seeds_of
+
+
+def sweep(
+    task: Task,
+    methods: Method | Sequence[Method],
+    dims: int | Sequence[int],
+    seeds: int | Sequence[int] = 3,
+    store: str | Path | None = None,
+    *,
+    batching: Batching | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Train a task inside subspaces of each method, dimension and seed.
+
+    Args:
+        dims: Training dimensions, such as ``octaves(512)``.
+        seeds: A count, or a list.
+        store: Folder that keeps every cell, so that the sweep can be stopped and goes on; for
+            tasks given by names. Without one the runs are kept in memory.
+        progress: Whether to show a progress line.
+
+    Returns:
+        The runs: one row per run and checkpoint (columns as in ``results/columns.md``).
+
+    Raises:
+        InputError: If an argument is not allowed, or d exceeds D; before anything is trained.
+        RunFailed: If a cell of a store failed; the others are kept.
+
+    >>> import dofbook as dof
+    >>> task = dof.Task("mlp", "digits", epochs=1)
+    >>> runs = dof.sweep(task, dof.RandomAffine(), dims=[4, 8], seeds=2, progress=False)
+    >>> runs.groupby("d").seed.nunique().to_dict()
+    {4: 2, 8: 2}
+    """
+    chosen = (methods,) if isinstance(methods, Method) else tuple(methods)
+    if not isinstance(task, Task):
+        raise InputError(f"task is {type(task).__name__}; it must be a Task.")
+    if not chosen or not all(isinstance(m, Method) for m in chosen):
+        raise InputError(f"methods is {methods!r}; give a method such as RandomAffine(), or several.")
+    sizes = (dims,) if isinstance(dims, int) else tuple(int(d) if d == int(d) else d for d in dims)
+    check_integers("dims", sizes, 1)
+    numbers = seeds_of(seeds)
+    check_integers("seeds", numbers, 0)
+    grid = grid_of(chosen, sizes)
+    for method, d in grid:
+        method.check(task, d)
+    if store is not None:
+        return _stored(task, grid, numbers, Path(store), progress)
+    parts = []
+    with tqdm(grid, unit="cell", disable=None if progress else True) as line:
+        for method, d in line:
+            line.set_postfix_str(f"{method.label}, d = {d or task.network.D}")
+            parts.append(training_rows(task, method, d, numbers, batching=batching))
+    return tables.ordered(pd.concat(parts, ignore_index=True))
+
+
+def _stored(task, grid, seeds, folder: Path, progress: bool) -> pd.DataFrame:
+    if task.config is None:
+        raise InputError(
+            "a store keeps tasks that can be named; give network and data by name, "
+            "or as module:function, or leave out store."
+        )
+    cells = [CellConfig(task=task.config, method=m, d=d, seeds=seeds) for m, d in grid]
+    return tables.compact(run_cells(cells, folder, progress=progress)).to_pandas()
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    store: str | Path,
+    data_dir: str | None = None,
+    progress: bool = True,
+) -> list[StoredCell]:
+    """Bring a store to hold every cell and read them: what is there is kept, the rest computed.
+
+    Args:
+        data_dir: Folder of official data files; see ``datasets.load``.
+
+    Raises:
+        InputError: If the cells cannot run.
+        RunFailed: If a cell failed; the others are kept.
+    """
+    place = Store(Path(store))
+    report = run_sweep(cells, place, data_dir=data_dir, progress=progress)
+    for name, text in report.failures.items():
+        raise RunFailed(f"the cell {name} failed: {text.strip().splitlines()[-1]}")
+    return tables.read_cells(place, [cell.name for cell in cells])
