@@ -186,11 +186,11 @@ def test_a_flat_background_has_the_gradient_of_stock_layers():
             return nn.Dense(10)(x.reshape(len(x), -1))
 
     ours = paper_network("conv2", (12, 12, 1), 10)
-    theirs = flatten(Stock(), (12, 12, 1))
     w = ours.init(jax.random.key(0)) + 0.05  # every bias is positive
     rng = np.random.default_rng(1)
     x = np.zeros((5, 12, 12, 1), np.float32)
     x[:, 4:8, 4:8] = rng.standard_normal()
+    theirs = flatten(Stock(), x)
     weights = _normal(rng, 5, 10)
     found, wanted = (
         jax.jit(jax.grad(lambda w, net=net: jnp.sum(net.apply(w, x) * weights)))(w)

@@ -73,7 +73,7 @@ def test_conv2_equals_the_same_network_built_from_stock_flax():
     images = _images(5, 28, 28, 1)
     ours = networks.paper_network("conv2", (28, 28, 1), 10)
     w = ours.init(jax.random.key(0))
-    theirs = networks.flatten(Stock(), (28, 28, 1))
+    theirs = networks.flatten(Stock(), images)
     np.testing.assert_array_equal(w, theirs.init(jax.random.key(0)))
     got, wanted = (jax.jit(network.apply)(w, images) for network in (ours, theirs))
     np.testing.assert_allclose(got, wanted, atol=1e-5)
@@ -103,6 +103,13 @@ def test_batch_norm_uses_the_batch_at_hand():
     np.testing.assert_allclose(y, wanted, atol=1e-5)
 
 
+def test_batch_norm_after_a_dense_layer_normalises_each_feature():
+    x = 3 + 2 * _images(6, 5)
+    y = networks.BatchNorm().init_with_output(jax.random.key(1), x)[0]
+    h = np.asarray(x, np.float64)
+    np.testing.assert_allclose(y, (h - h.mean(0)) / np.sqrt(h.var(0) + 1e-5), atol=1e-5)
+
+
 def test_initialization_is_lecun_normal_with_zero_biases():
     network = networks.build("mlp", 10)
     params = network.init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))["params"]
@@ -114,15 +121,65 @@ def test_initialization_is_lecun_normal_with_zero_biases():
 def test_unknown_names_are_refused_with_the_allowed_ones():
     with pytest.raises(InputError, match="'conv9'; allowed: conv2, conv3"):
         networks.build("conv9", 10)
-    with pytest.raises(InputError, match="'median'; allowed: max, average"):
+    with pytest.raises(InputError, match="'median'; allowed: 'max', 'average'"):
         networks.build("conv2", 10, "median")
-    with pytest.raises(InputError, match="at least 16x16"):
-        networks.paper_network("lenet", (8, 8, 1), 10)
+    with pytest.raises(InputError, match="'third'; allowed: 'gradient'"):
+        networks.paper_network("conv2", GREY, 10).with_derivatives("third")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "said"),
+    [
+        ("lenet", (8, 8, 1), "given images of 8x8 pixels; it needs at least 16x16"),
+        ("conv3", (4, 28, 1), "given images of 4x28 pixels; it needs at least 8x8"),
+        ("resnet20", (3, 32, 32), "look as if channels came first; .* np.moveaxis"),
+        ("conv2", (1, 28, 28), "look as if channels came first"),
+        ("conv2", (30,), r"conv2 takes images \(height, width, channels\); it was given \(30,\)"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(name, shape, said):
+    with pytest.raises(InputError, match=said):
+        networks.paper_network(name, shape, 10)
+
+
+def test_without_classes_there_is_one_output():
+    network = networks.paper_network("mlp", (30,), None)
+    assert network.D == 30 * 32 + 32 + 32 + 1
+    assert jax.eval_shape(network.apply, jnp.zeros(network.D), jnp.zeros((5, 30))).shape == (5, 1)
+
+
+def test_a_network_knows_its_layers():
+    network = networks.paper_network("conv2", GREY, 10)
+    module = networks.build("conv2", 10)
+    params = module.init(jax.random.key(2), jnp.zeros((1, *GREY)))["params"]
+    w = np.asarray(network.init(jax.random.key(2)))
+    assert [layer.start for layer in network.layers[1:]] == [x.stop for x in network.layers[:-1]]
+    assert (network.layers[0].start, network.layers[-1].stop) == (0, network.D)
+    for layer in network.layers:
+        module_name, array = layer.name.split("/")
+        wanted = params[module_name][array]
+        np.testing.assert_array_equal(w[layer.start : layer.stop].reshape(layer.shape), wanted)
+
+
+def test_equal_arguments_give_the_same_object():
+    network = networks.paper_network("conv2", [28, 28, 1], 10)
+    assert network is networks.paper_network("conv2", GREY, 10, "max", "gradient")
+    assert network is not networks.paper_network("conv2", GREY, 10, "average")
+    linear = network.with_derivatives("linear")
+    assert linear is networks.paper_network("conv2", GREY, 10, derivatives="linear")
+    assert linear.with_derivatives("gradient") is network
+    assert network.with_derivatives("gradient") is network
+    assert (network.name, linear.name) == ("conv2", "conv2")
+    mlp = networks.paper_network("mlp", GREY, 10)  # plain layers have every derivative
+    assert mlp.with_derivatives("all") is mlp
+    module = networks.flatten(networks.ConvNet((2,), 3), jnp.zeros((1, 8, 8, 1)))
+    assert module.with_derivatives("all") is not module
+    assert module.with_derivatives("all").with_derivatives("gradient") is module
 
 
 def test_networks_with_running_averages_are_refused():
     with pytest.raises(InputError, match="batch_stats"):
-        networks.flatten(nn.BatchNorm(use_running_average=False), (4, 4, 1))
+        networks.flatten(nn.BatchNorm(use_running_average=False), jnp.zeros((1, 4, 4, 1)))
 
 
 def test_every_kind_of_derivative_belongs_to_the_same_network():
@@ -153,5 +210,5 @@ def test_a_resnet_of_every_kind_has_the_same_parameters():
 
 
 def test_unknown_derivatives_are_refused():
-    with pytest.raises(InputError, match="'third'; allowed: gradient, linear, all"):
+    with pytest.raises(InputError, match="'third'; allowed: 'gradient', 'linear', 'all'"):
         networks.build("conv2", 10, derivatives="third")

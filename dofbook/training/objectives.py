@@ -3,7 +3,8 @@
 A metric whose name ends in "loss" or "error" counts down; every other counts up.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,27 +14,47 @@ import numpy as np
 import optax
 
 from dofbook.errors import InputError
-from dofbook.references import is_reference, resolve
+from dofbook.references import call, is_reference, own_code
 
 PerExample = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Hold a loss and metrics, functions of the outputs and targets of a batch.
+    """Hold a loss and metrics: functions of the outputs and targets of a batch.
 
     Attributes:
         name: What configurations and tables call it.
         loss: Maps outputs (N, ...) and targets (N, ...) to the losses of the examples, (N,).
-        metrics: Pairs of a name and a function like ``loss``.
+        metrics: Pairs of a name and a function like ``loss``, or a mapping.
+
+    Raises:
+        InputError: If something is no function, or a name is taken or no word.
+
+    >>> hinge = Objective("hinge", lambda out, y: jnp.maximum(0, 1 - y * out[:, 0]))
+    >>> hinge.metric_names
+    ('train_loss', 'test_loss')
     """
 
     name: str
     loss: PerExample
     metrics: tuple[tuple[str, PerExample], ...] = ()
-    _fits: Callable[[tuple[int, ...], np.ndarray, str], None] | None = field(
+    _fits: Callable[[tuple[int, ...], str, np.ndarray], str | None] | None = field(
         default=None, repr=False
     )
+
+    def __post_init__(self):
+        given = self.metrics.items() if isinstance(self.metrics, Mapping) else self.metrics
+        object.__setattr__(self, "metrics", tuple(map(tuple, given)))
+        names = ["loss", *(name for name, _ in self.metrics)]
+        for name in names:
+            if not (isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9_]*", name)):
+                raise InputError(f"a metric is called {name!r}; use small letters, digits and _.")
+        if len(set(names)) < len(names):
+            raise InputError(f"the metrics are {', '.join(names)}; each name is used once.")
+        for name, function in (("loss", self.loss), *self.metrics):
+            if not callable(function):
+                raise InputError(f"{name} of {self.name} is {function!r}; it must be a function.")
 
     @property
     def metric_names(self) -> tuple[str, ...]:
@@ -42,12 +63,31 @@ class Objective:
         return tuple(f"{split}_{name}" for split in ("train", "test") for name in names)
 
     def check(self, outputs_shape: tuple[int, ...], data: Any) -> None:
-        """Raise InputError unless outputs (N, ...) of a network fit the targets of the data.
+        """Make sure, by abstract evaluation, that outputs and the targets of the data fit.
 
         Args:
-            outputs_shape: Shape of the outputs of N examples.
+            outputs_shape: Shape of the outputs of some inputs, (N, ...).
             data: A ``Dataset``, or anything with its four arrays.
+
+        Raises:
+            InputError: If shapes, or the kind and range of the targets, do not fit, or a function
+                raises or does not give one number per example.
         """
+        for part, targets in (("y_train", data.y_train), ("y_test", data.y_test)):
+            fault = self._fits and self._fits(tuple(outputs_shape[1:]), part, targets)
+            if fault:
+                raise InputError(f"{fault}.")
+        outputs = jax.ShapeDtypeStruct((2, *outputs_shape[1:]), jnp.float32)
+        some = jax.ShapeDtypeStruct((2, *targets.shape[1:]), targets.dtype)
+        for name, function in (("loss", self.loss), *self.metrics):
+            what = f"{name} of {self.name}"
+            with own_code(what):
+                found = jax.eval_shape(function, outputs, some)
+            if getattr(found, "shape", None) != (2,):
+                raise InputError(
+                    f"{what} gives {getattr(found, 'shape', type(found).__name__)} for 2 examples; "
+                    "it must give one number for each, (2,)."
+                )
 
 
 def _cross_entropy(outputs, targets):
@@ -58,38 +98,97 @@ def _hit(outputs, targets):
     return (outputs.argmax(-1) == targets).astype(jnp.float32)
 
 
-def _over_the_rest(values):
+def _mean(values):
+    """Average all but the first axis."""
     return values.reshape(values.shape[0], -1).mean(axis=1)
 
 
-classification = Objective("classification", _cross_entropy, (("accuracy", _hit),))
+def _difference(outputs, targets):
+    return outputs.reshape(targets.shape) - targets
+
+
+def _labels_fit(outputs, part, targets, shape, what) -> str | None:
+    if targets.dtype.kind not in "iu":
+        return (
+            f"{part} is {targets.dtype}; {what} takes integer labels: convert them with "
+            "astype(int), or choose the objective regression"
+        )
+    if len(outputs) != len(shape) + 1 or outputs[:-1] != shape or targets.shape[1:] != shape:
+        return (
+            f"{what} takes outputs (N{_axes(shape)}, logits) and labels (N{_axes(shape)}); the "
+            f"network gives (N{_axes(outputs)}) and {part} is (N{_axes(targets.shape[1:])})"
+        )
+    low, high = int(targets.min()), int(targets.max())
+    if low < 0 or high >= outputs[-1]:
+        return (
+            f"{part} has labels {low} to {high}; the network's {outputs[-1]} logits allow 0 to "
+            f"{outputs[-1] - 1}"
+        )
+    return None
+
+
+def _axes(shape) -> str:
+    return "".join(f", {length}" for length in shape)
+
+
+def _classes_fit(outputs, part, targets):
+    return _labels_fit(outputs, part, targets, (), "classification")
+
+
+def _tokens_fit(outputs, part, targets):
+    shape = targets.shape[1:2] if targets.ndim > 1 else (1,)
+    return _labels_fit(outputs, part, targets, shape, "next_token")
+
+
+def _values_fit(outputs, part, targets):
+    wanted = targets.shape[1:]
+    if outputs == wanted or (outputs == (1,) and wanted == ()):
+        return None
+    return (
+        f"regression takes outputs of the shape of the targets; the network gives "
+        f"(N{_axes(outputs)}) and {part} is (N{_axes(wanted)})"
+    )
+
+
+classification = Objective("classification", _cross_entropy, (("accuracy", _hit),), _classes_fit)
+"""Cross-entropy and accuracy: outputs (N, classes), integer labels (N,)."""
+
 regression = Objective(
     "regression",
-    lambda outputs, targets: _over_the_rest((outputs.reshape(targets.shape) - targets) ** 2),
-    (
-        (
-            "absolute_error",
-            lambda outputs, targets: _over_the_rest(abs(outputs.reshape(targets.shape) - targets)),
-        ),
-    ),
+    lambda outputs, targets: _mean(_difference(outputs, targets) ** 2),
+    (("absolute_error", lambda outputs, targets: _mean(abs(_difference(outputs, targets)))),),
+    _values_fit,
 )
+"""Squared and absolute error, each the mean over an example's targets: both (N, ...), or outputs
+(N, 1) for targets (N,)."""
+
 next_token = Objective(
     "next_token",
-    lambda outputs, targets: _over_the_rest(_cross_entropy(outputs, targets)),
-    (("accuracy", lambda outputs, targets: _over_the_rest(_hit(outputs, targets))),),
+    lambda outputs, targets: _mean(_cross_entropy(outputs, targets)),
+    (("accuracy", lambda outputs, targets: _mean(_hit(outputs, targets))),),
+    _tokens_fit,
 )
+"""Cross-entropy and accuracy, each the mean over positions: outputs (N, positions, vocabulary),
+tokens (N, positions)."""
+
 _KNOWN = {found.name: found for found in (classification, regression, next_token)}
 NAMES = tuple(_KNOWN)
 
 
-def objective(name: str | Objective) -> Objective:
-    """Find an objective by name, or by "module:function" of no arguments."""
-    if isinstance(name, Objective):
-        return name
-    if is_reference(name):
-        return resolve(name)()
-    if name not in _KNOWN:
-        raise InputError(
-            f"objective is {name!r}; allowed: {', '.join(NAMES)}, or module:function."
-        )
-    return _KNOWN[name]
+def objective(name: str) -> Objective:
+    """Find an objective by name, or as "module:function", a function of nothing that returns it.
+
+    Raises:
+        InputError: If there is none, or the function gives something else.
+
+    >>> objective("regression").metric_names
+    ('train_loss', 'train_absolute_error', 'test_loss', 'test_absolute_error')
+    """
+    if isinstance(name, str) and name in _KNOWN:
+        return _KNOWN[name]
+    if not is_reference(name):
+        raise InputError(f"objective is {name!r}; allowed: {', '.join(NAMES)}, or module:function.")
+    found = call(name)
+    if not isinstance(found, Objective):
+        raise InputError(f"{name} gave {type(found).__name__}; it must give an Objective.")
+    return found
