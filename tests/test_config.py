@@ -4,7 +4,6 @@ import hashlib
 import json
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -14,25 +13,27 @@ from dofbook.datasets import NAMES as DATASETS
 from dofbook.errors import InputError
 from dofbook.experiments.config import (
     CellConfig,
-    Method,
     SweepConfig,
     TaskConfig,
     canonical_json,
     cell_from_json,
-    default_epochs,
-    follow_convention,
+    kinds,
 )
-from dofbook.experiments.profiles import (
-    PROFILES,
-    make_sweep,
-    octaves,
-    paper_figure,
-    table_1_sweeps,
+from dofbook.experiments.cuts import CutCell
+from dofbook.experiments.options import PROFILES, make_sweep, octaves
+from dofbook.experiments.paper import PAPER_FIGURES, paper_figure, table_1_sweeps
+from dofbook.experiments.spectra import SpectrumCell
+from dofbook.methods import (
+    FullSpace,
+    LotterySubspace,
+    LotteryTicket,
+    RandomAffine,
+    RandomPruning,
+    methods,
 )
-from dofbook.methods.pruning import PruningConfig
-from dofbook.methods.trajectories import LotteryConfig
 from dofbook.networks import NAMES as NETWORKS
 from dofbook.training.optimizers import OptimizerConfig
+from dofbook.training.task import default_epochs, follow_convention
 
 ROOT = Path(__file__).parents[1]
 TASK = TaskConfig(network="mlp")
@@ -63,20 +64,62 @@ tasks = st.builds(
     optimizer=optimizers,
     burn_in_optimizer=optimizers,
     extra_burn_in_step=st.integers(0, 1),
+    linearized_at=st.none() | st.integers(0, 10**4),
 )
 seeds = st.lists(st.integers(0, 2**31), min_size=1, max_size=5, unique=True).map(tuple)
 steps = st.integers(0, 1000)
-cells = st.one_of(
+ways = st.one_of(
     st.builds(
-        CellConfig,
-        task=tasks,
-        burn_in_steps=steps,
-        d=st.integers(1, 10**6),
-        seeds=seeds,
+        RandomAffine,
+        t=steps,
+        directions=st.sampled_from(["gaussian", "sparse", "fastfood", "hadamard"]),
         nested=st.booleans(),
     ),
-    st.builds(CellConfig, task=tasks, method=st.just("full"), d=st.none(), seeds=seeds),
+    st.builds(
+        LotterySubspace,
+        t=steps,
+        basis=st.sampled_from(["increments", "centred", "uncentred"]),
+        spacing=st.integers(1, 50),
+        trajectory_steps=sizes,
+        extra_first_step=st.integers(0, 1),
+    ),
+    st.builds(
+        LotteryTicket,
+        t=steps,
+        pruning_epochs=st.integers(1, 50),
+        iterations=st.integers(1, 50),
+        retraining=st.sampled_from(["common", "released_code"]),
+        weight_decay=st.floats(0, 1),
+    ),
+    st.builds(
+        RandomPruning,
+        t=steps,
+        nested=st.booleans(),
+        retraining=st.sampled_from(["common", "released_code"]),
+    ),
 )
+training_cells = st.one_of(
+    st.builds(CellConfig, task=tasks, method=ways, d=st.integers(1, 10**6), seeds=seeds),
+    st.builds(CellConfig, task=tasks, method=st.just(FullSpace()), d=st.none(), seeds=seeds),
+)
+other_cells = st.one_of(
+    st.builds(
+        CutCell,
+        task=tasks,
+        seeds=seeds,
+        optimum_steps=st.integers(1, 10**4),
+        grid=st.integers(2, 99),
+    ),
+    st.builds(
+        SpectrumCell,
+        task=tasks,
+        seeds=seeds,
+        spacing=st.integers(1, 99),
+        steps=sizes,
+        extra_first_step=st.integers(0, 1),
+    ),
+)
+cells = training_cells | other_cells
 
 
 @given(cells)
@@ -94,16 +137,50 @@ def test_equal_names_mean_equal_cells(one, other):
     assert (one.name == other.name) == (one == other)
 
 
-@given(cells)
+VALUES = {
+    "t": (0, 5),
+    "directions": ("gaussian", "hadamard"),
+    "nested": (False, True),
+    "basis": ("increments", "centred"),
+    "spacing": (5, 6),
+    "trajectory_steps": (6, 7),
+    "extra_first_step": (0, 1),
+    "pruning_epochs": (2, 3),
+    "iterations": (1, 2),
+    "retraining": ("common", "released_code"),
+    "weight_decay": (1e-4, 0.0),
+    "task": (TASK, replace(TASK, batch_size=99)),
+    "seeds": ((0,), (1,)),
+    "d": (4, 5),
+    "optimum_steps": (9, 8),
+    "grid": (21, 22),
+    "steps": (6, 7),
+}
+
+
+def changed(made):
+    """Change each field of a configuration, one at a time."""
+    for field in fields(made):
+        now = getattr(made, field.name)
+        other = next((v for v in VALUES.get(field.name, ()) if v != now), None)
+        if other is not None and (field.name, now) != ("d", None):
+            yield replace(made, **{field.name: other})
+
+
+@given(training_cells)
 def test_every_field_is_in_the_hash(cell):
-    changes = {
-        "burn_in_steps": cell.burn_in_steps + 1,
-        "seeds": (*cell.seeds, 2**32 - 1),
-        "nested": not cell.nested,
-        "task": replace(cell.task, batch_size=cell.task.batch_size + 1),
-    }
-    names = {replace(cell, **{name: value}).name for name, value in changes.items()}
-    assert len(names | {cell.name}) == len(changes) + 1
+    others = list(changed(cell))
+    if not isinstance(cell.method, FullSpace):
+        others += [replace(cell, method=method) for method in changed(cell.method)]
+        assert len(others) == 3 + len(fields(cell.method))
+    assert len({one.name for one in [cell, *others]}) == len(others) + 1
+
+
+@given(other_cells)
+def test_every_field_of_a_cell_of_another_kind_is_in_the_hash(cell):
+    others = list(changed(cell))
+    assert len(others) == len(fields(cell))
+    assert len({one.name for one in [cell, *others]}) == len(others) + 1
 
 
 @pytest.mark.parametrize(
@@ -131,17 +208,17 @@ def test_another_json_is_refused(change):
     nested=st.booleans(),
 )
 def test_a_sweep_is_the_baseline_and_the_whole_grid(dims, burn_in, runs, first, nested):
-    sweep = SweepConfig(
-        dims=dims, burn_in_steps=burn_in, runs=runs, first_seed=first, nested=nested
-    )
+    ways = tuple(RandomAffine(t, nested=nested) for t in burn_in)
+    sweep = SweepConfig(dims=dims, methods=ways, runs=runs, first_seed=first)
     found = sweep.cells()
-    grid = [cell for cell in found if cell.method == "affine"]
-    assert {(cell.d, cell.burn_in_steps) for cell in grid} == {
+    grid = [cell for cell in found if isinstance(cell.method, RandomAffine)]
+    assert {(cell.d, cell.method.t) for cell in grid} == {
         (d, t) for d in dims for t in burn_in
     }
     assert len(grid) == len(dims) * len(burn_in)
     assert [cell.d for cell in grid] == sorted(cell.d for cell in grid)
-    baseline = [cell for cell in found if cell.method == "full"]
+    assert {cell.method.nested for cell in grid} == {nested}
+    baseline = [cell for cell in found if isinstance(cell.method, FullSpace)]
     rates = [cell.task.optimizer.learning_rate for cell in baseline]
     assert rates == list(sweep.baseline_learning_rates)
     assert {cell.seeds for cell in found} == {tuple(range(first, first + runs))}
@@ -152,7 +229,7 @@ def test_the_paper_profile_is_the_papers_figure_2():
     """Sec. 2.2 and A.4: powers of two up to 4096, 10 runs, 3 epochs, t = 0, 4, 8, 16."""
     sweep = make_sweep("paper")
     assert sweep.dims == tuple(2**k for k in range(13))
-    assert (sweep.runs, sweep.burn_in_steps) == (10, (0, 4, 8, 16))
+    assert (sweep.runs, [method.t for method in sweep.methods]) == (10, [0, 4, 8, 16])
     assert (sweep.task.dataset, sweep.task.network, sweep.task.epochs) == ("mnist", "conv2", 3)
     assert (sweep.task.batch_size, sweep.task.train_size) == (128, None)
     assert len(sweep.cells()) == 13 * 4 + 2
@@ -161,8 +238,9 @@ def test_the_paper_profile_is_the_papers_figure_2():
 def test_options_override_a_profile_and_resolve_epochs_afterwards():
     sweep = make_sweep("reduced", dataset="cifar10", dims=(3,), runs=1, baseline=False)
     assert sweep.task.epochs == default_epochs("cifar10", "conv2") == 4
-    assert (sweep.dims, sweep.runs, sweep.burn_in_steps) == ((3,), 1, (0, 4, 8, 16))
-    assert all(cell.method == "affine" for cell in sweep.cells())
+    assert (sweep.dims, sweep.runs) == ((3,), 1)
+    assert [method.t for method in sweep.methods] == [0, 4, 8, 16]
+    assert all(isinstance(cell.method, RandomAffine) for cell in sweep.cells())
     assert make_sweep("reduced", epochs=2).task.epochs == 2
     assert make_sweep("reduced", learning_rate=0.1).task.optimizer.learning_rate == 0.1
     assert make_sweep() == SweepConfig()
@@ -226,72 +304,101 @@ def test_published_cells_keep_their_hashes():
     published = sorted((ROOT / "results").glob("*.provenance.json"))
     assert published
     for path in published:
-        for name, raw in json.loads(path.read_text()).get("cells", {}).items():
-            if "method" not in raw:  # cells of other experiments
-                continue
+        for name, raw in json.loads(path.read_text())["cells"].items():
             assert cell_from_json(json.dumps(raw)).name == name
 
 
 @pytest.mark.parametrize(
-    "cell",
+    "method",
     [
-        CellConfig(TASK, method="affine", directions="fastfood"),
-        CellConfig(TASK, method="lottery_subspace", lottery=LotteryConfig(basis="centred")),
-        CellConfig(TASK, method="lottery_subspace", burn_in_steps=4),
-        CellConfig(TASK, method="lottery_ticket", pruning=PruningConfig(iterations=3)),
-        CellConfig(TASK, method="random_pruning", seeds=(2, 5)),
+        RandomAffine(directions="fastfood"),
+        LotterySubspace(basis="centred"),
+        LotterySubspace(4),
+        LotteryTicket(iterations=3),
+        RandomPruning(),
     ],
 )
-def test_cells_of_every_method_survive_json(cell):
+def test_cells_of_every_method_survive_json(method):
+    cell = CellConfig(task=TASK, method=method, seeds=(2, 5))
     assert cell_from_json(canonical_json(cell)) == cell
-    plain = CellConfig(TASK, seeds=cell.seeds, burn_in_steps=cell.burn_in_steps)
+    plain = replace(cell, method=RandomAffine(method.t))
     assert cell.name != plain.name
 
 
 def test_a_default_and_its_name_are_one_cell():
-    named = CellConfig(TASK, method="lottery_subspace", lottery=LotteryConfig())
-    assert named == CellConfig(TASK, method="lottery_subspace")
-    assert named.name == CellConfig(TASK, method="lottery_subspace").name
+    named = LotterySubspace(0, "increments", 5, None, 0)
+    one, other = (CellConfig(task=TASK, method=m) for m in (named, LotterySubspace()))
+    assert one == other
+    assert one.name == other.name
+    plain, said = (
+        TaskConfig(), TaskConfig(objective="classification", solver="descent", linearized_at=None)
+    )  # fmt: skip
+    assert CellConfig(task=plain).name == CellConfig(task=said).name
+
+
+def test_kinds_are_told_apart():
+    assert set(kinds()) == {"", "cut", "spectrum"}
+    assert kinds()["cut"] is CutCell and kinds()["spectrum"] is SpectrumCell
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"method": "full", "directions": "sparse"}, "does not take directions"),
-        ({"method": "lottery_subspace", "nested": True}, "does not take nested"),
-        ({"method": "affine", "lottery": LotteryConfig()}, "does not take lottery"),
-        ({"method": "affine", "pruning": PruningConfig()}, "does not take pruning"),
-        ({"method": "random_pruning", "pruning": PruningConfig()}, "must be by 'random'"),
-        ({"method": "affine", "directions": "dense"}, "allowed: sparse, fastfood, hadamard"),
+        ({"method": "full", "directions": "sparse"}, "takes no directions"),
+        ({"method": "lottery_subspace", "nested": True}, "takes no nested"),
+        ({"method": "affine", "basis": "centred"}, "takes no basis; it belongs to lottery_subsp"),
+        ({"method": "affine", "iterations": 2}, "takes no iterations; it belongs to lottery_tick"),
+        ({"method": "random_pruning", "iterations": 2}, "takes no iterations"),
+        ({"method": "affine", "directions": "dense"}, "allowed: gaussian, sparse, fastfood, hada"),
         ({"method": "tickets"}, "allowed: affine, full"),
-        ({"method": "affine", "seeds": (2**32,)}, "largest seed is 4294967296"),
+        ({"method": "affine", "first_seed": 2**32 - 3}, "largest seed is 4294967296"),
     ],
 )
 def test_what_does_not_belong_to_a_method_is_refused(options, said):
     with pytest.raises(InputError, match=said):
-        CellConfig(TASK, d=None if options["method"] == "full" else 4, **options)
+        make_sweep(runs=4, **options)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"task": None}, "task is None"),
+        ({"method": "affine"}, "must be a Method"),
+        ({"method": FullSpace(), "d": 4}, "d must be None for full training"),
+        ({"d": None}, "d must be None for full training"),
+        ({"d": 0}, "d is 0"),
+        ({"seeds": (2**32,)}, "largest seed is 4294967296"),
+        ({"seeds": (0, 0)}, "must differ"),
+        ({"seeds": [0]}, "non-empty tuple"),
+    ],
+)
+def test_bad_cells_are_refused(fields, said):
+    with pytest.raises(InputError, match=said):
+        CellConfig(**{"task": TASK, "d": 4, **fields})
 
 
 def test_options_by_name_reach_the_method():
     sweep = make_sweep(method="lottery_subspace", basis="centred", dims=[1, 2], baseline=False)
-    assert {cell.lottery.basis for cell in sweep.cells()} == {"centred"}
+    assert {cell.method.basis for cell in sweep.cells()} == {"centred"}
     sweep = make_sweep(method="lottery_ticket", iterations=2, convention="released_code")
-    ticket = sweep.cells()[-1].pruning
-    assert (ticket.iterations, ticket.schedule) == (2, "released_code")
-    assert make_sweep(method="random_pruning").cells()[-1].pruning.criterion == "random"
-    assert all(cell.method == "full" for cell in make_sweep(method="full").cells())
+    ticket = sweep.cells()[-1].method
+    assert (ticket.iterations, ticket.retraining) == (2, "released_code")
+    pruned = json.loads(canonical_json(make_sweep(method="random_pruning").cells()[-1]))["pruning"]
+    assert pruned["criterion"] == "random"
+    assert all(cell.method == FullSpace() for cell in make_sweep(method="full").cells())
 
 
 def test_the_paper_s_figures_have_the_paper_s_cells():
     cells = paper_figure("2-mnist", profile="paper").cells()
-    affine = [cell for cell in cells if cell.method == "affine"]
+    affine = [cell for cell in cells if isinstance(cell.method, RandomAffine)]
     assert {cell.d for cell in affine} == {2**i for i in range(13)}
-    assert {cell.burn_in_steps for cell in affine} == {0, 4, 8, 16}
+    assert {cell.method.t for cell in affine} == {0, 4, 8, 16}
     assert {len(cell.seeds) for cell in cells} == {10}
     assert {cell.task.epochs for cell in cells} == {3}
     assert {cell.name for cell in cells} == {cell.name for cell in make_sweep("paper").cells()}
     together = paper_figure("6-mnist-conv2").cells()
-    assert {c.method for c in together} == set(get_args(Method))
+    ours = {"affine", "full", "lottery_subspace", "lottery_ticket", "random_pruning"}
+    assert {c.method.name for c in together} == ours <= set(methods())
     assert len({cell.name for cell in together}) == len(together)
     assert set(paper_figure("8").cells()) > set(paper_figure("8-cifar10").cells())
     with pytest.raises(InputError, match="figure is '13'"):
@@ -300,10 +407,25 @@ def test_the_paper_s_figures_have_the_paper_s_cells():
         paper_figure("2", profile="reduced", runs=3)
 
 
+def test_figures_9_10_and_11_are_sweeps_like_the_others():
+    nine = paper_figure("9-mnist").cells()
+    assert {(c.task.linearized_at, c.task.solver) for c in nine} == {
+        (None, "descent"),
+        (1407, "descent"),
+    }
+    assert all(c.method == RandomAffine(nested=True) and len(c.seeds) == 1 for c in nine)
+    assert [type(c) for c in paper_figure("9c-mnist").cells()] == [CutCell]
+    (spectra,) = paper_figure("10-mnist-conv2").cells()
+    assert spectra == SpectrumCell(task=TaskConfig("mnist"), seeds=tuple(range(10)))
+    assert len(paper_figure("10").cells()) == 10
+    for entry in PAPER_FIGURES.values():
+        assert all(cell_from_json(canonical_json(cell)) == cell for cell in entry["cells"][:3])
+
+
 @pytest.mark.parametrize("profile", ["reduced", "paper"])
 def test_table_1_has_every_other_method_from_w0_and_from_w16(profile):
     cells = [cell for sweep in table_1_sweeps(profile) for cell in sweep.cells()]
-    assert {(cell.method, cell.burn_in_steps) for cell in cells} == {
+    assert {(cell.method.name, cell.method.t) for cell in cells} == {
         (method, t)
         for method in ("lottery_subspace", "lottery_ticket", "random_pruning")
         for t in (0, 16)
@@ -313,8 +435,8 @@ def test_table_1_has_every_other_method_from_w0_and_from_w16(profile):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"method": "random_pruning", "pruning_epochs": 7}, "takes no training_epochs"),
-        ({"method": "random_pruning", "weight_decay": 0.5}, "takes no training_epochs"),
+        ({"method": "random_pruning", "pruning_epochs": 7}, "takes no pruning_epochs"),
+        ({"method": "random_pruning", "weight_decay": 0.5}, "takes no weight_decay"),
         ({"method": "full", "dims": (7,), "learning_rate": 0.3}, "takes no dims, learning_rate"),
         ({"method": "full", "burn_in_steps": (16,)}, "takes no burn_in_steps"),
         ({"first_seed": 2**32 - 2, "runs": 3}, "below 2..32"),

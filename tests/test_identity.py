@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from dofbook.experiments.config import canonical_json, cell_from_json
 from dofbook.experiments.options import make_sweep
 from dofbook.experiments.paper import paper_figure
 from dofbook.experiments.store import Store
+from dofbook.experiments.tables import compact, read_cells
 
 RESULTS = Path(__file__).parents[1] / "results"
 STORE = Store(RESULTS / "cells")
@@ -37,14 +39,72 @@ def test_every_stored_cell_is_found_by_its_configuration():
 def test_every_published_table_is_the_one_its_provenance_names(table):
     origin = provenance(table)
     assert hashlib.sha256(table.read_bytes()).hexdigest() == origin["table_sha256"]
-    for name, raw in origin.get("cells", {}).items():
+    for name, raw in origin["cells"].items():
         text = json.dumps(raw, sort_keys=True, separators=(",", ":"))
         assert hashlib.sha256(text.encode()).hexdigest()[:16] == name
-        if "method" in raw:
-            cell = cell_from_json(text)
-            assert (cell.name, canonical_json(cell)) == (name, text)
-    if "cells" in origin:
-        assert set(pd.read_parquet(table, columns=["cell"])["cell"]) == set(origin["cells"])
+        cell = cell_from_json(text)
+        assert (cell.name, canonical_json(cell)) == (name, text)
+    held = pd.read_parquet(table, columns=["cell", "seed"])
+    assert set(held["cell"]) == set(origin["cells"])
+    for name, seeds in held.groupby("cell")["seed"]:
+        assert set(seeds) <= set(origin["cells"][name]["seeds"])
+
+
+MIGRATED = [table for table in TABLES if "migrated_from" in provenance(table)]
+
+
+def first_edition_name(cell) -> str:
+    """Hash of a cell of Fig. 9 by the engine it had in the first edition, 0.1.0."""
+    task = asdict(cell.task)
+    at = task.pop("linearized_at")
+    for later in ("objective", "solver"):
+        del task[later]
+    content = {
+        "ntk_schema": 1, "task": task, "model": "network" if at is None else "linearized",
+        "seed": cell.seeds[0], "dims": [cell.d], "optimum_steps": 1407, "centre_steps": None,
+    }  # fmt: skip
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def test_the_old_names_of_the_cells_of_figure_9_follow_from_the_new_configurations():
+    origin = provenance(RESULTS / "ntk_conv2.parquet")
+    old = origin["migrated_from"]["cells"]
+    assert set(old) == set(origin["cells"]) and len(set(old.values())) == 84
+    for new, raw in origin["cells"].items():
+        assert first_edition_name(cell_from_json(json.dumps(raw))) == old[new]
+
+
+def test_every_table_of_another_kind_was_migrated():
+    stems = {table.stem for table in MIGRATED}
+    assert {"ntk_conv2", "ntk_cuts"} <= stems
+    assert {f"spectra_{data}_conv2" for data in ("mnist", "fashion_mnist")} <= stems
+
+
+@pytest.mark.parametrize("table", MIGRATED, ids=lambda path: path.stem)
+def test_a_migration_changed_no_number_and_put_all_cells_into_the_store(table):
+    rows, origin = pd.read_parquet(table), provenance(table)
+    before = origin["migrated_from"]["numbers"]
+    values = rows[before["columns"]].astype(float).sort_values(before["columns"]).to_numpy()
+    assert hashlib.sha256(values.tobytes()).hexdigest() == before["sha256"]
+    cells = read_cells(STORE, origin["cells"])
+    assert {cell.config.name for cell in cells} == set(origin["cells"])
+    for cell in cells:
+        assert cell.provenance["migrated_from"]["table"] == table.name
+        assert cell.provenance["dataset"] in origin["datasets"]
+    pd.testing.assert_frame_equal(compact(cells).to_pandas(), rows)
+
+
+@pytest.mark.parametrize(
+    ("figure", "table"),
+    [("9-mnist", "ntk_conv2"), ("9-fashion_mnist", "ntk_conv2"), ("9c-mnist", "ntk_cuts"),
+     ("10-mnist-conv2", "spectra_mnist_conv2")],
+)  # fmt: skip
+def test_the_figures_of_other_kinds_find_their_cells_in_the_store(figure, table):
+    wanted = {cell.name for cell in paper_figure(figure).cells()}
+    published = set(provenance(RESULTS / f"{table}.parquet")["cells"])
+    assert len(wanted & published) == (42 if figure[:2] == "9-" else 1)
+    assert wanted & published <= set(STORE.names())
 
 
 def test_the_cells_of_a_figure_are_those_its_table_is_made_from():

@@ -173,7 +173,7 @@ class CellConfig(Cell):
         return {"method": self.method.name, "burn_in_steps": self.method.t, "d": self.d}
 
     def check(self, task):
-        self.method.check(self.task, self.d, len(task.data.y_train), task.network.D)
+        self.method.check(task, self.d)
 
     def work(self):
         task = self.task
@@ -182,7 +182,7 @@ class CellConfig(Cell):
             task.linearized_at is not None, task.solver, type(self.method),
         )  # fmt: skip
         explicit = self.method.explicit_dimension(self.d)
-        before = self.method.epochs_before(task)
+        before = self.method.epochs_before(task.epochs or 0)
         return Work(kind, len(self.seeds), task.epochs or 0, before, explicit)
 
     def rows(self, task, batching):

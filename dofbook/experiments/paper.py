@@ -184,7 +184,7 @@ def _paper_figures() -> dict[str, dict[str, Any]]:
                 title = f"Fig. {name}, {network} on {dataset}"
                 cells = [cell for sweep in sweeps for cell in sweep.cells()]
                 found[key] = {"title": title, "cells": cells, "table": table}
-            spectrum = SpectrumCell(task=affine.task, seeds=tuple(range(5)))
+            spectrum = SpectrumCell(task=affine.task, seeds=tuple(range(_RUNS[network])))
             found[f"10-{dataset}-{network}"] = {
                 "title": f"Figs. 10 and 11, {network} on {dataset}",
                 "cells": [spectrum],

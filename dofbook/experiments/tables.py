@@ -78,6 +78,11 @@ def table(store: Store, names: Iterable[str] | None = None) -> pd.DataFrame:
     return compact(read_cells(store, names)).to_pandas()
 
 
+def ordered(rows: pd.DataFrame) -> pd.DataFrame:
+    """Sort tidy rows by ``ORDER``."""
+    return rows.sort_values([name for name in ORDER if name in rows], ignore_index=True)
+
+
 def _distinct(items: Iterable[object]) -> list[object]:
     return [json.loads(text) for text in sorted({json.dumps(x, sort_keys=True) for x in items})]
 
