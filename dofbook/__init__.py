@@ -26,7 +26,28 @@ _PARTS = {
     "references", "subspaces", "success", "training",
 }  # fmt: skip
 
-__all__ = ["__version__", *_FACE]
+__all__ = [
+    "AffineSubspace",
+    "Dataset",
+    "FullSpace",
+    "LotterySubspace",
+    "LotteryTicket",
+    "RandomAffine",
+    "RandomPruning",
+    "Task",
+    "__version__",
+    "classification",
+    "flatten",
+    "load",
+    "next_token",
+    "octaves",
+    "plot_success",
+    "regression",
+    "success_probability",
+    "sweep",
+    "threshold",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -53,7 +53,9 @@ def sweep(
     if not isinstance(task, Task):
         raise InputError(f"task is {type(task).__name__}; it must be a Task.")
     if not chosen or not all(isinstance(m, Method) for m in chosen):
-        raise InputError(f"methods is {methods!r}; give a method such as RandomAffine(), or several.")
+        raise InputError(
+            f"methods is {methods!r}; give a method such as RandomAffine(), or several."
+        )
     sizes = (dims,) if isinstance(dims, int) else tuple(int(d) if d == int(d) else d for d in dims)
     check_integers("dims", sizes, 1)
     numbers = seeds_of(seeds)

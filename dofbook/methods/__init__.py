@@ -1,4 +1,4 @@
-"""The methods of the paper's Table 1, one file per row; each builds the affine subspace it trains in.
+"""The methods of the paper's Table 1, a file per row; each builds the subspace it trains in.
 
 | directions | class | t = 0 | t > 0 |
 |---|---|---|---|

@@ -104,8 +104,8 @@ class LotterySubspace(Method):
         points = len(self.points(task.steps))
         if d is not None and d > points:
             raise InputError(
-                f"d is {d}, but a trajectory of {self.trajectory_steps or task.steps} steps, stored "
-                f"every {self.spacing}, spans at most {points} directions."
+                f"d is {d}, but a trajectory of {self.trajectory_steps or task.steps} steps, "
+                f"stored every {self.spacing}, spans at most {points} directions."
             )
 
     def as_nested(self):

@@ -4,7 +4,6 @@ The path is stored at a spacing, T points of R^D. Its singular values and direct
 T x T Gram matrix, summed in float64 over blocks of coordinates (method of snapshots).
 """
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
