@@ -7,21 +7,23 @@
 - `estimates`, `events`, `records`, `verification`: what it takes, what happens, where from, again
 """
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any
 
-if TYPE_CHECKING:
-    from dofbook.experiments.options import make_sweep, octaves
-    from dofbook.experiments.sweeping import run_cells, sweep
-
-__all__ = ["make_sweep", "octaves", "run_cells", "sweep"]
+_NAMES = {
+    "make_sweep": "options", "octaves": "options",
+    "sweep": "sweeping", "run_cells": "sweeping",
+    "read_published": "published", "run_record": "records",
+    "Store": "store", "CellConfig": "config", "SweepConfig": "config",
+    "lottery_chapter": "paper", "linearization_chapter": "paper", "PAPER_FIGURES": "paper",
+}  # fmt: skip
+_MODULES = ("adaptive", "cuts", "estimates", "linearized", "spectra", "tables", "verification")
 
 
 def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
-    modules = {
-        "sweep": "sweeping", "run_cells": "sweeping", "octaves": "options", "make_sweep": "options",
-    }  # fmt: skip
-    if name not in modules:
-        raise AttributeError(f"module 'dofbook.experiments' has no attribute {name!r}")
-    return getattr(import_module(f"dofbook.experiments.{modules[name]}"), name)
+    """Load a name, or a module, when it is first used: descriptions are read without JAX."""
+    if name in _NAMES:
+        return getattr(import_module(f"dofbook.experiments.{_NAMES[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"dofbook.experiments.{name}")
+    raise AttributeError(f"module 'dofbook.experiments' has no attribute {name!r}")

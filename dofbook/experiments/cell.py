@@ -10,11 +10,18 @@ import pandas as pd
 
 from dofbook.experiments.config import Cell
 from dofbook.experiments.linearized import trained_as
-from dofbook.keys import Role, run_key
 from dofbook.methods import Method
 from dofbook.subspaces import AffineSubspace
 from dofbook.success.tables import metric_kind
-from dofbook.training import Batching, OptimizerConfig, Task, evaluate, make_task, train_runs
+from dofbook.training import (
+    Batching,
+    OptimizerConfig,
+    Task,
+    batches_key,
+    evaluate,
+    make_task,
+    train_runs,
+)
 
 
 @lru_cache(maxsize=64)
@@ -100,7 +107,7 @@ def training_rows(
     if model.minimum:
         histories = [model.minimum(build(run), seed) for run, seed in enumerate(seeds)]
     else:
-        keys = [run_key(seed, Role.SUBSPACE_BATCHES) for seed in seeds]
+        keys = [batches_key(seed) for seed in seeds]
         histories = train_runs(
             model.task, build, keys, method.optimizer(task), batching, at_offset
         )

@@ -14,6 +14,7 @@ from dofbook.success.estimates import threshold_dimensions
 from dofbook.success.hits import hit_dimensions, interpolated_hits
 from dofbook.success.inversion import inverted_interval
 from dofbook.success.isotonic import isotonic_threshold
+from dofbook.success.paired import compare_hits, half_width
 from dofbook.success.probability import (
     jeffreys_interval,
     running_maximum,

@@ -6,7 +6,7 @@
 """
 
 from dofbook.training.batched import Batching, train_runs
-from dofbook.training.loop import Trained, burn_in, evaluate, fit, train
+from dofbook.training.loop import Trained, batches_key, burn_in, evaluate, fit, train
 from dofbook.training.objectives import Objective, classification, next_token, regression
 from dofbook.training.optimizers import MOMENTUM, Optimizer, OptimizerConfig, make_optimizer
 from dofbook.training.task import DeviceData, Task, TaskConfig, make_task, put, steps_per_epoch
@@ -21,6 +21,7 @@ __all__ = [
     "Task",
     "TaskConfig",
     "Trained",
+    "batches_key",
     "burn_in",
     "classification",
     "evaluate",

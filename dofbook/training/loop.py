@@ -304,6 +304,11 @@ def fit(
     return Trained(make_history(task, made, table), state.theta)
 
 
+def batches_key(seed: int) -> jax.Array:
+    """Derive the key of the order of the batches inside a subspace, shared by all d of a seed."""
+    return run_key(seed, Role.SUBSPACE_BATCHES)
+
+
 def train(task: Task, subspace: AffineSubspace, seed: int = 0) -> Trained:
     """Minimise the training loss inside an affine subspace, starting at theta = 0.
 
@@ -317,7 +322,7 @@ def train(task: Task, subspace: AffineSubspace, seed: int = 0) -> Trained:
     >>> run.history.step.tolist(), run.theta.shape
     ([0, 12], (2410,))
     """
-    return fit(task, subspace, run_key(seed, Role.SUBSPACE_BATCHES))
+    return fit(task, subspace, batches_key(seed))
 
 
 def displacements(task: Task, w0: jax.Array, key: jax.Array) -> Iterator[jax.Array]:
