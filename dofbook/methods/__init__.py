@@ -15,8 +15,10 @@ from dofbook.methods.base import Method, label, method_class, methods, read_meth
 from dofbook.methods.full_space import FullSpace
 from dofbook.methods.lottery_subspace import LotterySubspace
 from dofbook.methods.lottery_ticket import LotteryTicket
+from dofbook.methods.pruning import count_kept
 from dofbook.methods.random_affine import RandomAffine
 from dofbook.methods.random_pruning import RandomPruning
+from dofbook.methods.trajectories import record, spectrum, stored_steps
 
 __all__ = [
     "FullSpace",
@@ -25,8 +27,12 @@ __all__ = [
     "Method",
     "RandomAffine",
     "RandomPruning",
+    "count_kept",
     "label",
     "method_class",
     "methods",
     "read_method",
+    "record",
+    "spectrum",
+    "stored_steps",
 ]

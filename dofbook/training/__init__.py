@@ -9,7 +9,15 @@ from dofbook.training.batched import Batching, train_runs
 from dofbook.training.loop import Trained, batches_key, burn_in, evaluate, fit, train
 from dofbook.training.objectives import Objective, classification, next_token, regression
 from dofbook.training.optimizers import MOMENTUM, Optimizer, OptimizerConfig, make_optimizer
-from dofbook.training.task import DeviceData, Task, TaskConfig, make_task, put, steps_per_epoch
+from dofbook.training.task import (
+    DeviceData,
+    Task,
+    TaskConfig,
+    make_task,
+    put,
+    start_key,
+    steps_per_epoch,
+)
 
 __all__ = [
     "MOMENTUM",
@@ -31,6 +39,7 @@ __all__ = [
     "next_token",
     "put",
     "regression",
+    "start_key",
     "steps_per_epoch",
     "train",
     "train_runs",

@@ -183,6 +183,11 @@ class DeviceData:
     y_test: jax.Array
 
 
+def start_key(seed: int) -> jax.Array:
+    """Derive the key of the initialization, the same for every method, d and t of a seed."""
+    return run_key(seed, Role.INITIALIZATION)
+
+
 @lru_cache(maxsize=1)
 def put(data: Dataset) -> DeviceData:
     """Copy a data set to the default device, once; the last one is kept."""
@@ -316,7 +321,7 @@ class Task:
 
     def initialization(self, seed: int) -> jax.Array:
         """Draw w0 (D,), the same for every method, d and t of a seed."""
-        return self.network.init(run_key(seed, Role.INITIALIZATION))
+        return self.network.init(start_key(seed))
 
 
 def _as_dataset(data: Any, config: TaskConfig | None) -> Dataset:
