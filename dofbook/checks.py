@@ -100,6 +100,34 @@ def function(name: str, value: Any) -> Any:
     return value
 
 
+def instance(name: str, value: Any, kind: type) -> Any:
+    """Require an object of a class.
+
+    >>> instance("well", 3, dict)
+    Traceback (most recent call last):
+    dofbook.errors.InputError: well is 3; it must be a dict.
+    """
+    if not isinstance(value, kind):
+        raise InputError(f"{name} is {_shown(value)}; it must be a {kind.__name__}.")
+    return value
+
+
+def key(value: Any, name: str = "key") -> Any:
+    """Require one JAX key, typed (`jax.random.key`) or raw (`jax.random.PRNGKey`).
+
+    >>> key(7)
+    Traceback (most recent call last):
+    dofbook.errors.InputError: key is 7; it must be one key, as jax.random.key(7) makes it.
+    """
+    dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
+    typed, raw = str(dtype).startswith("key<") and shape == (), (str(dtype), shape)
+    if not typed and raw != ("uint32", (2,)):
+        raise InputError(
+            f"{name} is {_shown(value)}; it must be one key, as jax.random.key(7) makes it."
+        )
+    return value
+
+
 def array(name: str, values: ArrayLike, shape: tuple[str | int, ...] | None = None) -> np.ndarray:
     """Require real numbers, NaN and infinities among them, and give float64.
 
@@ -159,6 +187,23 @@ def integers(name: str, values: ArrayLike, least: int = 0, most: int | None = No
     if (found != np.round(found)).any() or np.abs(found).max(initial=0) >= 2**53:
         raise InputError(f"{name} must hold whole numbers.")
     return found.astype(np.int64)
+
+
+def broadcast(**arrays: np.ndarray) -> tuple[int, ...]:
+    """Require arrays whose shapes broadcast, and give the common shape.
+
+    >>> broadcast(eps=np.ones(3), d=np.ones(2))
+    Traceback (most recent call last):
+    dofbook.errors.InputError: eps and d have shapes (3,) and (2,); they must broadcast.
+    """
+    shapes = [np.shape(one) for one in arrays.values()]
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        shown = " and ".join(map(str, shapes))
+        raise InputError(
+            f"{' and '.join(arrays)} have shapes {shown}; they must broadcast."
+        ) from None
 
 
 def generator(rng: np.random.Generator | int) -> np.random.Generator:

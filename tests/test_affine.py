@@ -84,12 +84,19 @@ def test_distance_against_dense_least_squares():
     assert found == pytest.approx(np.linalg.norm(moves[:7] @ theta + start[:7]), rel=1e-10)
 
 
-@pytest.mark.parametrize(("n", "d", "norm"), [(-1, 2, 1.0), (2, 11, 1.0), (2, 2, -1.0)])
-def test_bad_dimensions_are_refused(n, d, norm):
-    with pytest.raises(InputError, match="D=10"):
+@pytest.mark.parametrize(
+    ("n", "d", "norm", "said"),
+    [
+        (-1, 2, 1.0, "n is -1; it must be a whole number from 0 to 10"),
+        (2, 11, 1.0, "d is 11; it must be a whole number from 0 to 10"),
+        (2, 2, -1.0, "norm is -1.0"),
+    ],
+)
+def test_bad_dimensions_are_refused(n, d, norm, said):
+    with pytest.raises(InputError, match=said):
         affine.mean_distance(10, n, d, norm)
 
 
 def test_bad_start_is_refused():
-    with pytest.raises(InputError, match="length 5"):
+    with pytest.raises(InputError, match=r"start has shape \(4,\); it must be \(5,\)"):
         affine.simulate_distances(5, 1, 1, key=KEY, runs=2, start=np.ones(4))

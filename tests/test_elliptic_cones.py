@@ -14,9 +14,7 @@ from dofbook.geometry.cones import cap_statistical_dimension, cap_width
 from dofbook.geometry.elliptic_cones import (
     EllipticCone,
     cone_size,
-    contains,
     hitting_cone,
-    project,
 )
 from dofbook.geometry.quadratic import (
     QuadraticWell,
@@ -40,7 +38,7 @@ def solve_projection(tau, y):
     D = y.size
     settings = clarabel.DefaultSettings()
     settings.verbose = False
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-11
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-9
     solution = clarabel.DefaultSolver(
         sparse.csc_matrix(2 * np.eye(D)),
         -2 * y,
@@ -66,7 +64,7 @@ def test_membership_against_minimizing_the_loss_along_each_line(D):
     best = 0.5 * np.square(w0 + t[:, None] * v) @ lam
     hits = best <= eps
     assert 0 < hits.sum() < 4000
-    np.testing.assert_array_equal(contains(cone, v), hits)
+    np.testing.assert_array_equal(cone.contains(v), hits)
 
 
 @settings(deadline=None, max_examples=30)
@@ -117,7 +115,7 @@ def test_no_cone_from_inside():
     with pytest.raises(InputError):
         EllipticCone([1.0, -0.1])
     with pytest.raises(InputError):
-        project(EllipticCone([1.0]), np.ones((2, 3)))
+        EllipticCone([1.0]).project(np.ones((2, 3)))
     with pytest.raises(InputError):
         cone_size(EllipticCone([1.0]), jax.random.key(0), 1)
 
@@ -131,7 +129,7 @@ def test_projection_against_a_conic_solver(D):
     for _ in range(12):
         tau = 10 ** rng.uniform(-2, 2, D - 1)
         y = rng.standard_normal(D) * [3.0, *np.ones(D - 1)]
-        z = project(EllipticCone(tau), y)
+        z = EllipticCone(tau).project(y)
         best = solve_projection(tau, y)
         np.testing.assert_allclose(z, best, atol=2e-5)
         assert np.sum((z - y) ** 2) <= np.sum((best - y) ** 2) * (1 + 1e-7) + 1e-7
@@ -143,17 +141,17 @@ def test_projection_satisfies_moreau_in_original_coordinates():
     cone = hitting_cone(well, 0.1 * well.initial_loss, axes=True)
     g = np.random.default_rng(0).standard_normal((50, D)) * np.geomspace(1e-3, 1e3, 50)[:, None]
     g[:25] += np.linspace(-40, 40, 25)[:, None] * cone.axes[:, 0]  # inside, polar and between
-    z = project(cone, g)
+    z = cone.project(g)
     scale = np.linalg.norm(g, axis=1)
     polar = (z == 0).all(axis=1)
     inside = np.linalg.norm(z - g, axis=1) < 1e-12 * scale
     assert polar.any() and inside.any() and (~polar & ~inside).sum() > 10
-    assert contains(cone, z + 1e-9 * scale[:, None] * cone.axes[:, 0]).all()
+    assert cone.contains(z + 1e-9 * scale[:, None] * cone.axes[:, 0]).all()
     assert np.abs(np.sum(z * (g - z), axis=1) / scale**2).max() < 1e-12
     # g - z lies in the polar cone: it makes no acute angle with any point of the cone.
-    inner = (g - z) @ project(cone, np.random.default_rng(1).standard_normal((200, D))).T
+    inner = (g - z) @ cone.project(np.random.default_rng(1).standard_normal((200, D))).T
     assert (inner <= 1e-9 * scale[:, None]).all()
-    np.testing.assert_allclose(project(cone, z), z, atol=1e-9 * scale.max())
+    np.testing.assert_allclose(cone.project(z), z, atol=1e-9 * scale.max())
 
 
 # --- size ----------------------------------------------------------------------------------
@@ -196,7 +194,7 @@ def test_width_against_a_search_over_the_whole_boundary():
     rays /= np.linalg.norm(rays, axis=0)
     cone = EllipticCone(tau)
     g = np.random.default_rng(0).standard_normal((20_000, 3))
-    supremum = np.where(contains(cone, g), np.linalg.norm(g, axis=1), (g @ rays).max(axis=1))
+    supremum = np.where(cone.contains(g), np.linalg.norm(g, axis=1), (g @ rays).max(axis=1))
     assert (supremum < 0).mean() > 0.2
     size = cone_size(cone, jax.random.key(3), 20_000)
     error = np.hypot(size.width.standard_error, supremum.std() / np.sqrt(20_000))

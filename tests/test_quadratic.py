@@ -256,6 +256,37 @@ def test_one_random_direction_in_the_plane_has_the_exact_probability():
     assert (np.abs((hits == 1).mean(axis=0) - exact) < 4 * error).all()
 
 
+def test_losses_that_are_no_minimum_losses_are_refused():
+    for losses in ([1.0, np.nan, 0.0], [1.0, 2.0, 0.0], [np.inf, 1.0, 0.0], [1.0, 0.5, 0.4], []):
+        with pytest.raises(InputError):
+            hitting_dimensions(losses, [0.1])
+
+
+def test_spectra_and_levels_that_give_no_numbers_are_refused():
+    for spectrum, wrong in (
+        (log_uniform_spectrum, (4, -1, 1)),
+        (log_uniform_spectrum, (4, 1, 0.1)),
+        (bimodal_spectrum, (4, np.nan)),
+        (bimodal_spectrum, (4.5,)),
+        (marchenko_pastur_spectrum, (0,)),
+    ):
+        with pytest.raises(InputError):
+            spectrum(*wrong)
+    well = random_well(5, 1)
+    with pytest.raises(InputError, match="float64 cannot resolve"):
+        closed_form(well, [0.1, 1e-300])
+    # Down to where it refuses, the closed form is at the rank: nothing wrong comes out silently.
+    for eps in 10.0 ** -np.arange(20, 300, 10):
+        try:
+            form = closed_form(well, eps * well.initial_loss)
+        except InputError:
+            break
+        np.testing.assert_allclose(form.codimension, 5, rtol=1e-9)
+        np.testing.assert_allclose(form.kappa, eps * well.initial_loss / np.sum(well.w0**2 / 2))
+    else:
+        raise AssertionError("no level was too small")
+
+
 def test_hitting_dimensions_against_a_loop():
     rng = np.random.default_rng(0)
     losses = -np.sort(-rng.uniform(0, 1, (3, 4, 12)), axis=-1)

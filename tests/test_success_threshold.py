@@ -337,6 +337,9 @@ def test_bad_grids_are_refused(dims):
 
 
 def test_other_bad_arguments_are_refused():
+    for runs in (math.nan, 2.5, -1, "ten"):
+        with pytest.raises(InputError, match="runs"):
+            required_successes(runs, 0.1)
     with pytest.raises(InputError, match="rule is 'last'"):
         threshold_dimensions([1], [[0.5]], [1.0], kind="loss", rule="last")
     with pytest.raises(InputError, match="prior_sd"):

@@ -13,53 +13,35 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import gammaln
 
-from dofbook.errors import InputError
-from dofbook.geometry.precision import in_float64
-from dofbook.geometry.threads import one_blas_thread
+from dofbook import checks
+from dofbook.geometry.precision import with_lapack
 
 
 def mean_squared_distance(dimension: int, n: int, d: int, norm: float = 1.0) -> float:
-    """Compute E dist(A, B)² = |x0|² (D - n - d)/D for x0 uniform in direction.
+    """Compute E dist(A, B)² = |x0|² (D - n - d)/D for x0 uniform in direction, 0 for n + d ≥ D.
 
     The paper prints |x0|² (D - n - d)²/D. For a given x0 whose part orthogonal to B is x0_s the
-    mean over A alone is |x0_s|² (s - d)/s with s = D - n.
-
-    Args:
-        dimension: the ambient dimension D.
-        n: dimension of the target.
-        d: training dimension.
-        norm: |x0|, the distance from the start to a point of the target.
-
-    Returns:
-        The mean, 0 for n + d ≥ D.
-
-    Raises:
-        InputError: if n or d is outside 0..D, or the norm negative.
+    mean over A alone is |x0_s|² (s - d)/s with s = D - n. `norm` is |x0|.
 
     Source: Larsen et al. (2022), Appendix B.3, corrected.
+
+    >>> mean_squared_distance(20, n=6, d=4, norm=2.0)
+    2.0
     """
-    return norm**2 * _free_directions(dimension, n, d, norm) / dimension
+    q = _free_directions(dimension, n, d)
+    return checks.real("norm", norm, 0) ** 2 * q / dimension
 
 
 def mean_distance(dimension: int, n: int, d: int, norm: float = 1.0) -> float:
-    """Compute E dist(A, B) for x0 uniform in direction.
+    """Compute E dist(A, B) for x0 uniform in direction, 0 for n + d ≥ D.
 
     dist²/|x0|² is Beta(q/2, (D-q)/2) with q = D - n - d, so the mean is
-    |x0| Γ((q+1)/2) Γ(D/2) / (Γ(q/2) Γ((D+1)/2)).
+    |x0| Γ((q+1)/2) Γ(D/2) / (Γ(q/2) Γ((D+1)/2)). `norm` is |x0|.
 
-    Args:
-        dimension: the ambient dimension D.
-        n: dimension of the target.
-        d: training dimension.
-        norm: |x0|.
-
-    Returns:
-        The mean, 0 for n + d ≥ D.
-
-    Raises:
-        InputError: if n or d is outside 0..D, or the norm negative.
+    >>> round(mean_distance(2, n=0, d=1) * np.pi, 6)
+    2.0
     """
-    q = _free_directions(dimension, n, d, norm)
+    q, norm = _free_directions(dimension, n, d), checks.real("norm", norm, 0)
     if q == 0:
         return 0.0
     log_ratio = gammaln((q + 1) / 2) - gammaln(q / 2)
@@ -70,42 +52,25 @@ def mean_distance(dimension: int, n: int, d: int, norm: float = 1.0) -> float:
 def simulate_distances(
     dimension: int, n: int, d: int, *, key: jax.Array, runs: int, start: np.ndarray | float = 1.0
 ) -> np.ndarray:
-    """Measure dist(A, B) for random A by least squares.
+    """Measure dist(A, B) for random A by least squares, shape (runs,).
 
-    Args:
-        dimension: the ambient dimension D.
-        n: dimension of the target (the last n coordinate axes).
-        d: training dimension.
-        key: a `jax.random.key`.
-        runs: number of independent subspaces.
-        start: x0, shape (D,); or a number, then x0 is redrawn in every run, uniform in direction
-            with this norm.
+    B is spanned by the last n coordinate axes. `start` is x0, shape (D,); or a number, then x0 is
+    redrawn in every run, uniform in direction with this norm.
 
-    Returns:
-        Distances, shape (runs,).
-
-    Raises:
-        InputError: if n or d is outside 0..D, or x0 is not of length D.
+    >>> simulate_distances(5, n=3, d=2, key=jax.random.key(0), runs=2) < 1e-12
+    array([ True,  True])
     """
-    start = np.asarray(start, np.float64)
-    _free_directions(dimension, n, d, 0.0)
-    if start.shape not in ((), (dimension,)):
-        raise InputError(
-            f"start of shape {start.shape} given; need a number or length {dimension}."
-        )
-    return _simulate(start, key, dimension, dimension - n, d, runs)
+    _free_directions(dimension, n, d)
+    runs = checks.integer("runs", runs, 1)
+    if np.ndim(start):
+        start = checks.finite("start", start, (dimension,))
+    else:
+        start = np.float64(checks.real("start", start, 0))
+    keys = jax.random.split(checks.key(key), runs)
+    return _distances(start, keys, dimension, dimension - n, d)
 
 
-@in_float64
-def _simulate(
-    start: np.ndarray, key: jax.Array, dimension: int, s: int, d: int, runs: int
-) -> np.ndarray:
-    with one_blas_thread():
-        return jax.block_until_ready(
-            _distances(start, jax.random.split(key, runs), dimension, s, d)
-        )
-
-
+@with_lapack
 @partial(jax.jit, static_argnums=(2, 3, 4))
 def _distances(start: jax.Array, keys: jax.Array, dimension: int, s: int, d: int) -> jax.Array:
     return jax.lax.map(lambda key: _distance(start, dimension, s, d, key), keys)
@@ -123,9 +88,7 @@ def _distance(start: jax.Array, dimension: int, s: int, d: int, key: jax.Array) 
     return jnp.linalg.norm(rest)
 
 
-def _free_directions(dimension: int, n: int, d: int, norm: float) -> int:
-    if not (0 <= n <= dimension and 0 <= d <= dimension and dimension >= 1) or norm < 0:
-        raise InputError(
-            f"D={dimension}, n={n}, d={d}, norm={norm} given; need 0 <= n, d <= D and norm >= 0."
-        )
+def _free_directions(dimension: int, n: int, d: int) -> int:
+    dimension = checks.integer("dimension", dimension, 1)
+    n, d = checks.integer("n", n, 0, dimension), checks.integer("d", d, 0, dimension)
     return max(dimension - n - d, 0)

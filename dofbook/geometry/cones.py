@@ -5,6 +5,7 @@ The statistical dimension δ(C) = E|Π_C g|² extends the dimension of a subspac
 random subspace of dimension d meets C or misses it according to the sign of d + δ(C) - D, up to
 O(√D).
 
+A cone enters as its projection on batches: a function from (n, D) to (n, D), the nearest points.
 The angle φ between a Gaussian vector and a fixed axis is independent of the vector's length, so
 circular cones need one-dimensional integrals over φ (density ∝ sin^{D-2} φ) and no sampling.
 """
@@ -17,9 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
+from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.geometry.gaussian_width import alpha
-from dofbook.geometry.montecarlo import Estimate, gaussian_statistics, mean_of
+from dofbook.geometry.montecarlo import Estimate, as_partial, gaussian_statistics, mean_of
 
 Projection = Callable[[jax.Array], jax.Array]
 
@@ -28,10 +30,9 @@ Projection = Callable[[jax.Array], jax.Array]
 class ConeEstimate:
     """Monte Carlo description of a closed convex cone.
 
-    Attributes:
-        delta: the statistical dimension.
-        intrinsic_variance: variance of the intrinsic volumes, Var|Π_C g|² - 2δ, which sets the
-            width σ of the transition; it is an estimate and can come out slightly negative.
+    `delta` is the statistical dimension, `intrinsic_variance` the variance of the intrinsic
+    volumes, Var|Π_C g|² - 2δ, which sets the width σ of the transition; it is an estimate and can
+    come out slightly negative.
     """
 
     delta: Estimate
@@ -46,25 +47,17 @@ def estimate_statistical_dimension(
     samples: int = 10_000,
     chunk: int | None = None,
 ) -> ConeEstimate:
-    """Estimate δ(C) = E|Π_C g|² of a closed convex cone from its projection.
+    """Estimate δ(C) = E|Π_C g|² of a closed convex cone in R^dimension from its projection.
 
-    Args:
-        projection: maps vectors (n, D) to their nearest points in C, shape (n, D).
-        dimension: the ambient dimension D.
-        key: a `jax.random.key`.
-        samples: number of Gaussian vectors.
-        chunk: vectors held at once; the default bounds memory.
-
-    Returns:
-        δ with its standard error, and the variance of the intrinsic volumes.
-
-    Raises:
-        InputError: if dimension, samples or chunk is too small.
+    `samples` and `chunk` are those of `gaussian_statistics`.
 
     Source: Amelunxen et al. (2014), Definition 2.1; McCoy and Tropp (2014) for the variance.
+
+    >>> found = estimate_statistical_dimension(orthant(), 10, key=jax.random.key(0), samples=500)
+    >>> abs(found.delta.value - 5) < 4 * found.delta.standard_error
+    True
     """
-    projection = projection if isinstance(projection, Partial) else Partial(projection)
-    statistic = Partial(_squared_norm, projection)
+    statistic = Partial(_squared_norm, as_partial("the projection", projection))
     values = gaussian_statistics(statistic, dimension, key=key, samples=samples, chunk=chunk)
     delta = mean_of(values)
     return ConeEstimate(delta, float(np.var(values, ddof=1) - 2 * delta.value))
@@ -78,18 +71,14 @@ def _squared_norm(projection: Partial, g: jax.Array) -> jax.Array:
 
 
 def circular_cone(angle: float) -> Partial:
-    """Return the projection onto the circular cone of given angle about the first axis.
+    """Return the projection onto the circular cone of half-opening `angle` about the first axis.
 
-    Args:
-        angle: half-opening in radians, in [0, π/2].
+    The angle lies in [0, π/2], where the cone is convex.
 
-    Returns:
-        Function from (n, D) to (n, D).
-
-    Raises:
-        InputError: if the angle is outside [0, π/2], where the cone is not convex.
+    >>> jax.jit(circular_cone(np.pi / 4))(np.array([[0.0, 2.0], [-1.0, 0.5]])).round(4).tolist()
+    [[1.0, 1.0], [0.0, 0.0]]
     """
-    return Partial(_project_circular, np.float64(_checked_angle(angle)))
+    return Partial(_project_circular, np.float64(checks.real("angle", angle, 0, np.pi / 2)))
 
 
 def _project_circular(angle: jax.Array, g: jax.Array) -> jax.Array:
@@ -103,19 +92,15 @@ def _project_circular(angle: jax.Array, g: jax.Array) -> jax.Array:
 
 
 def subspace(basis: np.ndarray) -> Partial:
-    """Return the projection onto the span of the given columns.
+    """Return the projection onto the span of the columns of `basis`, shape (D, m).
 
-    Args:
-        basis: shape (D, m), full column rank; it need not be orthonormal.
+    The columns must be linearly independent; they need not be orthonormal.
 
-    Returns:
-        Function from (n, D) to (n, D).
-
-    Raises:
-        InputError: if the columns are linearly dependent.
+    >>> subspace([[1.0], [1.0]])(np.array([[2.0, 0.0]])).round(6).tolist()
+    [[1.0, 1.0]]
     """
-    basis = np.asarray(basis, np.float64)
-    if basis.ndim != 2 or np.linalg.matrix_rank(basis) < basis.shape[1]:
+    basis = checks.finite("basis", basis, ("D", "m"))
+    if np.linalg.matrix_rank(basis) < basis.shape[1]:
         raise InputError("The basis must be a (D, m) array of linearly independent columns.")
     return Partial(_project_subspace, np.linalg.qr(basis)[0])
 
@@ -125,10 +110,10 @@ def _project_subspace(q: jax.Array, g: jax.Array) -> jax.Array:
 
 
 def orthant() -> Partial:
-    """Return the projection onto the nonnegative orthant.
+    """Return the projection onto the nonnegative orthant, whose δ is D/2.
 
-    Returns:
-        Function from (n, D) to (n, D); δ = D/2.
+    >>> orthant()(np.array([[2.0, -3.0]])).tolist()
+    [[2.0, 0.0]]
     """
     return Partial(_project_orthant)
 
@@ -143,17 +128,12 @@ def _project_orthant(g: jax.Array) -> jax.Array:
 def cap_width(angle: float, dimension: int) -> float:
     """Compute the Gaussian width of a spherical cap in R^D by one-dimensional quadrature.
 
-    Args:
-        angle: half-opening in radians, in [0, π].
-        dimension: the ambient dimension D, at least 2.
+    It is α_D E[cos(max(φ - angle, 0))]. The half-opening lies in [0, π], D is at least 2.
 
-    Returns:
-        α_D E[cos(max(φ - angle, 0))].
-
-    Raises:
-        InputError: if the angle or the dimension is out of range.
+    >>> round(cap_width(np.pi / 2, 100), 3)
+    9.95
     """
-    _checked_angle(angle, np.pi)
+    angle = checks.real("angle", angle, 0, np.pi)
     mean = _angle_mean(lambda phi: np.cos(np.maximum(phi - angle, 0.0)), dimension, [angle])
     return float(alpha(dimension)) * mean
 
@@ -161,21 +141,15 @@ def cap_width(angle: float, dimension: int) -> float:
 def cap_statistical_dimension(angle: float, dimension: int) -> float:
     """Compute δ of the circular cone of given angle by one-dimensional quadrature.
 
-    For large D it is close to D sin²(angle) + cos(2 angle).
-
-    Args:
-        angle: half-opening in radians, in [0, π/2].
-        dimension: the ambient dimension D, at least 2.
-
-    Returns:
-        D E[cos²(max(φ - angle, 0)); φ < angle + π/2].
-
-    Raises:
-        InputError: if the angle or the dimension is out of range.
+    It is D E[cos²(max(φ - angle, 0)); φ < angle + π/2], for large D close to
+    D sin²(angle) + cos(2 angle). The half-opening lies in [0, π/2], D is at least 2.
 
     Source: Amelunxen et al. (2014), Section 3.4 (circular cones).
+
+    >>> round(cap_statistical_dimension(np.pi / 4, 100), 6)
+    50.0
     """
-    _checked_angle(angle)
+    angle = checks.real("angle", angle, 0, np.pi / 2)
 
     def squared_reach(phi: np.ndarray) -> np.ndarray:
         return np.maximum(np.cos(np.maximum(phi - angle, 0.0)), 0.0) ** 2
@@ -186,17 +160,13 @@ def cap_statistical_dimension(angle: float, dimension: int) -> float:
 def ball_angle(radius: float, distance: float) -> float:
     """Compute the angle of the cap that a ball fills on the sphere about w_t: sin α = r/distance.
 
-    Args:
-        radius: of the ball.
-        distance: from w_t to the ball's centre; larger than the radius.
+    `distance` is that of w_t from the ball's centre, larger than the radius.
 
-    Returns:
-        α in radians.
-
-    Raises:
-        InputError: if w_t lies in the ball.
+    >>> round(ball_angle(1.0, 2.0) / np.pi, 6)
+    0.166667
     """
-    if not 0 <= radius < distance:
+    distance = checks.positive("distance", distance)
+    if checks.real("radius", radius, 0) >= distance:
         raise InputError(
             f"radius={radius}, distance={distance} given; the point must lie outside the ball."
         )
@@ -205,8 +175,7 @@ def ball_angle(radius: float, distance: float) -> float:
 
 def _angle_mean(f: Callable[[np.ndarray], np.ndarray], dimension: int, kinks: list[float]) -> float:
     """Average f(φ) over the angle between a uniform direction of R^D and a fixed axis."""
-    if dimension < 2:
-        raise InputError(f"dimension={dimension} given; spherical caps need at least 2.")
+    dimension = checks.integer("dimension", dimension, 2)
     # Beyond 9 standard deviations from π/2 the density is below 1e-17 of its peak.
     half = min(np.pi / 2, 9 / np.sqrt(max(dimension - 2, 1)))
     low, high = np.pi / 2 - half, np.pi / 2 + half
@@ -216,9 +185,3 @@ def _angle_mean(f: Callable[[np.ndarray], np.ndarray], dimension: int, kinks: li
     phi = (edges[:-1] + edges[1:])[:, None] / 2 + half_lengths[:, None] * x
     density = half_lengths[:, None] * weights * np.sin(phi) ** (dimension - 2)
     return float(np.sum(f(phi) * density) / np.sum(density))
-
-
-def _checked_angle(angle: float, largest: float = np.pi / 2) -> float:
-    if not 0 <= angle <= largest:
-        raise InputError(f"angle={angle} given; it must lie in [0, {largest:.4f}] radians.")
-    return angle

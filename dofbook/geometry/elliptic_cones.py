@@ -11,6 +11,7 @@ sum_i lambda_i^2 w0_i^2 / (lambda_i + kappa) = c: they are the D confocal coordi
 matrix is needed for anything that does not depend on the orientation of the cone.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,7 +19,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
+from numpy.typing import ArrayLike
 
+from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.geometry.montecarlo import Estimate, gaussian_statistics, mean_of
 from dofbook.geometry.precision import in_float64
@@ -31,22 +34,31 @@ _BISECTIONS = 60  # halvings of (0, 1): to the last bit of a float64
 class EllipticCone:
     """A closed elliptic cone z_1 >= sqrt(sum tau_i z_i^2) in its principal axes.
 
-    Attributes:
-        tau: (D - 1,) squared cotangents of the half-angles, none negative; 0 means the cone
-            contains the whole line (half-angle 90 degrees).
-        axes: (D, D) orthogonal matrix whose columns are the principal axes, the first one
-            pointing into the cone; None where only the shape of the cone is known.
+    `tau` holds the D - 1 squared cotangents of the half-angles, none negative; 0 means the cone
+    contains the whole line (half-angle 90 degrees). The columns of `axes`, (D, D) and orthogonal,
+    are the principal axes, the first one pointing into the cone; None where only the shape of the
+    cone is known. Points, (..., D), are given in the original coordinates if the cone has axes,
+    otherwise in the principal ones.
+
+    >>> cone = EllipticCone([1.0])
+    >>> cone.contains([[2.0, 1.0], [1.0, 2.0]]).tolist()
+    [True, False]
+    >>> cone.project([[0.0, 2.0]]).round(6).tolist()
+    [[1.0, 1.0]]
     """
 
     tau: np.ndarray
     axes: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        tau = np.array(self.tau, dtype=np.float64)
-        if tau.ndim != 1 or not np.isfinite(tau).all() or (tau.size and tau.min() < 0):
-            raise InputError("tau must be a vector of finite numbers, none of them negative")
+        tau = checks.finite("tau", self.tau, None, 0).copy()
+        if tau.ndim != 1:
+            raise InputError(f"tau has shape {tau.shape}; it must be (D - 1,).")
         tau.setflags(write=False)
         object.__setattr__(self, "tau", tau)
+        if self.axes is not None:
+            axes = checks.finite("axes", self.axes, (self.D, self.D))
+            object.__setattr__(self, "axes", axes)
 
     @property
     def D(self) -> int:
@@ -58,22 +70,37 @@ class EllipticCone:
         """Squared sines of the D - 1 principal half-angles."""
         return 1 / (1 + self.tau)
 
+    def project(self, points: ArrayLike) -> np.ndarray:
+        """Find the nearest points of the cone, (..., D) in the coordinates of the points."""
+        y = self._principal(points)
+        z = _project_rows(self.tau, y.reshape(-1, self.D)).reshape(y.shape)
+        return z if self.axes is None else z @ self.axes.T
+
+    def contains(self, points: ArrayLike) -> np.ndarray:
+        """Tell which points lie in the cone: (...) booleans."""
+        y = self._principal(points)
+        return y[..., 0] >= np.sqrt(np.square(y[..., 1:]) @ self.tau)
+
+    def _principal(self, points: ArrayLike) -> np.ndarray:
+        points = checks.finite("points", points)
+        if points.shape[-1:] != (self.D,):
+            raise InputError(f"points have shape {points.shape}; it must be (..., {self.D}).")
+        return points if self.axes is None else points @ self.axes
+
 
 def hitting_cone(well: QuadraticWell, eps: float, axes: bool = False) -> EllipticCone:
-    """Build the cone of directions from w0 that hit the sublevel set S(eps).
+    """Build the cone of directions from w0 that hit the sublevel set S(eps), 0 < eps < L(w0).
 
-    Args:
-        well: the loss and its starting point.
-        eps: loss level, between 0 and L(w0), both excluded.
-        axes: also compute the principal axes (a dense O(D^3) eigendecomposition); without them
-            the half-angles come from the confocal equation in O(D^2).
+    From inside S every direction hits. With `axes` the principal axes are computed too (a dense
+    O(D^3) eigendecomposition); without them the half-angles come from the confocal equation in
+    O(D^2).
 
-    Returns:
-        The cone.
-
-    Raises:
-        InputError: if w0 lies in S(eps), where every direction hits, or eps is not positive.
+    >>> cone = hitting_cone(QuadraticWell([1.0, 1.0], [2.0, 0.0]), eps=0.5)
+    >>> cone.sine_squares.round(6)  # a circle of radius 1 seen from distance 2
+    array([0.25])
     """
+    checks.instance("well", well, QuadraticWell)
+    eps = checks.real("eps", eps)
     if not 0 < eps < well.initial_loss:
         raise InputError(
             f"eps is {eps:.6g}; the cone exists only for 0 < eps < L(w0) = {well.initial_loss:.6g}"
@@ -111,12 +138,8 @@ def _confocal_roots(well: QuadraticWell, eps: float) -> np.ndarray:
 
 
 @in_float64
-def _interlaced_roots(poles: np.ndarray, weight: np.ndarray) -> jax.Array:
-    return _solve_interlaced(jnp.asarray(poles), jnp.asarray(weight))
-
-
 @jax.jit
-def _solve_interlaced(poles: jax.Array, weight: jax.Array) -> jax.Array:
+def _interlaced_roots(poles: jax.Array, weight: jax.Array) -> jax.Array:
     """Solve sum weight / (poles - x) = 1 on every interval between neighbouring poles.
 
     The left side increases from -inf to +inf there. Positions are measured from the nearer pole,
@@ -129,62 +152,31 @@ def _solve_interlaced(poles: jax.Array, weight: jax.Array) -> jax.Array:
         middle_value = jnp.sum(weight / (poles - (low + gap / 2)))
         origin = jnp.where(middle_value < 1, high, low)  # the root lies in that half
         distances = poles - origin
-
-        def halve(_, bounds):
-            a, b = bounds
-            x = (a + b) / 2
-            below = jnp.sum(weight / (distances - x)) < 1
-            return jnp.where(below, x, a), jnp.where(below, b, x)
-
-        start = jnp.where(origin == high, -gap / 2, 0.0), jnp.where(origin == high, 0.0, gap / 2)
-        a, b = jax.lax.fori_loop(0, _BISECTIONS, halve, start)
+        a, b = _bisect(
+            lambda x: jnp.sum(weight / (distances - x)) < 1,
+            jnp.where(origin == high, -gap / 2, 0.0),
+            jnp.where(origin == high, 0.0, gap / 2),
+        )
         return origin + (a + b) / 2
 
     return jax.lax.map(one, jnp.arange(poles.size - 1))
 
 
+def _bisect(
+    below: Callable[[jax.Array], jax.Array], low: ArrayLike, high: ArrayLike
+) -> tuple[jax.Array, jax.Array]:
+    """Halve [low, high] to the last bit; below(x) tells that the root lies above x."""
+
+    def halve(_, bounds):
+        a, b = bounds
+        x = (a + b) / 2
+        above_x = below(x)
+        return jnp.where(above_x, x, a), jnp.where(above_x, b, x)
+
+    return jax.lax.fori_loop(0, _BISECTIONS, halve, (jnp.asarray(low), jnp.asarray(high)))
+
+
 # --- projection ----------------------------------------------------------------------------
-
-
-def project(cone: EllipticCone, points: np.ndarray) -> np.ndarray:
-    """Project points onto the cone (nearest point of the cone).
-
-    Args:
-        cone: the cone; if it has axes, points are given in the original coordinates, otherwise
-            in the principal ones.
-        points: (..., D) points.
-
-    Returns:
-        (..., D) projections, in the coordinates of the points.
-
-    Raises:
-        InputError: if the points have the wrong dimension.
-    """
-    points = np.asarray(points, dtype=np.float64)
-    if points.shape[-1] != cone.D:
-        raise InputError(f"points have {points.shape[-1]} coordinates, the cone {cone.D}")
-    y = points if cone.axes is None else points @ cone.axes
-    z = _project_all(cone.tau, y.reshape(-1, cone.D)).reshape(points.shape)
-    return z if cone.axes is None else z @ cone.axes.T
-
-
-def contains(cone: EllipticCone, points: np.ndarray) -> np.ndarray:
-    """Tell which points lie in the cone.
-
-    Args:
-        cone: the cone, with or without axes.
-        points: (..., D) points, in the coordinates described at `project`.
-
-    Returns:
-        (...) booleans.
-    """
-    y = points if cone.axes is None else np.asarray(points) @ cone.axes
-    return y[..., 0] >= np.sqrt(np.square(y[..., 1:]) @ cone.tau)
-
-
-@in_float64
-def _project_all(tau: np.ndarray, y: np.ndarray) -> jax.Array:
-    return _project_rows(jnp.asarray(tau), jnp.asarray(y))
 
 
 def _polar_height(tau: jax.Array, rest: jax.Array) -> jax.Array:
@@ -217,20 +209,17 @@ def _boundary_projection(tau: jax.Array, y: jax.Array) -> jax.Array:
         z = a * rest / (a + b * tau)
         return a, b, z, jnp.sqrt(jnp.sum(tau * z**2))
 
-    def halve(_, bounds):
-        low, high = bounds
-        x = (low + high) / 2
+    def too_small(x):
         a, b, _, height = rays(x)
         # (1 - v) G falls in v, so |a - b| G falls in x on either branch, from above to below.
-        too_small = jnp.abs(a - b) * height > a * jnp.abs(top)
-        return jnp.where(too_small, x, low), jnp.where(too_small, high, x)
+        return jnp.abs(a - b) * height > a * jnp.abs(top)
 
-    low, high = jax.lax.fori_loop(0, _BISECTIONS, halve, (jnp.zeros(()), jnp.ones(())))
+    low, high = _bisect(too_small, 0.0, 1.0)
     _, _, z, height = rays((low + high) / 2)
     return jnp.concatenate([height[None], z])
 
 
-_project_rows = jax.jit(jax.vmap(_project_one, (None, 0)))
+_project_rows = in_float64(jax.jit(jax.vmap(_project_one, (None, 0))))
 
 
 # --- size ----------------------------------------------------------------------------------
@@ -256,19 +245,13 @@ def cone_size(cone: EllipticCone, key: jax.Array, samples: int = 1000) -> ConeSi
 
     The orientation of the cone is irrelevant, so only tau is used. The control variate
     sum sin^2(alpha_i) g_i^2 + 2 g_1 G, with G^2 = sum sin^2 cos^2(alpha_i) g_i^2, is |Pi_C g|^2 to
-    first order in g_1; its mean and variance are known sums.
+    first order in g_1; its mean and variance are known sums. `samples` is at least 2.
 
-    Args:
-        cone: the cone.
-        key: JAX PRNG key.
-        samples: number of Gaussian vectors, at least 2.
-
-    Returns:
-        The three sizes with their standard errors.
-
-    Raises:
-        InputError: if there are too few samples.
+    >>> delta = cone_size(EllipticCone([1.0]), jax.random.key(0), samples=500).delta
+    >>> abs(delta.value - 1.0) < 4 * delta.standard_error  # a right angle in the plane
+    True
     """
+    checks.instance("cone", cone, EllipticCone)
     measured = gaussian_statistics(Partial(_measure, cone.tau), cone.D, key=key, samples=samples)
     squares, suprema, controls = measured.T
     sin2 = cone.sine_squares
@@ -318,14 +301,11 @@ def _polar_supremum(tau: jax.Array, y: jax.Array) -> jax.Array:
     def ray(x):
         return x * y[1:] / (ratio - x), -y[0] * x * least / (x * least + 1)
 
-    def halve(_, bounds):
-        low, high = bounds
-        x = (low + high) / 2
+    def below(x):
         rest, top = ray(x)
-        below = jnp.sqrt(jnp.sum(tau * rest**2)) < top
-        return jnp.where(below, x, low), jnp.where(below, high, x)
+        return jnp.sqrt(jnp.sum(tau * rest**2)) < top
 
-    low, _ = jax.lax.fori_loop(0, _BISECTIONS, halve, (jnp.zeros(()), jnp.ones(())))
+    low, _ = _bisect(below, 0.0, 1.0)
     rest, _ = ray(low)
     top = jnp.sqrt(jnp.sum(tau * rest**2))
     return (y[0] * top + y[1:] @ rest) / jnp.sqrt(top**2 + jnp.sum(rest**2))

@@ -4,8 +4,9 @@ A uniformly random d-dimensional subspace of R^D (codimension k = D - d) misses 
 the unit sphere with high probability if k exceeds the squared Gaussian width w(S)² (Gordon, 1988).
 For convex cones the converse holds too (Amelunxen et al., 2014); for general sets it does not.
 
-Here: the bound as the paper prints it, a stronger one with the same proof, the bounds for convex
-cones, exact probabilities for circular cones, and simulation by actual random subspaces.
+Here: the bound as the paper prints it, a stronger one with the same proof, exact probabilities for
+circular cones, and simulation by actual random subspaces. Subspace dimensions d are whole numbers
+from 0 to D, of any shape, which is that of the result.
 """
 
 from functools import partial
@@ -13,12 +14,13 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import betainc
 
+from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.geometry.gaussian_width import alpha
-from dofbook.geometry.precision import in_float64
-from dofbook.geometry.threads import one_blas_thread
+from dofbook.geometry.gaussian_width import alpha, unit_vectors
+from dofbook.geometry.precision import with_lapack
 
 RUN_NUMBERS = 2**22  # numbers in the random matrices held at once while simulating
 
@@ -26,49 +28,34 @@ RUN_NUMBERS = 2**22  # numbers in the random matrices held at once while simulat
 # --- upper bounds on the probability of a hit -----------------------------------------------------
 
 
-def gordon_bound(dimension: int, d: np.ndarray | int, width: float) -> np.ndarray:
-    """Bound P(hit) as Theorem 3.1 prints it: 3.5 exp(-(k/√(k+1) - w)²/18), k = D - d.
+def gordon_bound(dimension: int, d: ArrayLike, width: float) -> np.ndarray:
+    """Bound P(hit) as Theorem 3.1 prints it: 3.5 exp(-(k/√(k+1) - w)²/18), k = D - d, cut at 1.
 
-    Below 1 only once k/√(k+1) - w > √(18 ln 3.5) = 4.75.
-
-    Args:
-        dimension: the ambient dimension D.
-        d: subspace dimensions, 0 to D, any shape.
-        width: Gaussian width w of the set on the unit sphere.
-
-    Returns:
-        The bound, same shape as d, cut at 1 (where it says nothing).
-
-    Raises:
-        InputError: if some d is outside 0..D.
+    It says something only once k/√(k+1) - w > √(18 ln 3.5) = 4.75. `width` is the Gaussian width w
+    of the set on the unit sphere.
 
     Source: Gordon (1988); Larsen et al. (2022), Theorems 3.1 and 3.2.
+
+    >>> gordon_bound(1000, [0, 800], width=10.0).round(4)
+    array([0., 1.])
     """
     k = _codimension(dimension, d)
-    margin = np.maximum(k / np.sqrt(k + 1) - width, 0.0)
+    margin = np.maximum(k / np.sqrt(k + 1) - checks.real("width", width), 0.0)
     return np.minimum(1.0, 3.5 * np.exp(-(margin**2) / 18))
 
 
-def sharp_bound(dimension: int, d: np.ndarray | int, width: float) -> np.ndarray:
-    """Bound P(hit) by exp(-(α_k - w)²/2) where α_k > w, k = D - d.
+def sharp_bound(dimension: int, d: ArrayLike, width: float) -> np.ndarray:
+    """Bound P(hit) by exp(-(α_k - w)²/2) where α_k > w, k = D - d, and by 1 elsewhere.
 
     With a k x D Gaussian matrix G the subspace is its kernel and min_{u ∈ S} |Gu| has mean at
     least α_k - w (Gordon's comparison); it is 1-Lipschitz in G, so it falls to 0 with no more
     than this probability (Gaussian concentration).
 
-    Args:
-        dimension: the ambient dimension D.
-        d: subspace dimensions, 0 to D, any shape.
-        width: Gaussian width w of the set on the unit sphere.
-
-    Returns:
-        The bound, same shape as d, cut at 1.
-
-    Raises:
-        InputError: if some d is outside 0..D.
+    >>> sharp_bound(1000, [800, 900], width=10.0).round(4)
+    array([2.e-04, 1.e+00])
     """
-    margin = np.maximum(alpha(_codimension(dimension, d)) - width, 0.0)
-    return np.exp(-(margin**2) / 2)
+    k = _codimension(dimension, d)
+    return np.exp(-(np.maximum(alpha(k) - checks.real("width", width), 0.0) ** 2) / 2)
 
 
 BOUNDS = {"gordon": gordon_bound, "sharp": sharp_bound}
@@ -77,124 +64,71 @@ BOUNDS = {"gordon": gordon_bound, "sharp": sharp_bound}
 def excluded_dimensions(
     dimension: int, width: float, *, probability: float = 0.1, bound: str = "sharp"
 ) -> int:
-    """Count the dimensions at which a bound rules out success with a given probability.
+    """Count the dimensions at which a bound rules out success with a given probability, in (0, 1].
 
-    Args:
-        dimension: the ambient dimension D.
-        width: Gaussian width w of the set on the unit sphere.
-        probability: P(hit) ≥ this is to be ruled out; in (0, 1].
-        bound: "gordon" (as printed) or "sharp".
+    It gives the m such that the bound, "gordon" (as printed) or "sharp", is below `probability` for
+    d = 0, ..., m - 1 and no further; 0 where the bound says nothing.
 
-    Returns:
-        The m such that the bound is below `probability` for d = 0, ..., m - 1 and no further;
-        0 where the bound says nothing.
-
-    Raises:
-        InputError: if the bound is unknown or the probability outside (0, 1].
+    >>> [excluded_dimensions(1000, 10.0, bound=bound) for bound in BOUNDS]
+    [676, 852]
     """
-    if bound not in BOUNDS or not 0 < probability <= 1:
-        raise InputError(
-            f"bound={bound!r}, probability={probability} given; "
-            f"bound is one of {sorted(BOUNDS)} and probability lies in (0, 1]."
-        )
-    return int(np.sum(BOUNDS[bound](dimension, np.arange(dimension + 1), width) < probability))
+    checks.choice("bound", bound, sorted(BOUNDS))
+    if checks.real("probability", probability, 0, 1) == 0:
+        raise InputError("probability is 0; it must lie in (0, 1].")
+    every = np.arange(checks.integer("dimension", dimension, 1) + 1)
+    return int(np.sum(BOUNDS[bound](dimension, every, width) < probability))
 
 
 def threshold_dimension(dimension: int, angular_dimension: float) -> float:
     """Compute d* = D - d_local, Eq. 3.3.
 
-    Args:
-        dimension: the ambient dimension D.
-        angular_dimension: w² of the set projected to the sphere; or, for a convex set, the
-            statistical dimension of its cone.
-
-    Returns:
-        The centre of the transition for a convex set; for other sets only a lower bound, up to
-        O(√D), on the dimension at which hitting becomes likely.
+    `angular_dimension` is w² of the set projected to the sphere, or for a convex set the
+    statistical dimension of its cone. The result is the centre of the transition for a convex set;
+    for other sets only a lower bound, up to O(√D), on the dimension at which hitting becomes
+    likely.
 
     Source: Larsen et al. (2022), Eq. 3.3.
+
+    >>> threshold_dimension(100, 30.5)
+    69.5
     """
-    return dimension - angular_dimension
-
-
-def convex_cone_bounds(
-    dimension: int, d: np.ndarray | int, delta: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Bound P(hit) from both sides for a closed convex cone that is not a subspace.
-
-    With a = (D - d - δ)/√D the probability is at most 4 exp(-a²/8) if a > 0, and at least
-    1 - 4 exp(-a²/8) if a < 0.
-
-    Args:
-        dimension: the ambient dimension D.
-        d: subspace dimensions, 0 to D, any shape.
-        delta: statistical dimension of the cone.
-
-    Returns:
-        Lower and upper bounds, same shape as d.
-
-    Raises:
-        InputError: if some d is outside 0..D.
-
-    Source: Amelunxen et al. (2014), Theorem I.
-    """
-    short = _codimension(dimension, d) - delta
-    tail = np.minimum(1.0, 4 * np.exp(-(short**2) / (8 * dimension)))
-    return np.where(short < 0, 1 - tail, 0.0), np.where(short > 0, tail, 1.0)
+    angular_dimension = checks.real("angular_dimension", angular_dimension)
+    return checks.integer("dimension", dimension, 1) - angular_dimension
 
 
 # --- exact probabilities --------------------------------------------------------------------------
 
 
-def cap_hit_probability(dimension: int, d: np.ndarray | int, angle: float) -> np.ndarray:
+def cap_hit_probability(dimension: int, d: ArrayLike, angle: float) -> np.ndarray:
     """Compute P(a random d-dimensional subspace meets a spherical cap), exactly.
 
     The squared cosine between a fixed axis and the subspace is Beta(d/2, (D-d)/2), and the
     subspace meets the cap (or its mirror image, which is the same event) when that is at least
-    cos²(angle).
+    cos²(angle). The half-opening lies in [0, π/2].
 
-    Args:
-        dimension: the ambient dimension D.
-        d: subspace dimensions, 0 to D, any shape.
-        angle: half-opening in radians, in [0, π/2].
-
-    Returns:
-        Probabilities, same shape as d.
-
-    Raises:
-        InputError: if some d is outside 0..D or the angle outside [0, π/2].
+    >>> cap_hit_probability(2, [0, 1, 2], np.pi / 4).round(6)  # a line in the plane
+    array([0. , 0.5, 1. ])
     """
     k = _codimension(dimension, d)
-    if not 0 <= angle <= np.pi / 2:
-        raise InputError(f"angle={angle} given; it must lie in [0, pi/2] radians.")
+    angle = checks.real("angle", angle, 0, np.pi / 2)
     inner = np.clip(k, 0.5, dimension - 0.5)  # ends, where the Beta law degenerates, set below
     p = betainc(inner / 2, (dimension - inner) / 2, np.sin(angle) ** 2)
     return np.where(k == 0, 1.0, np.where(k == dimension, 0.0, p))
 
 
-def subspace_hit_probability(dimension: int, d: np.ndarray | int, m: int) -> np.ndarray:
+def subspace_hit_probability(dimension: int, d: ArrayLike, m: int) -> np.ndarray:
     """Compute P(a random subspace meets a fixed m-dimensional one outside 0): 1 iff d + m > D.
 
-    Args:
-        dimension: the ambient dimension D.
-        d: subspace dimensions, 0 to D, any shape.
-        m: dimension of the fixed subspace, 0 to D.
-
-    Returns:
-        0 or 1, same shape as d.
-
-    Raises:
-        InputError: if some dimension is outside 0..D.
+    >>> subspace_hit_probability(10, [6, 7], m=4)
+    array([0., 1.])
     """
-    _codimension(dimension, m)
-    return np.where(_codimension(dimension, d) < m, 1.0, 0.0) * (m > 0)
+    k = _codimension(dimension, d)
+    return np.where(k < checks.integer("m", m, 0, dimension), 1.0, 0.0) * (m > 0)
 
 
-def _codimension(dimension: int, d: np.ndarray | int) -> np.ndarray:
-    d = np.asarray(d)
-    if dimension < 1 or np.any(d < 0) or np.any(d > dimension):
-        raise InputError(f"Subspace dimensions must lie between 0 and D = {dimension}.")
-    return np.asarray(dimension - d, np.float64)
+def _codimension(dimension: int, d: ArrayLike) -> np.ndarray:
+    dimension = checks.integer("dimension", dimension, 1)
+    return np.asarray(dimension - checks.integers("d", d, 0, dimension), np.float64)
 
 
 # --- simulation -----------------------------------------------------------------------------------
@@ -203,34 +137,29 @@ def _codimension(dimension: int, d: np.ndarray | int) -> np.ndarray:
 def simulate_alignment(centers: np.ndarray, *, key: jax.Array, runs: int) -> np.ndarray:
     """Measure how near nested random subspaces come to fixed directions.
 
-    Each run orthonormalises one D x D Gaussian matrix; its first d columns span a uniformly
-    random subspace for every d at once. A union of caps of half-opening a is hit at d where the
-    result is at least cos² a.
+    `centers` are unit vectors, shape (D,) or (m, D); run i uses `fold_in(key, i)`. Each run
+    orthonormalises one D x D Gaussian matrix; its first d columns span a uniformly random subspace
+    for every d at once. The result, shape (runs, D + 1) and nondecreasing in d, is
+    max_j |P_d c_j|² for d = 0, ..., D: a union of caps of half-opening a is hit at d where it is at
+    least cos² a.
 
-    Args:
-        centers: unit vectors, shape (D,) or (m, D).
-        key: a `jax.random.key`; run i uses `fold_in(key, i)`.
-        runs: number of independent runs.
-
-    Returns:
-        Array (runs, D + 1): max_j |P_d c_j|², for d = 0, ..., D; nondecreasing in d.
+    >>> simulate_alignment([1.0, 0.0], key=jax.random.key(0), runs=2)[:, [0, 2]].round(6)
+    array([[0., 1.],
+           [0., 1.]])
     """
-    centers = np.atleast_2d(np.asarray(centers, np.float64))
+    centers = unit_vectors("centers", centers)
+    runs, key = checks.integer("runs", runs, 1), checks.key(key)
     batch = max(1, min(runs, RUN_NUMBERS // centers.shape[1] ** 2))
-    starts = range(0, runs, batch)
-    parts = [_alignments(centers, key, start, batch)[: runs - start] for start in starts]
+    parts = [
+        _alignments(centers, _run_keys(key, start, batch))[: runs - start]
+        for start in range(0, runs, batch)
+    ]
     return np.concatenate(parts)
 
 
-@in_float64
-def _alignments(centers: np.ndarray, key: jax.Array, start: int, batch: int) -> np.ndarray:
-    with one_blas_thread():
-        found = _alignment_batch(jnp.asarray(centers), _run_keys(key, start, batch))
-        return jax.block_until_ready(found)
-
-
+@with_lapack
 @jax.jit
-def _alignment_batch(centers: jax.Array, keys: jax.Array) -> jax.Array:
+def _alignments(centers: jax.Array, keys: jax.Array) -> jax.Array:
     size = centers.shape[1]
 
     def one_run(run_key: jax.Array) -> jax.Array:
@@ -247,41 +176,27 @@ def simulate_subspace_margin(
     """Simulate min |Gu| over the unit sphere of an m-dimensional subspace; G is k x D Gaussian.
 
     This is the quantity in Gordon's comparison, E min |Gu| ≥ α_k - w. The kernel of G, a random
-    subspace of codimension k, meets the sphere exactly when the minimum is 0.
+    subspace of codimension k, meets the sphere exactly when the minimum is 0. m and k lie in 1..D;
+    the minima, shape (runs,), are exactly 0 when m > k.
 
-    Args:
-        dimension: the ambient dimension D.
-        m: dimension of the subspace, 1 to D (taken as the first m coordinates).
-        codimension: k, 1 to D.
-        key: a `jax.random.key`.
-        runs: number of independent matrices.
-
-    Returns:
-        The minima, shape (runs,); exactly 0 when m > k.
-
-    Raises:
-        InputError: if m or k is outside 1..D.
+    >>> simulate_subspace_margin(10, m=6, codimension=5, key=jax.random.key(0), runs=2)
+    array([0., 0.])
     """
-    if not (1 <= m <= dimension and 1 <= codimension <= dimension):
-        raise InputError(f"m={m}, k={codimension} given; both must lie in 1..{dimension}.")
-    if m > codimension:
-        return np.zeros(runs)
-    return _margins(dimension, m, codimension, key, runs)
+    dimension = checks.integer("dimension", dimension, 1)
+    m, k = (
+        checks.integer(name, value, 1, dimension)
+        for name, value in (("m", m), ("codimension", codimension))
+    )
+    runs, key = checks.integer("runs", runs, 1), checks.key(key)
+    return np.zeros(runs) if m > k else _margins(_run_keys(key, 0, runs), dimension, m, k)
 
 
-@in_float64
-def _margins(dimension: int, m: int, k: int, key: jax.Array, runs: int) -> np.ndarray:
-    with one_blas_thread():
-        return jax.block_until_ready(
-            _margin_batch(jnp.eye(dimension, m), _run_keys(key, 0, runs), k)
-        )
-
-
-@partial(jax.jit, static_argnames="k")
-def _margin_batch(basis: jax.Array, keys: jax.Array, k: int) -> jax.Array:
+@with_lapack
+@partial(jax.jit, static_argnums=(1, 2, 3))
+def _margins(keys: jax.Array, dimension: int, m: int, k: int) -> jax.Array:
     def one_run(run_key: jax.Array) -> jax.Array:
-        g = jax.random.normal(run_key, (k, len(basis)), jnp.float64)
-        return jnp.linalg.svd(g @ basis, compute_uv=False)[-1]
+        g = jax.random.normal(run_key, (k, dimension), jnp.float64)
+        return jnp.linalg.svd(g[:, :m], compute_uv=False)[-1]
 
     return jax.lax.map(one_run, keys)
 

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
+from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.geometry.precision import in_float64
+from dofbook.geometry.precision import float64_enabled, in_float64
 
 CHUNK_NUMBERS = 2**22  # Gaussian numbers held at once: 32 MiB of float64
 CHUNK_ROWS = 1024  # and never more vectors than this, whatever their length
@@ -22,12 +23,10 @@ CHUNK_ROWS = 1024  # and never more vectors than this, whatever their length
 
 @dataclass(frozen=True)
 class Estimate:
-    """A Monte Carlo mean.
+    """A Monte Carlo mean over independent samples, with its standard error.
 
-    Attributes:
-        value: the estimate.
-        standard_error: its standard error.
-        samples: how many independent samples it averages.
+    >>> print(Estimate(2.5, 0.125, 40))
+    2.5 ± 0.12
     """
 
     value: float
@@ -40,16 +39,20 @@ class Estimate:
 
 
 def mean_of(values: np.ndarray) -> Estimate:
-    """Average independent samples.
+    """Average two or more independent samples, shape (samples,).
 
-    Args:
-        values: shape (samples,), at least two.
-
-    Returns:
-        Their mean with its standard error.
+    >>> mean_of([1.0, 3.0])
+    Estimate(value=2.0, standard_error=1.0, samples=2)
     """
-    n = len(values)
+    values = checks.finite("values", values, ("samples",))
+    n = checks.integer("the number of samples", len(values), 2)
     return Estimate(float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(n)), n)
+
+
+def as_partial(name: str, function: Callable) -> Partial:
+    """Wrap a function as a `Partial`: one that is already carries arrays without recompiling."""
+    checks.function(name, function)
+    return function if isinstance(function, Partial) else Partial(function)
 
 
 def gaussian_statistics(
@@ -60,41 +63,44 @@ def gaussian_statistics(
     samples: int,
     chunk: int | None = None,
 ) -> np.ndarray:
-    """Evaluate a statistic on independent standard Gaussian vectors, in float64.
+    """Evaluate a statistic on independent standard Gaussian vectors of R^dimension, in float64.
 
-    Args:
-        statistic: maps a batch (n, dimension) of vectors to (n, ...) values. Pass a
-            `jax.tree_util.Partial` to carry arrays without compiling again when they change.
-        dimension: length D of the vectors.
-        key: a `jax.random.key`.
-        samples: number of vectors, at least 2.
-        chunk: vectors held at once; default bounds memory by `CHUNK_NUMBERS`.
+    `statistic` maps a batch (n, dimension) to values (n, ...); pass a `jax.tree_util.Partial` to
+    carry arrays without compiling again when they change. `samples` is at least 2, `chunk` the
+    number of vectors held at once; None bounds memory by `CHUNK_NUMBERS`. The result has shape
+    (samples, ...).
 
-    Returns:
-        Array (samples, ...), one entry a vector.
-
-    Raises:
-        InputError: if dimension or chunk is below 1, or samples below 2.
+    >>> gaussian_statistics(lambda g: g.sum(axis=1), 3, key=jax.random.key(0), samples=5).shape
+    (5,)
     """
-    if dimension < 1 or samples < 2 or (chunk is not None and chunk < 1):
-        raise InputError(
-            f"dimension={dimension}, samples={samples}, chunk={chunk} given; "
-            "dimension and chunk must be at least 1 and samples at least 2."
-        )
-    rows = min(samples, chunk or max(1, min(CHUNK_ROWS, CHUNK_NUMBERS // dimension)))
-    statistic = statistic if isinstance(statistic, Partial) else Partial(statistic)
+    dimension = checks.integer("dimension", dimension, 1)
+    samples = checks.integer("samples", samples, 2)
+    chunk = max(1, min(CHUNK_ROWS, CHUNK_NUMBERS // dimension)) if chunk is None else chunk
+    rows = min(samples, checks.integer("chunk", chunk, 1))
+    statistic = as_partial("the statistic", statistic)
+    _check_statistic(statistic, rows, dimension)
+    checks.key(key)
     blocks = [
-        _block(statistic, key, start, dimension, rows)[: samples - start]
+        _draw_and_apply(statistic, key, start, dimension, rows)[: samples - start]
         for start in range(0, samples, rows)
     ]
     return np.concatenate(blocks)
 
 
+def _check_statistic(statistic: Partial, rows: int, dimension: int) -> None:
+    try:
+        with float64_enabled():
+            g = jax.ShapeDtypeStruct((rows, dimension), jnp.float64)
+            shape = jax.eval_shape(statistic, g).shape
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"the function given does not take vectors of shape (n, {dimension}): {error}"
+        ) from error
+    if shape[:1] != (rows,):
+        raise InputError(f"the function given maps {rows} vectors to {shape}, not ({rows}, ...).")
+
+
 @in_float64
-def _block(statistic: Partial, key: jax.Array, start: int, dimension: int, rows: int) -> np.ndarray:
-    return _draw_and_apply(statistic, key, start, dimension, rows)
-
-
 @partial(jax.jit, static_argnames=("dimension", "rows"))
 def _draw_and_apply(
     statistic: Partial, key: jax.Array, start: jax.Array, dimension: int, rows: int

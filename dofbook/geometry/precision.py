@@ -15,12 +15,15 @@ from typing import Any
 
 import jax
 
+from dofbook.geometry.threads import one_blas_thread
+
 
 def float64_enabled() -> AbstractContextManager[Any]:
     """Return a context manager inside which JAX creates and keeps float64 arrays.
 
-    Returns:
-        A context manager; the previous setting comes back when it exits, also after an error.
+    >>> with float64_enabled():
+    ...     print(jax.numpy.ones(1).dtype)
+    float64
     """
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(True)
@@ -32,20 +35,34 @@ def float64_enabled() -> AbstractContextManager[Any]:
 def in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function so that it computes in float64 and returns NumPy arrays.
 
-    Jitted functions called inside see float64 inputs if they are given NumPy float64 arrays or
-    arrays made inside; JAX keeps separate compiled versions for the two precisions. Do not put
-    this decorator inside a `jax.jit`: results are copied to the host.
+    It may be jitted: JAX keeps separate compiled versions for the two precisions, and NumPy
+    arguments enter as float64. Do not put this decorator inside a `jax.jit`: results are copied to
+    the host. They are a pytree of arrays and plain values.
 
-    Args:
-        function: any function whose result is a pytree of arrays and plain values.
-
-    Returns:
-        The decorated function, same signature; JAX arrays in its result become NumPy arrays.
+    >>> in_float64(jax.numpy.sqrt)(2.0)
+    array(1.41421356)
     """
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         with float64_enabled():
             return jax.device_get(function(*args, **kwargs))
+
+    return wrapped
+
+
+def with_lapack(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate like `in_float64`, for factorizations: BLAS and LAPACK use one thread.
+
+    >>> import numpy as np
+    >>> with_lapack(jax.numpy.linalg.svdvals)(np.diag([2.0, 3.0]))
+    array([3., 2.])
+    """
+    exact = in_float64(function)
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        with one_blas_thread():
+            return exact(*args, **kwargs)
 
     return wrapped

@@ -10,20 +10,23 @@ coordinate of w0 (sum_i w0_i^2 / (mu + r_i^2) = 1): it then reads
 
     eps = 1/2 sum_i lambda_i w0_i^2 kappa / (lambda_i + kappa),
 
-which needs no radii, so zero eigenvalues (infinite radii) are ordinary numbers.
+which needs no radii, so zero eigenvalues (infinite radii) are ordinary numbers. Loss levels eps are
+finite and above zero, a number or an array of any shape.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
+from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.geometry.precision import in_float64
-from dofbook.geometry.threads import one_blas_thread
+from dofbook.geometry.precision import in_float64, with_lapack
 
 _MAX_NEWTON_STEPS = 200
 
@@ -32,55 +35,48 @@ _MAX_NEWTON_STEPS = 200
 class QuadraticWell:
     """A quadratic loss and a starting point, in the eigenbasis of its Hessian.
 
-    Attributes:
-        eigenvalues: (D,) eigenvalues of H, none negative.
-        w0: (D,) coordinates of the starting point along the eigenvectors.
+    `eigenvalues`, none negative, and the coordinates `w0` of the starting point along the
+    eigenvectors both have shape (D,).
+
+    >>> well = QuadraticWell([2.0, 0.0, 4.0], [1.0, 5.0, 1.0])
+    >>> well.D, well.rank, well.initial_loss
+    (3, 2, 3.0)
+    >>> round(well.at_distance(1.0).R, 6), well.after_gradient_flow(0.0).initial_loss
+    (1.0, 3.0)
     """
 
     eigenvalues: np.ndarray
     w0: np.ndarray
 
     def __post_init__(self) -> None:
-        eigenvalues = np.array(self.eigenvalues, dtype=np.float64)
-        w0 = np.array(self.w0, dtype=np.float64)
-        if eigenvalues.ndim != 1 or eigenvalues.size == 0 or eigenvalues.shape != w0.shape:
-            raise InputError(
-                f"eigenvalues and w0 have shapes {eigenvalues.shape} and {w0.shape}; "
-                "both must be (D,) with the same D >= 1"
-            )
-        if not (np.isfinite(eigenvalues).all() and np.isfinite(w0).all()):
-            raise InputError("eigenvalues and w0 must be finite numbers")
+        eigenvalues = checks.finite("eigenvalues", self.eigenvalues, ("D",)).copy()
+        w0 = checks.finite("w0", self.w0, eigenvalues.shape).copy()
         if eigenvalues.min() < 0:
             raise InputError(
                 f"the smallest eigenvalue is {eigenvalues.min():.3g}; a quadratic well has none "
                 "below zero (its sublevel sets would not be ellipsoids)"
             )
-        for array in (eigenvalues, w0):
+        for name, array in (("eigenvalues", eigenvalues), ("w0", w0)):
             array.setflags(write=False)
-        object.__setattr__(self, "eigenvalues", eigenvalues)
-        object.__setattr__(self, "w0", w0)
+            object.__setattr__(self, name, array)
 
     @classmethod
     def from_hessian(cls, hessian: np.ndarray, w0: np.ndarray) -> "QuadraticWell":
-        """Diagonalize H and rotate w0 into its eigenbasis.
+        """Diagonalize a (D, D) symmetric H and rotate w0 into its eigenbasis.
 
-        Args:
-            hessian: (D, D) symmetric positive semidefinite matrix.
-            w0: (D,) starting point in the original coordinates.
+        Eigenvalues that are negative only by rounding are set to zero.
 
-        Returns:
-            The well; eigenvalues that are negative only by rounding are set to zero.
-
-        Raises:
-            InputError: if H is not symmetric, or has a negative eigenvalue.
+        >>> QuadraticWell.from_hessian([[2.0, 1.0], [1.0, 2.0]], [1.0, 1.0]).eigenvalues.round(6)
+        array([1., 3.])
         """
-        hessian = np.asarray(hessian, dtype=np.float64)
-        if hessian.ndim != 2 or not np.allclose(hessian, hessian.T, rtol=1e-10, atol=0):
+        hessian = checks.finite("the Hessian", hessian, ("D", "D"))
+        w0 = checks.finite("w0", w0, hessian.shape[:1])
+        if not np.allclose(hessian, hessian.T, rtol=1e-10, atol=0):
             raise InputError(f"the Hessian (shape {hessian.shape}) must be a symmetric matrix")
         eigenvalues, vectors = np.linalg.eigh(hessian)
         rounding = len(eigenvalues) * np.finfo(float).eps * np.abs(eigenvalues).max()
         eigenvalues[np.abs(eigenvalues) <= rounding] = 0.0
-        return cls(eigenvalues, vectors.T @ np.asarray(w0, dtype=np.float64))
+        return cls(eigenvalues, vectors.T @ w0)
 
     @property
     def D(self) -> int:
@@ -103,50 +99,29 @@ class QuadraticWell:
         return 0.5 * float(self.eigenvalues @ self.w0**2)
 
     def at_distance(self, R: float) -> "QuadraticWell":
-        """Move w0 along its ray to distance R from the minimum.
-
-        Args:
-            R: the new distance, above zero.
-
-        Returns:
-            The same well with the new starting point.
-
-        Raises:
-            InputError: if R is not positive or w0 is the minimum.
-        """
-        if not R > 0 or self.R == 0:
-            raise InputError(f"cannot place w0 (now at distance {self.R:.3g}) at distance {R}")
+        """Move w0, which must not be the minimum, along its ray to distance R > 0 from it."""
+        R = checks.positive("R", R)
+        if self.R == 0:
+            raise InputError(f"w0 is the minimum; it cannot be moved to distance {R}.")
         return QuadraticWell(self.eigenvalues, self.w0 * (R / self.R))
 
     def after_gradient_flow(self, time: float) -> "QuadraticWell":
-        """Burn in: follow gradient flow dw/dt = -H w from w0 for the given time.
+        """Burn in: follow gradient flow dw/dt = -H w from w0 for a time, in units 1 / eigenvalue.
 
-        Args:
-            time: duration t >= 0, in units of 1 / eigenvalue.
-
-        Returns:
-            The same well started from w_t = exp(-H t) w0.
-
-        Raises:
-            InputError: if the time is negative.
+        The well starts from w_t = exp(-H t) w0 then.
         """
-        if not time >= 0:
-            raise InputError(f"burn-in time is {time}; it must be at least 0")
+        time = checks.real("time", time, 0)
         return QuadraticWell(self.eigenvalues, self.w0 * np.exp(-self.eigenvalues * time))
 
 
 def isotropic_direction(key: jax.Array, D: int, R: float = 1.0) -> np.ndarray:
-    """Draw a starting point uniformly from the sphere of radius R.
+    """Draw a starting point uniformly from the sphere of radius R, shape (D,).
 
-    Args:
-        key: JAX PRNG key.
-        D: number of parameters.
-        R: radius.
-
-    Returns:
-        (D,) point.
+    >>> round(float(np.linalg.norm(isotropic_direction(jax.random.key(0), 5, R=2.0))), 6)
+    2.0
     """
-    return _sphere_points(key, 1, D, R)[0]
+    D, R = checks.integer("D", D, 1), checks.real("R", R, 0)
+    return _sphere_points(checks.key(key), 1, D, R)[0]
 
 
 @in_float64
@@ -179,27 +154,25 @@ class ClosedForm(NamedTuple):
     direction_sigma: np.ndarray
 
 
-def closed_form(well: QuadraticWell, eps: np.ndarray | float) -> ClosedForm:
+def closed_form(well: QuadraticWell, eps: ArrayLike) -> ClosedForm:
     """Solve the confocal equation and sum up the ellipsoid as seen from w0, in O(D) per eps.
 
     The centre solves sum_i w0_i^2 / (mu + r_i^2) = 1; Eq. 3.4 of the paper is the same sum with
-    mu replaced by R^2, which is always larger.
+    mu replaced by R^2, which is always larger. Levels too far below L(w0) for float64, by a factor
+    of about 1e-140, are refused.
 
-    Args:
-        well: the loss and its starting point.
-        eps: loss level(s) above zero, scalar or any shape.
-
-    Returns:
-        The centre and widths of the transition, for every eps.
-
-    Raises:
-        InputError: if an eps is not positive.
+    >>> form = closed_form(QuadraticWell([1.0, 1.0], [2.0, 0.0]), 0.5)
+    >>> print(form.mu.round(6), form.codimension.round(6))
+    3.0 1.5
     """
-    eps = _positive(eps)
+    checks.instance("well", well, QuadraticWell)
+    eps = _levels(eps)
     flat = eps.reshape(-1)
-    parts = _solve_confocal(well.eigenvalues, well.w0**2, np.minimum(flat, well.initial_loss))
+    parts = _confocal_sums(well.eigenvalues, well.w0**2, np.minimum(flat, well.initial_loss))
     kappa, Q, codimension, variance, direction_variance = parts
     inside = flat >= well.initial_loss
+    if not np.isfinite([part[~inside] for part in parts]).all():
+        raise InputError(f"eps is as small as {flat.min():.3g}; float64 cannot resolve it.")
     fields = ClosedForm(
         mu=np.where(inside, 0.0, 2 * flat / kappa),
         kappa=np.where(inside, np.inf, kappa),
@@ -212,120 +185,81 @@ def closed_form(well: QuadraticWell, eps: np.ndarray | float) -> ClosedForm:
 
 
 def predicted_success(
-    well: QuadraticWell,
-    eps: np.ndarray | float,
-    d: np.ndarray | int,
-    random_direction: bool = False,
+    well: QuadraticWell, eps: ArrayLike, d: ArrayLike, random_direction: bool = False
 ) -> np.ndarray:
     """Predict the success probability P_s(d, eps) = Phi((d - D + Q) / sigma).
 
-    Asymptotic in D, so at small D the curves of two eps may cross. The two ends are exact: a
-    point (d = 0) hits S only from inside, and d >= rank H reaches the minimum with probability
-    one.
+    d, from 0 to D and not necessarily whole, and eps broadcast. Asymptotic in D, so at small D the
+    curves of two eps may cross. The two ends are exact: a point (d = 0) hits S only from inside,
+    and d >= rank H reaches the minimum with probability one. With `random_direction` it averages
+    over a uniformly random direction of w0, of which only R = |w0| then enters.
 
-    Args:
-        well: the loss and its starting point.
-        eps: loss level(s) above zero.
-        d: training dimension(s) from 0 to D; broadcast against eps.
-        random_direction: average over a uniformly random direction of w0; only R = |w0| enters.
-
-    Returns:
-        Probabilities, in the broadcast shape of eps and d.
-
-    Raises:
-        InputError: if an eps is not positive.
+    >>> predicted_success(QuadraticWell(np.ones(100), np.ones(100)), 25.0, [0, 50, 100])
+    array([0. , 0.5, 1. ])
     """
-    well = _typical_direction(well) if random_direction else well
-    form = closed_form(well, eps)
-    eps, d = np.asarray(eps, dtype=np.float64), np.asarray(d)
-    sigma = _total_sigma(form, random_direction)
+    form, well = _form(well, eps, random_direction)
+    eps, d = np.asarray(eps, dtype=np.float64), checks.finite("d", d, None, 0, well.D)
+    checks.broadcast(eps=eps, d=d)
     with np.errstate(divide="ignore", invalid="ignore"):
-        probability = ndtr((d - form.codimension) / sigma)
+        probability = ndtr((d - form.codimension) / _total_sigma(form, random_direction))
     probability = np.where((d <= 0) & (eps < well.initial_loss), 0.0, probability)
     return np.where((d >= well.rank) | (eps >= well.initial_loss), 1.0, probability)
 
 
 def predicted_threshold(
-    well: QuadraticWell,
-    eps: np.ndarray | float,
-    delta: float = 0.1,
-    random_direction: bool = False,
+    well: QuadraticWell, eps: ArrayLike, delta: float = 0.1, random_direction: bool = False
 ) -> np.ndarray:
-    """Predict the threshold training dimension d*(delta) = D - Q + z_{1-delta} sigma.
+    """Predict the threshold training dimension d*(delta) = D - Q + z_{1-delta} sigma, shape of eps.
 
-    Args:
-        well: the loss and its starting point.
-        eps: loss level(s) above zero.
-        delta: allowed failure probability (the paper uses 0.1).
-        random_direction: average over a uniformly random direction of w0; only R = |w0| enters.
+    Real numbers between 0 and rank H; 0 where eps >= L(w0). `random_direction` is that of
+    `predicted_success`.
 
-    Returns:
-        Real-valued thresholds between 0 and rank H, in the shape of eps; 0 where eps >= L(w0).
-
-    Raises:
-        InputError: if an eps is not positive or delta is not strictly between 0 and 1.
+    >>> print(predicted_threshold(QuadraticWell(np.ones(100), np.ones(100)), 25.0).round(1))
+    59.1
     """
-    if not 0 < delta < 1:
-        raise InputError(f"delta is {delta}; it must lie strictly between 0 and 1")
-    well = _typical_direction(well) if random_direction else well
-    form = closed_form(well, eps)
-    threshold = form.codimension + ndtri(1 - delta) * _total_sigma(form, random_direction)
-    return np.clip(threshold, 0.0, well.rank)
+    z = ndtri(1 - checks.probability("delta", delta))
+    form, well = _form(well, eps, random_direction)
+    return np.clip(form.codimension + z * _total_sigma(form, random_direction), 0.0, well.rank)
 
 
-def paper_angular_dimension(well: QuadraticWell, eps: np.ndarray | float) -> np.ndarray:
+def paper_angular_dimension(well: QuadraticWell, eps: ArrayLike) -> np.ndarray:
     """Evaluate the paper's bound on the local angular dimension, sum r_i^2 / (R^2 + r_i^2).
 
-    This is Eq. 3.4; D minus it is the dashed curve of Fig. 5.
+    This is Eq. 3.4; D minus it is the dashed curve of Fig. 5. Of w0 only |w0| enters.
 
-    Args:
-        well: the loss and its starting point; only |w0| enters.
-        eps: loss level(s) above zero.
-
-    Returns:
-        The sum, in the shape of eps.
-
-    Raises:
-        InputError: if an eps is not positive.
+    >>> print(paper_angular_dimension(QuadraticWell([1.0, 1.0], [2.0, 0.0]), 2.0).round(6))
+    1.0
     """
-    eps = _positive(eps)
+    checks.instance("well", well, QuadraticWell)
+    eps = _levels(eps)
     if well.R == 0:
         return np.full(eps.shape, float(well.D))
-    sums = _shrinkage_sums(well.eigenvalues, 2 * eps.reshape(-1) / well.R**2)
-    return sums.reshape(eps.shape)
+    return _sum_shrinkage(well.eigenvalues, 2 * eps.reshape(-1) / well.R**2).reshape(eps.shape)
 
 
-def _positive(eps: np.ndarray | float) -> np.ndarray:
-    eps = np.asarray(eps, dtype=np.float64)
-    if not (np.isfinite(eps).all() and (eps > 0).all()):
-        raise InputError("every loss level eps must be a finite number above zero")
-    return eps
+def _levels(eps: ArrayLike) -> np.ndarray:
+    return checks.finite("eps", eps, None, 0, open=True)
+
+
+def _form(well, eps, random_direction: bool) -> tuple[ClosedForm, QuadraticWell]:
+    """Solve for the well, or for the typical one: w0_i^2 at its mean R^2 / D over directions."""
+    checks.instance("well", well, QuadraticWell)
+    if random_direction:
+        well = QuadraticWell(well.eigenvalues, np.full(well.D, well.R / np.sqrt(well.D)))
+    return closed_form(well, eps), well
 
 
 def _total_sigma(form: ClosedForm, random_direction: bool) -> np.ndarray:
     return np.hypot(form.sigma, form.direction_sigma) if random_direction else form.sigma
 
 
-def _typical_direction(well: QuadraticWell) -> QuadraticWell:
-    """Replace w0_i^2 by its mean R^2 / D over directions."""
-    return QuadraticWell(well.eigenvalues, np.full(well.D, well.R / np.sqrt(well.D)))
-
-
 @in_float64
-def _shrinkage_sums(eigenvalues: np.ndarray, kappa: np.ndarray) -> jax.Array:
-    return _sum_shrinkage(jnp.asarray(eigenvalues), jnp.asarray(kappa))
-
-
 @jax.jit
 def _sum_shrinkage(lam: jax.Array, kappa: jax.Array) -> jax.Array:
     return jax.lax.map(lambda k: jnp.sum(k / (lam + k)), kappa)
 
 
 @in_float64
-def _solve_confocal(eigenvalues: np.ndarray, w0_squared: np.ndarray, eps: np.ndarray):
-    return _confocal_sums(jnp.asarray(eigenvalues), jnp.asarray(w0_squared), jnp.asarray(eps))
-
-
 @jax.jit
 def _confocal_sums(lam: jax.Array, w2: jax.Array, eps: jax.Array):
     """Return kappa, Q, D - Q, sigma^2 and the direction variance, mapped over eps."""
@@ -356,6 +290,13 @@ def _confocal_root(lam, weight, norm2, target):
         slope = jnp.sum(weight * lam * s * s)
         return jnp.maximum(x + f * (f / target - 1) / slope, 0.0)
 
+    # mu <= R^2 bounds x from above; the better of the two first steps starts the climb.
+    return climb(newton, jnp.maximum(newton(jnp.zeros(())), newton(norm2 / target)))
+
+
+def climb(newton: Callable[[jax.Array], jax.Array], start: jax.Array) -> jax.Array:
+    """Repeat a Newton step, inside a jitted function, until the point stands still."""
+
     def proceed(state):
         x, previous, count = state
         return (jnp.abs(x - previous) > 1e-13 * x) & (count < _MAX_NEWTON_STEPS)
@@ -364,8 +305,6 @@ def _confocal_root(lam, weight, norm2, target):
         x, _, count = state
         return newton(x), x, count + 1
 
-    # mu <= R^2 bounds x from above; the better of the two first steps starts the climb.
-    start = jnp.maximum(newton(jnp.zeros(())), newton(norm2 / target))
     return jax.lax.while_loop(proceed, advance, (start, -jnp.ones(()), 0))[0]
 
 
@@ -383,23 +322,21 @@ def minimum_losses(
     subtracting large numbers. Within a run the subspaces are nested; at each single d the law is
     exactly that of an independent draw.
 
-    Args:
-        well: the loss and its starting point.
-        key: JAX PRNG key.
-        runs: number of independent runs.
-        random_direction: draw a new direction of w0 for each run, at the same distance R.
+    The result has shape (runs, D + 1); column d is L*(d), so column 0 is L(w0). With
+    `random_direction` each run has its own direction of w0, at the same distance R.
 
-    Returns:
-        (runs, D + 1) minimum losses; column d is L*(d), so column 0 is L(w0).
-
-    Raises:
-        InputError: if runs is not positive.
+    >>> well = QuadraticWell([1.0, 3.0], [1.0, 1.0])
+    >>> minimum_losses(well, jax.random.key(0), 3)[:, [0, 2]].round(6)
+    array([[2., 0.],
+           [2., 0.],
+           [2., 0.]])
     """
-    if random_direction:
-        start_key, key = jax.random.split(key)
-        starts = _sphere_points(start_key, _count(runs), well.D, well.R)
-        return _simulate(well.eigenvalues, starts[:, None, :], key)[:, 0]
-    return minimum_losses_from(well.eigenvalues, well.w0[None], key, runs)[:, 0]
+    checks.instance("well", well, QuadraticWell)
+    if not random_direction:
+        return minimum_losses_from(well.eigenvalues, well.w0[None], key, runs)[:, 0]
+    start_key, key = jax.random.split(checks.key(key))
+    starts = _sphere_points(start_key, checks.integer("runs", runs, 1), well.D, well.R)
+    return _simulate_runs(well.eigenvalues, starts[:, None, :], jax.random.split(key, runs))[:, 0]
 
 
 def minimum_losses_from(
@@ -408,84 +345,55 @@ def minimum_losses_from(
     """Draw minimum losses from several starting points, with the same subspaces for all of them.
 
     Common directions make differences between starts (burn-in times, say) far less noisy than
-    independent ones would.
+    independent ones would. `starts` has shape (m, D), the result (runs, m, D + 1).
 
-    Args:
-        eigenvalues: (D,) eigenvalues of H, none negative.
-        starts: (m, D) starting points in the eigenbasis.
-        key: JAX PRNG key.
-        runs: number of independent runs.
-
-    Returns:
-        (runs, m, D + 1) minimum losses L*(d), d = 0..D.
-
-    Raises:
-        InputError: if runs is not positive, or a start and the eigenvalues do not match.
+    >>> starts = np.array([[1.0, 1.0], [2.0, 2.0]])
+    >>> near, far = minimum_losses_from(np.ones(2), starts, jax.random.key(0), runs=1)[0]
+    >>> np.allclose(far, 4 * near)
+    True
     """
-    wells = [QuadraticWell(eigenvalues, start) for start in np.atleast_2d(starts)]
-    shared = np.stack([well.w0 for well in wells])
-    return _simulate(
-        wells[0].eigenvalues, np.broadcast_to(shared, (_count(runs), *shared.shape)), key
-    )
+    starts = np.atleast_2d(checks.finite("starts", starts))
+    shared = checks.finite("starts", starts, ("m", "D"))
+    eigenvalues = QuadraticWell(eigenvalues, shared[0]).eigenvalues
+    keys = jax.random.split(checks.key(key), checks.integer("runs", runs, 1))
+    return _simulate_runs(eigenvalues, np.broadcast_to(shared, (len(keys), *shared.shape)), keys)
 
 
 def minimum_losses_along(well: QuadraticWell, directions: np.ndarray) -> np.ndarray:
     """Compute the exact minimum loss in the nested subspaces spanned by given directions.
 
-    Args:
-        well: the loss and its starting point.
-        directions: (D, m) matrix A in the eigenbasis; its first d columns span the d-th subspace.
+    `directions`, in the eigenbasis, has shape (D, m), and the result (m + 1,): entry d is the
+    minimum over w0 + span of the first d columns.
 
-    Returns:
-        (m + 1,) minimum losses over w0 + span of the first d columns, d = 0..m.
-
-    Raises:
-        InputError: if A does not have D rows.
+    >>> minimum_losses_along(QuadraticWell([1.0, 3.0], [1.0, 1.0]), np.eye(2)).round(6)
+    array([2. , 1.5, 0. ])
     """
-    directions = np.asarray(directions, dtype=np.float64)
-    if directions.ndim != 2 or directions.shape[0] != well.D:
-        raise InputError(f"directions have shape {directions.shape}; it must be (D = {well.D}, m)")
-    return _along(well.eigenvalues, well.w0, directions)
+    checks.instance("well", well, QuadraticWell)
+    directions = checks.finite("directions", directions, (well.D, "m"))
+    return _along(well.eigenvalues, well.w0[None], directions)[0]
 
 
-@in_float64
-def _along(eigenvalues: np.ndarray, w0: np.ndarray, directions: np.ndarray) -> jax.Array:
-    return _nested_minimum_losses(
-        jnp.asarray(eigenvalues), jnp.asarray(w0)[None], jnp.asarray(directions)
-    )[0]
+def hitting_dimensions(losses: ArrayLike, eps: ArrayLike) -> np.ndarray:
+    """Find the first d, from 0 to D, at which each run reaches each loss level.
 
+    `losses` has shape (..., D + 1) and does not increase along the last axis; every run must reach
+    every level, as at d = D it does. `eps` has shape (m,) and the result (..., m).
 
-def hitting_dimensions(losses: np.ndarray, eps: np.ndarray) -> np.ndarray:
-    """Find the first d at which each run reaches each loss level.
-
-    Args:
-        losses: (..., D + 1) minimum losses, non-increasing along the last axis.
-        eps: (m,) loss levels.
-
-    Returns:
-        (..., m) integers d_hit from 0 to D.
+    >>> hitting_dimensions([[3.0, 1.0, 0.5, 0.0]], [1.0, 0.1])
+    array([[1, 3]])
     """
-    losses, eps = np.asarray(losses), np.asarray(eps)
+    losses, eps = checks.finite("losses", losses), checks.finite("eps", eps)
+    if losses.ndim == 0 or losses.size == 0 or (np.diff(losses) > 0).any():
+        raise InputError("losses must not increase along the last axis, d = 0, ..., D.")
+    if eps.size and losses[..., -1].max() > eps.min():
+        raise InputError(f"a run never reaches eps = {eps.min():g}; the lowest level must be hit.")
     flat = losses.reshape(-1, losses.shape[-1])
     # Non-increasing rows: the count of entries above eps is the first index at or below it.
-    hits = np.stack([np.searchsorted(-row, -eps, side="left") for row in flat])
-    return np.minimum(hits, losses.shape[-1] - 1).reshape(*losses.shape[:-1], eps.size)
+    hits = np.stack([np.searchsorted(-row, -eps.reshape(-1), side="left") for row in flat])
+    return hits.reshape(*losses.shape[:-1], eps.size)
 
 
-def _count(runs: int) -> int:
-    if runs < 1:
-        raise InputError(f"runs is {runs}; at least one is needed")
-    return int(runs)
-
-
-@in_float64
-def _simulate(eigenvalues: np.ndarray, starts: np.ndarray, key: jax.Array) -> jax.Array:
-    keys = jax.random.split(key, starts.shape[0])
-    with one_blas_thread():
-        losses = _simulate_runs(jnp.asarray(eigenvalues), jnp.asarray(starts), keys)
-        return jax.block_until_ready(losses)
-
-
+@with_lapack
 @jax.jit
 def _simulate_runs(lam: jax.Array, starts: jax.Array, keys: jax.Array) -> jax.Array:
     def one(run):
@@ -507,54 +415,44 @@ def _nested_minimum_losses(lam: jax.Array, starts: jax.Array, directions: jax.Ar
     return 0.5 * tails[:, : m + 1]
 
 
+_along = with_lapack(jax.jit(_nested_minimum_losses))
+
+
 # --- spectra -------------------------------------------------------------------------------
 
 
 def bimodal_spectrum(D: int, small: float = 1e-3, large: float = 1.0) -> np.ndarray:
     """Make a spectrum of two values, half of the eigenvalues each (top row of Fig. 5).
 
-    Args:
-        D: number of parameters.
-        small: value of the D // 2 smallest eigenvalues.
-        large: value of the others.
-
-    Returns:
-        (D,) eigenvalues in ascending order.
+    >>> bimodal_spectrum(3)
+    array([0.001, 1.   , 1.   ])
     """
-    return np.repeat([float(small), float(large)], [D // 2, D - D // 2])
+    D, small = checks.integer("D", D, 1), checks.real("small", small, 0)
+    return np.repeat([small, checks.real("large", large, small)], [D // 2, D - D // 2])
 
 
 def log_uniform_spectrum(D: int, low: float = 1e-3, high: float = 10.0) -> np.ndarray:
-    """Make a continuous spectrum, uniform in log eigenvalue (bottom row of Fig. 5).
+    """Make a continuous spectrum, uniform in log eigenvalue (bottom row of Fig. 5), ascending.
 
-    Args:
-        D: number of parameters.
-        low: smallest eigenvalue.
-        high: largest eigenvalue.
-
-    Returns:
-        (D,) eigenvalues in ascending order, equally spaced in their logarithm.
+    >>> log_uniform_spectrum(5)
+    array([1.e-03, 1.e-02, 1.e-01, 1.e+00, 1.e+01])
     """
-    return np.geomspace(low, high, D)
+    D, low = checks.integer("D", D, 1), checks.positive("low", low)
+    return np.geomspace(low, checks.real("high", high, low), D)
 
 
 def marchenko_pastur_spectrum(D: int, ratio: float = 0.5) -> np.ndarray:
-    """Make the quantiles of the Marchenko-Pastur law, the spectrum of a sample covariance.
+    """Make the (i - 1/2)/D quantiles of the Marchenko-Pastur law, the spectrum of a covariance.
 
-    The law has density sqrt((b - x)(x - a)) / (2 pi ratio x) between a, b = (1 -+ sqrt(ratio))^2.
+    The law has density sqrt((b - x)(x - a)) / (2 pi ratio x) between a, b = (1 -+ sqrt(ratio))^2;
+    `ratio`, in (0, 1], is parameters per sample.
 
-    Args:
-        D: number of parameters.
-        ratio: parameters per sample, between 0 and 1 (1 included).
-
-    Returns:
-        (D,) eigenvalues in ascending order: the (i - 1/2)/D quantiles.
-
-    Raises:
-        InputError: if the ratio is not in (0, 1].
+    >>> marchenko_pastur_spectrum(4, ratio=0.25).round(2)
+    array([0.43, 0.74, 1.12, 1.68])
     """
-    if not 0 < ratio <= 1:
-        raise InputError(f"the Marchenko-Pastur ratio is {ratio}; it must lie in (0, 1]")
+    D, ratio = checks.integer("D", D, 1), checks.real("ratio", ratio, 0, 1)
+    if ratio == 0:
+        raise InputError("ratio is 0; it must lie in (0, 1].")
     # x = 1 + ratio - 2 sqrt(ratio) cos(phi) removes the square-root ends of the density.
     phi = np.linspace(0, np.pi, max(20_001, 4 * D + 1))
     x = 1 + ratio - 2 * np.sqrt(ratio) * np.cos(phi)

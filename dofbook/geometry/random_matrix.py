@@ -13,91 +13,64 @@ the centre D - Q of `quadratic.closed_form`: random matrices and convex geometry
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
-from dofbook.errors import InputError
+from dofbook import checks
 from dofbook.geometry.precision import in_float64
-from dofbook.geometry.quadratic import QuadraticWell
-
-_MAX_NEWTON_STEPS = 200
+from dofbook.geometry.quadratic import QuadraticWell, climb
 
 
-def ridge_parameter(eigenvalues: np.ndarray, d: np.ndarray | float) -> np.ndarray:
-    """Solve sum_i lambda_i / (lambda_i + kappa) = d for the ridge parameter kappa.
+def ridge_parameter(eigenvalues: np.ndarray, d: ArrayLike) -> np.ndarray:
+    """Solve sum_i lambda_i / (lambda_i + kappa) = d for the ridge parameter kappa, shape of d.
 
-    Args:
-        eigenvalues: (D,) eigenvalues, none negative.
-        d: effective dimension(s) from 0 to D, real numbers allowed.
+    `eigenvalues`, none negative, has shape (D,); d, from 0 to D, need not be whole. kappa is
+    infinite at d = 0 and zero from d = rank on.
 
-    Returns:
-        kappa in the shape of d: infinite at d = 0 and zero from d = rank on.
-
-    Raises:
-        InputError: if an eigenvalue or a d is out of range.
+    >>> ridge_parameter([1.0, 1.0, 1.0], [0, 1, 3])
+    array([inf,  2.,  0.])
     """
-    lam = np.asarray(eigenvalues, dtype=np.float64)
-    d = np.asarray(d, dtype=np.float64)
-    if lam.ndim != 1 or lam.size == 0 or lam.min() < 0:
-        raise InputError("eigenvalues must be a vector of numbers, none of them negative")
-    if not ((d >= 0) & (d <= lam.size)).all():
-        raise InputError(f"every d must lie between 0 and D = {lam.size}")
+    lam = checks.finite("eigenvalues", eigenvalues, ("D",), 0)
+    d = checks.finite("d", d, None, 0, lam.size)
     positive = lam[lam > 0]
     inner = (d > 0) & (d < positive.size)
     kappa = np.where(d == 0, np.inf, 0.0)
     if inner.any():
-        kappa[inner] = _solve_ridge(positive, d[inner])
+        kappa[inner] = 1 / _ridge_roots(positive, d[inner])
     return kappa
 
 
-def expected_minimum_loss(well: QuadraticWell, d: np.ndarray | float) -> np.ndarray:
-    """Predict the minimum loss in a random d-dimensional subspace through w0.
+def expected_minimum_loss(well: QuadraticWell, d: ArrayLike) -> np.ndarray:
+    """Predict the minimum loss in a random d-dimensional subspace through w0, shape of d.
 
-    Args:
-        well: the loss and its starting point.
-        d: training dimension(s) from 0 to D.
+    d, from 0 to D, need not be whole. L*(d) is L(w0) at d = 0 and 0 from d = rank on.
 
-    Returns:
-        L*(d) in the shape of d; L(w0) at d = 0 and 0 from d = rank on.
-
-    Raises:
-        InputError: if a d is out of range.
+    >>> expected_minimum_loss(QuadraticWell([2.0, 2.0], [1.0, 0.0]), [0, 1, 2])
+    array([1. , 0.5, 0. ])
     """
+    checks.instance("well", well, QuadraticWell)
     kappa = ridge_parameter(well.eigenvalues, d)
     losses = _ridge_losses(well.eigenvalues, well.w0**2, kappa.reshape(-1))
     return losses.reshape(kappa.shape)
 
 
 @in_float64
-def _solve_ridge(lam: np.ndarray, d: np.ndarray) -> jax.Array:
-    return 1 / _ridge_roots(jnp.asarray(lam), jnp.asarray(d))
-
-
 @jax.jit
 def _ridge_roots(lam: jax.Array, d: jax.Array) -> jax.Array:
     """Newton's method in x = 1/kappa from 0: the sum is concave in x, so steps never overshoot."""
 
     def one(target):
-        def advance(state):
-            x, _, count = state
+        def newton(x):
             s = lam * x / (1 + lam * x)
-            slope = jnp.sum(lam / (1 + lam * x) ** 2)
-            return x + (target - jnp.sum(s)) / slope, x, count + 1
+            return x + (target - jnp.sum(s)) / jnp.sum(lam / (1 + lam * x) ** 2)
 
-        def proceed(state):
-            x, previous, count = state
-            return (jnp.abs(x - previous) > 1e-13 * x) & (count < _MAX_NEWTON_STEPS)
-
-        return jax.lax.while_loop(proceed, advance, (target / jnp.sum(lam), 0.0, 0))[0]
+        return climb(newton, target / jnp.sum(lam))
 
     return jax.lax.map(one, d)
 
 
 @in_float64
-def _ridge_losses(lam: np.ndarray, w2: np.ndarray, kappa: np.ndarray) -> jax.Array:
-    return _sum_losses(jnp.asarray(lam), jnp.asarray(w2), jnp.asarray(kappa))
-
-
 @jax.jit
-def _sum_losses(lam: jax.Array, w2: jax.Array, kappa: jax.Array) -> jax.Array:
+def _ridge_losses(lam: jax.Array, w2: jax.Array, kappa: jax.Array) -> jax.Array:
     def one(k):
         # lambda k / (lambda + k) = lambda / (1 + lambda / k): right also at k = infinity and 0.
         return 0.5 * jnp.sum(lam * w2 / (1 + jnp.where(lam > 0, lam / k, 0.0)))

@@ -10,8 +10,9 @@ def one_blas_thread() -> AbstractContextManager:
     waiting threads make factorizations up to seven times slower. Block until results are ready
     inside the context. threadpoolctl comes with scikit-learn; without it only time is lost.
 
-    Returns:
-        A context manager; the previous limits come back when it exits.
+    >>> import numpy as np
+    >>> with one_blas_thread():
+    ...     R = np.linalg.qr(np.eye(2), mode="r")
     """
     try:
         from threadpoolctl import threadpool_limits

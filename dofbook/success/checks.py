@@ -68,12 +68,8 @@ def check_counts(
     """
     k, n = checks.array("successes", successes), checks.array("runs", runs)
     n = n.reshape(n.shape + (1,) * (k.ndim - n.ndim))
-    try:
-        k, n = np.broadcast_arrays(k, n)
-    except ValueError:
-        raise InputError(
-            f"successes have shape {k.shape}, runs {np.shape(runs)}; they must broadcast."
-        ) from None
+    checks.broadcast(successes=k, runs=n)
+    k, n = np.broadcast_arrays(k, n)
     if not np.all((k >= 0) & (k <= n) & (k == np.round(k)) & (n == np.round(n)) & (n >= least)):
         raise InputError(
             "successes and runs must be whole numbers with 0 <= successes <= runs"
