@@ -32,8 +32,8 @@ BOOK_TIMEOUT_SECONDS = 3600
 
 # Parts of the package that draw, explain or start sweeps, and that no sweep's number depends on.
 NOT_IN_SWEEPS = (
-    "__main__.py", "claims", "cli.py", "commands", "cuts.py", "figures", "geometry",
-    "hessian.py", "landscape.py", "notebooks.py",
+    "__main__.py", "cli.py", "commands", "figures", "geometry", "landscape/hessian.py",
+    "notebooks.py",
 )  # fmt: skip
 
 
@@ -260,7 +260,7 @@ def package_digest(source: Path) -> str:
     modules = (
         path
         for path in package.rglob("*.py")
-        if path.relative_to(package).parts[0] not in NOT_IN_SWEEPS
+        if not any(path.is_relative_to(package / name) for name in NOT_IN_SWEEPS)
     )
     digest = hashlib.sha256()
     for path in [*sorted([*modules, *notebooks]), source / "requirements.lock"]:
