@@ -9,16 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import minimize
-from scipy.special import log_ndtr
+from scipy.special import log_ndtr, ndtr, ndtri
 from scipy.stats import binom
 from sklearn.isotonic import IsotonicRegression
 
 from dofbook.errors import InputError
 from dofbook.success import (
-    ProbitFit,
     Threshold,
     first_threshold,
-    fit_probit,
     inverted_interval,
     isotonic_threshold,
     phase_boundary,
@@ -26,7 +24,6 @@ from dofbook.success import (
     required_successes,
     selected_probability,
     success_counts,
-    theoretical_width,
     threshold_dimensions,
     wilson_interval,
 )
@@ -248,42 +245,45 @@ def reference_posterior(p, x, k, n, prior_sd):
     return value
 
 
+def fitted(dims, k, n, prior_sd):
+    """Read centre and width of the probit curve off two of its quantiles, inside the grid."""
+    middle, upper = (probit_threshold(dims, k, n, delta, prior_sd=prior_sd) for delta in (0.5, 0.3))
+    return math.log2(middle), math.log2(upper / middle) / ndtri(0.7)
+
+
 @pytest.mark.parametrize("prior_sd", [None, 1.0, 0.05])
 @pytest.mark.parametrize("seed", range(4))
 def test_probit_fit_is_the_optimum_that_scipy_finds(prior_sd, seed):
     rng = np.random.default_rng(seed)
     x = np.arange(3, 9.1, 0.5)
     n = rng.integers(5, 20, len(x))
-    k = rng.binomial(n, ProbitFit(6 + rng.normal(), 1.0).probability(2**x))
-    fit = fit_probit(2**x, k, n, prior_sd=prior_sd)
+    k = rng.binomial(n, ndtr(x - 6 - rng.normal()))
+    centre, width = fitted(2**x, k, n, prior_sd)
     oracle = minimize(
         reference_posterior, (6.0, 0.0), args=(x, k, n, prior_sd), method="Nelder-Mead",
         options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 4000},
     )  # fmt: skip
-    np.testing.assert_allclose((fit.centre, math.log(fit.width)), oracle.x, atol=1e-5)
+    np.testing.assert_allclose((centre, math.log(width)), oracle.x, atol=1e-5)
 
 
 def test_probit_recovers_the_law_from_many_runs():
     dims = 2.0 ** np.arange(13)
-    law = ProbitFit(centre=6.3, width=0.8)
     runs = 100_000
-    k = np.round(runs * law.probability(dims)).astype(int)
+    k = np.round(runs * ndtr((np.log2(dims) - 6.3) / 0.8)).astype(int)
     for prior_sd in (None, 1.0):
-        fit = fit_probit(dims, k, runs, prior_sd=prior_sd)
-        np.testing.assert_allclose((fit.centre, fit.width), (6.3, 0.8), atol=1e-3)
-    np.testing.assert_allclose(law.probability(law.threshold(0.1)), 0.9)
-    np.testing.assert_allclose(probit_threshold(dims, k, runs, 0.1), law.threshold(0.1), rtol=2e-3)
+        np.testing.assert_allclose(fitted(dims, k, runs, prior_sd), (6.3, 0.8), atol=1e-3)
+    truth = 2 ** (6.3 + 0.8 * ndtri(0.9))
+    np.testing.assert_allclose(probit_threshold(dims, k, runs, 0.1), truth, rtol=2e-3)
 
 
 def test_separated_data_give_a_finite_answer_inside_the_gap():
     dims, k, n = [16, 32, 64, 128], [0, 0, 10, 10], 10
     for prior_sd in (None, 1.0, 0.01):
-        fit = fit_probit(dims, k, n, prior_sd=prior_sd)
-        assert 5 < fit.centre < 6
+        centre, width = fitted(dims, k, n, prior_sd)
+        assert 5 < centre < 6
         assert 32 < probit_threshold(dims, k, n, 0.1, prior_sd=prior_sd) <= 64
     # With the width held to theory the transition stays as sharp as at d* = 45.
-    np.testing.assert_allclose(fit.width, theoretical_width(fit.centre), rtol=1e-2)
-    np.testing.assert_allclose(theoretical_width(7), math.sqrt(2 / 128) / math.log(2))
+    np.testing.assert_allclose(width, math.sqrt(2 / 2**centre) / math.log(2), rtol=1e-2)
 
 
 @settings(deadline=None, max_examples=60)
@@ -343,11 +343,11 @@ def test_other_bad_arguments_are_refused():
     with pytest.raises(InputError, match="rule is 'last'"):
         threshold_dimensions([1], [[0.5]], [1.0], kind="loss", rule="last")
     with pytest.raises(InputError, match="prior_sd"):
-        fit_probit([1, 2], [0, 1], 1, prior_sd=0)
+        probit_threshold([1, 2], [0, 1], 1, 0.1, prior_sd=0)
     with pytest.raises(InputError, match="two or more"):
-        fit_probit([1], [0], 1)
+        probit_threshold([1], [0], 1, 0.1)
     with pytest.raises(InputError, match="shape"):
-        fit_probit([1, 2], [[0], [1]], 1)
+        probit_threshold([1, 2], [[0, 1]], 1, 0.1)
 
 
 def test_counts_feed_every_estimator():

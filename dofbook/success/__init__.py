@@ -22,7 +22,7 @@ from dofbook.success.probability import (
     success_fraction,
     wilson_interval,
 )
-from dofbook.success.probit import ProbitFit, fit_probit, probit_threshold, theoretical_width
+from dofbook.success.probit import probit_threshold
 from dofbook.success.summaries import success_probability, threshold
 from dofbook.success.tables import (
     BASELINE,

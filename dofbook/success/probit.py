@@ -2,15 +2,17 @@
 
 On a grid of octaves the transition often falls between two grid points, or has one inside. The
 width is then not identified: the likelihood alone drives it to 0. A log-normal prior around the
-width that theory gives a convex sublevel set settles it.
+width that theory gives a convex sublevel set settles it. For a convex set and a fixed
+initialization the variance of the transition in d is at most 2 d* (McCoy and Tropp, 2014, "From
+Steiner formulas for cones to concentration of intrinsic volumes"). Sublevel sets of networks are
+not convex and initializations vary: a scale to start from, not a law.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import log_ndtr, ndtr, ndtri
+from scipy.special import log_ndtr, ndtri
 
 from dofbook import checks
 from dofbook.errors import InputError
@@ -23,73 +25,6 @@ PRIOR_SD = 1.0
 STEPS = 200  # of Levenberg-Marquardt; about 10 are used
 
 
-@dataclass(frozen=True)
-class ProbitFit:
-    """The curve P_s(d) = Phi((log2 d - centre) / width).
-
-    `centre` is log2 of the d at which P_s = 1/2, inf without successes and -inf without failures;
-    `width` the standard deviation of the transition, in octaves of d.
-
-    >>> fit = ProbitFit(centre=6.0, width=0.5)
-    >>> print(fit.probability([32, 64]).round(3), round(fit.threshold(0.1), 1))
-    [0.023 0.5  ] 99.8
-    """
-
-    centre: float
-    width: float
-
-    def __post_init__(self):
-        if np.isnan(checks.array("centre", self.centre, ())):
-            raise InputError("centre is NaN; a curve without successes has centre inf.")
-        checks.positive("width", self.width)
-
-    def probability(self, d: ArrayLike) -> np.ndarray:
-        """Evaluate the curve at training dimensions of any shape."""
-        return ndtr((np.log2(checks.finite("d", d, None, 0, open=True)) - self.centre) / self.width)
-
-    def threshold(self, delta: float) -> float:
-        """Find the d with P_s(d) = 1 - delta, not confined to any grid."""
-        exponent = self.centre + ndtri(1 - checks.probability("delta", delta)) * self.width
-        return math.inf if exponent > 1000 else 2.0**exponent
-
-
-def theoretical_width(centre: ArrayLike) -> np.ndarray:
-    """Compute the width in octaves that a convex sublevel set would give its transition.
-
-    For a convex set and a fixed initialization the variance of the transition in d is at most
-    2 d*, so its relative width is at most sqrt(2 / d*): in octaves sqrt(2 / d*) / ln 2. Sublevel
-    sets of networks are not convex and initializations vary: a scale to start from, not a law.
-    `centre` is log2 of d*, any shape.
-
-    Source: McCoy and Tropp (2014), "From Steiner formulas for cones to concentration of intrinsic
-    volumes" (the variance bound).
-
-    >>> print(theoretical_width(7).round(3))
-    0.18
-    """
-    return np.sqrt(2 * np.exp2(-checks.finite("centre", centre))) / LN2
-
-
-def fit_probit(
-    dims: ArrayLike, successes: ArrayLike, runs: ArrayLike, *, prior_sd: float | None = PRIOR_SD
-) -> ProbitFit:
-    """Fit a probit curve in log2 d to one curve of counts, successes of shape (dims,).
-
-    `dims` holds at least 2. `prior_sd` is the standard deviation of ln(width / theoretical width);
-    small values hold the width to theory, None leaves it to the data (kept above 1/100 of the
-    finest grid spacing).
-
-    >>> fit = fit_probit([16, 32, 64, 128], [0, 2, 9, 10], 10)
-    >>> round(fit.centre, 2), round(fit.width, 2)
-    (5.4, 0.45)
-    """
-    grid, k, n = check_grid_counts(dims, successes, runs)
-    if k.ndim != 1:
-        raise InputError(f"successes have shape {k.shape}; it must be (dims,).")
-    centre, width = _fit(grid, k[:, None], n[:, None], prior_sd)
-    return ProbitFit(float(centre[0]), float(width[0]))
-
-
 def probit_threshold(
     dims: ArrayLike,
     successes: ArrayLike,
@@ -98,10 +33,12 @@ def probit_threshold(
     *,
     prior_sd: float | None = PRIOR_SD,
 ) -> np.ndarray:
-    """Read d* off probit fits, for many curves at once, censored to the grid.
+    """Read d* off probit fits, for many curves at once, censored to the grid of two or more d.
 
-    Shapes are those of `first_threshold`, `prior_sd` is that of `fit_probit`. Thresholds are inf
-    beyond the largest d, because the fit is not extrapolated, and d_min below the smallest.
+    Shapes are those of `first_threshold`. `prior_sd` is the standard deviation of
+    ln(width / theoretical width); small values hold the width to theory, None leaves it to the
+    data (kept above 1/100 of the finest grid spacing). Thresholds are inf beyond the largest d,
+    because the fit is not extrapolated, and d_min below the smallest.
 
     >>> print(probit_threshold([16, 32, 64, 128], [0, 2, 9, 10], 10, delta=0.1).round(1))
     62.7
@@ -123,13 +60,18 @@ def _fit(grid, k, n, prior_sd) -> tuple[np.ndarray, np.ndarray]:
     span, finest = x[-1] - x[0], np.diff(x).min()
     middle = isotonic_threshold(grid, k, n, 0.5, interpolate=True)
     m = np.log2(np.clip(middle, grid[0], grid[-1]))
-    log_s = np.log(finest / 2) if prior_sd is None else np.log(theoretical_width(m))
+    log_s = np.log(finest / 2) if prior_sd is None else np.log(_theoretical_width(m))
     low = np.array([[x[0] - span - 3], [math.log(finest / 100)]])
     high = np.array([[x[-1] + span + 3], [math.log(100 * span)]])
     start = np.clip(np.stack([m, np.broadcast_to(log_s, m.shape)]), low, high)
     m, log_s = _minimise(start, low, high, lambda p: _loss(p, x[:, None], k, n - k, prior_sd))
     m = np.where(k.sum(axis=0) == 0, np.inf, np.where((n - k).sum(axis=0) == 0, -np.inf, m))
     return m, np.exp(log_s)
+
+
+def _theoretical_width(centre: np.ndarray) -> np.ndarray:
+    """Compute the width in octaves of a convex set's transition, at most sqrt(2 / d*) / ln 2."""
+    return np.sqrt(2 * np.exp2(-centre)) / LN2
 
 
 def _loss(p, x, k, failures, prior_sd) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -149,7 +91,7 @@ def _loss(p, x, k, failures, prior_sd) -> tuple[np.ndarray, np.ndarray, np.ndarr
     gradient = -np.einsum("dc,pdc->pc", slope, dz)
     curvature = np.einsum("dc,pdc,qdc->pqc", information, dz, dz)
     if prior_sd is not None:
-        gap = (log_s - np.log(theoretical_width(m))) / prior_sd
+        gap = (log_s - np.log(_theoretical_width(m))) / prior_sd
         towards = np.array([LN2 / 2, 1.0]) / prior_sd  # the theoretical width falls with d
         value = value + 0.5 * gap**2
         gradient = gradient + towards[:, None] * gap

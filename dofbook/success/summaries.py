@@ -7,17 +7,7 @@ from numpy.typing import ArrayLike
 from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.success.checks import check_runs
-from dofbook.success.estimates import threshold_dimensions
-from dofbook.success.tables import (
-    CurveKey,
-    RunValues,
-    check_metric,
-    curve_runs,
-    map_runs,
-    metric_kind,
-    success_map,
-    with_inverted,
-)
+from dofbook.success.tables import REQUIRED, CurveKey, metric_kind, success_map, threshold_table
 from dofbook.success.thresholds import Threshold
 
 
@@ -44,14 +34,12 @@ def success_probability(
     0  16          0     3         0.00   0.00   0.56
     1  64          2     3         0.67   0.21   0.94
     """
-    level = _check_level(metric, level)
+    table, level = _table(runs, metric, dims), _level(metric, level)
+    found = success_map(table, metric, level, confidence=confidence).drop(columns="level")
     if dims is not None:
-        found = map_runs(_array_runs(runs, metric, dims), level, confidence)
-    else:
-        found = success_map(_table(runs), metric, level, confidence=confidence)
-        alike = [name for name in ("dataset", "network") if found[name].nunique() == 1]
-        found = found.drop(columns=alike if len(alike) == 2 else [])
-    return found.drop(columns="level")
+        return found.drop(columns=list(CurveKey._fields))
+    alike = (found[["dataset", "network"]].nunique() == 1).all()
+    return found.drop(columns=["dataset", "network"]) if alike else found
 
 
 def threshold(
@@ -75,42 +63,33 @@ def threshold(
     >>> threshold(losses, "train_loss", 0.5, delta=0.5, dims=[16, 32, 64])
     64 [<= 16, > 64]
     """
-    level = _check_level(metric, level)
-
-    def find(values: RunValues) -> Threshold:
-        shared = {"kind": values.kind, "present": values.present, "delta": delta}
-        found = threshold_dimensions(values.dims, values.values, level, **shared)
-        return with_inverted(found, values, level, delta, confidence)[0]
-
-    if dims is not None:
-        return find(_array_runs(runs, metric, dims))
-    found = {key: find(values) for key, values in curve_runs(_table(runs), metric)}
-    if len(found) == 1:
-        return found.popitem()[1]
-    blocks = len({key[:2] for key in found}) > 1
-    return pd.Series(
-        list(found.values()),
-        [_label(key, blocks) for key in found],
-        name=f"d* at {metric} {level:g}",
-    )
+    table, level = _table(runs, metric, dims), _level(metric, level)
+    options = {"delta": delta, "interval": "inverted", "confidence": confidence}
+    rows = list(threshold_table(table, metric, level, **options).itertuples(index=False))
+    found = [
+        Threshold(r.threshold, float(r.d_min), float(r.d_max), r.lower, r.upper, confidence)
+        for r in rows
+    ]
+    if len(rows) == 1:
+        return found[0]
+    alike = len({row[:2] for row in rows}) == 1
+    labels = [("" if alike else f"{r[0]}, {r[1]}: ") + CurveKey(*r[:5]).label for r in rows]
+    return pd.Series(found, labels, name=f"d* at {metric} {level:g}")
 
 
-def _label(key: CurveKey, with_block: bool) -> str:
-    return f"{key.dataset}, {key.network}: {key.label}" if with_block else key.label
-
-
-def _check_level(metric: str, level: float) -> float:
-    metric_kind(metric)
+def _level(metric: str, level: float) -> float:
     return checks.real("level", level, *((0, 1) if metric.endswith("accuracy") else ()))
 
 
-def _table(runs) -> pd.DataFrame:
-    if not isinstance(runs, pd.DataFrame):
-        raise InputError("runs are no table; an array of runs needs dims, one d for each row.")
-    return runs
-
-
-def _array_runs(runs, metric: str, dims: ArrayLike) -> RunValues:
-    grid, values, present = check_runs(dims, check_metric(metric, runs), None)
+def _table(runs, metric: str, dims: ArrayLike | None) -> pd.DataFrame:
+    """Give the table, or make one of an array."""
+    metric_kind(metric)
+    if dims is None:
+        if not isinstance(runs, pd.DataFrame):
+            raise InputError("runs are no table; an array of runs needs dims, one d for each row.")
+        return runs
+    grid, values, _ = check_runs(dims, runs, None)
     whole = grid.astype(int) if (grid == np.round(grid)).all() else grid
-    return RunValues(whole, np.arange(values.shape[1]), values, present, metric_kind(metric))
+    seeds = values.shape[1]
+    axes = {"d": np.repeat(whole, seeds), "seed": np.tile(np.arange(seeds), len(grid))}
+    return pd.DataFrame({**dict.fromkeys(REQUIRED, 0), **axes, f"best_{metric}": values.ravel()})

@@ -24,7 +24,6 @@ from dofbook.success.checks import Kind, check_kind, check_levels
 from dofbook.success.estimates import Rule, threshold_dimensions
 from dofbook.success.inversion import inverted_interval
 from dofbook.success.probability import success_counts, wilson_interval
-from dofbook.success.thresholds import Threshold
 
 BASELINE = "full"
 """What the column `method` calls training in the full space."""
@@ -146,17 +145,11 @@ def check_table(table: pd.DataFrame, metric: str, value: Value = "best") -> str:
         raise InputError(f"the table has no column {', '.join(missing)}.")
     if table.empty:
         raise InputError("the table has no rows.")
-    check_metric(column, table[column].to_numpy())
-    return column
-
-
-def check_metric(metric: str, values: ArrayLike) -> np.ndarray:
-    """Require numbers, accuracies between 0 and 1; NaN is a diverged run."""
-    numbers = checks.array(metric, values)
+    numbers = checks.array(column, table[column].to_numpy())
     extremes = np.nanmin(numbers, initial=0), np.nanmax(numbers, initial=0)
     if metric.endswith("accuracy") and (extremes[0] < 0 or extremes[1] > 1):
-        raise InputError(f"{metric} leaves [0, 1]; accuracies are fractions, not percent.")
-    return numbers
+        raise InputError(f"column {column} leaves [0, 1]; accuracies are fractions, not percent.")
+    return column
 
 
 def curves(
@@ -242,9 +235,7 @@ def _refuse_mixtures(rows: pd.DataFrame) -> None:
     raise InputError(f"several runs share d, seed and step ({reason}); select one configuration.")
 
 
-def curve_runs(
-    table: pd.DataFrame, metric: str, value: Value = "best"
-) -> list[tuple[CurveKey, RunValues]]:
+def _curve_runs(table, metric: str, value: Value) -> list[tuple[CurveKey, RunValues]]:
     """Arrange every curve but the baseline; there must be one."""
     check_table(table, metric, value)
     found = [(key, run_values(rows, metric, value)) for key, rows in curves(table)]
@@ -254,13 +245,9 @@ def curve_runs(
 
 
 def success_map(
-    table: pd.DataFrame,
-    metric: str,
-    levels: ArrayLike,
-    *,
-    value: Value = "best",
+    table: pd.DataFrame, metric: str, levels: ArrayLike, *, value: Value = "best",
     confidence: float = 0.95,
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Tabulate P_s(d, level) for every curve, with Wilson intervals.
 
     Baselines (method "full") are left out; `value` is that of `run_values`. One row per curve, d
@@ -276,27 +263,17 @@ def success_map(
     0    1.0          1          0.5
     1    3.0          2          1.0
     """
-    found = curve_runs(table, metric, value)
-    parts = [map_runs(runs, levels, confidence).assign(**key._asdict()) for key, runs in found]
-    joined = pd.concat(parts, ignore_index=True)
-    return joined[[*CurveKey._fields, *joined.columns[: -len(CurveKey._fields)]]]
-
-
-def map_runs(runs: RunValues, levels: ArrayLike, confidence: float) -> pd.DataFrame:
-    """Tabulate one curve's d, level, successes, runs, probability, lower, upper."""
-    grid = check_levels(levels)
-    k, n = success_counts(runs.values, grid, kind=runs.kind, present=runs.present)
-    lower, upper = wilson_interval(k, n, confidence)
-    columns = {
-        "d": np.repeat(runs.dims, len(grid)),
-        "level": np.tile(grid, len(runs.dims)),
-        "successes": k.ravel(),
-        "runs": np.repeat(n, len(grid)),
-        "probability": (k / n[:, None]).ravel(),
-        "lower": lower.ravel(),
-        "upper": upper.ravel(),
-    }
-    return pd.DataFrame(columns)
+    grid, parts = check_levels(levels), []
+    for key, runs in _curve_runs(table, metric, value):
+        k, n = success_counts(runs.values, grid, kind=runs.kind, present=runs.present)
+        lower, upper = wilson_interval(k, n, confidence)
+        columns = {
+            "d": np.repeat(runs.dims, len(grid)), "level": np.tile(grid, len(runs.dims)),
+            "successes": k.ravel(), "runs": np.repeat(n, len(grid)),
+            "probability": (k / n[:, None]).ravel(), "lower": lower.ravel(), "upper": upper.ravel(),
+        }  # fmt: skip
+        parts.append(pd.DataFrame({**key._asdict(), **columns}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def threshold_table(
@@ -333,7 +310,7 @@ def threshold_table(
     """
     checks.choice("interval", interval, ("bootstrap", "inverted", None))
     grid = check_levels(levels)
-    found = curve_runs(table, metric, value)
+    found = _curve_runs(table, metric, value)
     if interval == "bootstrap":
         if rng is None:
             raise InputError("interval 'bootstrap' needs rng, a numpy Generator or a seed.")
@@ -348,7 +325,12 @@ def threshold_table(
         else:
             each = threshold_dimensions(runs.dims, runs.values, grid, **shared)
         if interval == "inverted":
-            each = with_inverted(each, runs, grid, delta, confidence)
+            k, n = success_counts(runs.values, grid, kind=runs.kind, present=runs.present)
+            low, high = inverted_interval(runs.dims, k, n, delta, confidence=confidence)
+            each = [
+                replace(d, lower=float(a), upper=float(b), confidence=confidence)
+                for d, a, b in zip(each, low, high, strict=True)
+            ]
         fewest = int(runs.present.sum(axis=1).min())
         rows += [
             {
@@ -359,18 +341,6 @@ def threshold_table(
             for level, d in zip(grid, each, strict=True)
         ]  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def with_inverted(
-    found: list[Threshold], runs: RunValues, levels: np.ndarray, delta: float, confidence: float
-) -> list[Threshold]:
-    """Give the thresholds of a curve their inverted intervals."""
-    k, n = success_counts(runs.values, levels, kind=runs.kind, present=runs.present)
-    ends = zip(*inverted_interval(runs.dims, k, n, delta, confidence=confidence), strict=True)
-    return [
-        replace(d, lower=float(low), upper=float(high), confidence=confidence)
-        for d, (low, high) in zip(found, ends, strict=True)
-    ]
 
 
 def baseline_accuracy(table: pd.DataFrame, metric: str, value: Value = "best") -> pd.DataFrame:
