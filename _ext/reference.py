@@ -1,0 +1,57 @@
+"""The package's docstrings as pages: plain text made safe for Sphinx, equations linked to chapters.
+
+Docstrings are written to be read as text: names in single or double backticks, mathematics such as
+|g|^2 or A^T g. Sphinx would take the bars for substitutions and the stars for emphasis.
+"""
+
+import re
+
+from sphinx.application import Sphinx
+
+# Where the book treats what the paper numbers.
+CHAPTERS = (
+    (r"Eqs?\. 2\.\d|Definition 2\.1|Figs?\. (?:2|3|7|8|12)\b", "phase_transition"),
+    (r"Theorem 3\.1|Theorem 3\.2|Eqs?\. 3\.[1235]|Definition 3\.\d", "gaussian_width"),
+    (r"Eqs?\. 3\.4|Lemma 3\.3", "quadratic_well"),
+    (r"section 4|A\.2|Table 1|Figs?\. (?:1|4|6|10|11)\b", "lottery"),
+    (r"A\.1|Figs?\. 9\b", "ntk_linearization"),
+)
+_NUMBERED = re.compile("|".join(f"({pattern})" for pattern, _ in CHAPTERS))
+_LITERAL = re.compile(r"(``[^`]+``|`[^`]+`)")
+
+
+def _link(match: re.Match) -> str:
+    chapter = CHAPTERS[match.lastindex - 1][1]
+    return f":doc:`{match[0]} </book/{chapter}>`"
+
+
+def _plain(text: str, linked: bool) -> str:
+    """Escape what is markup to Sphinx in words between literals."""
+    pieces = []
+    for piece in _LITERAL.split(text):
+        if _LITERAL.fullmatch(piece):
+            pieces.append(f"``{piece.strip('`')}``")
+            continue
+        escaped = re.sub(r"([*|\\])", r"\\\1", piece)
+        escaped = re.sub(r"(\w)_(?=\W|$)", r"\1\\_", escaped)
+        pieces.append(_NUMBERED.sub(_link, escaped) if linked else escaped)
+    return "".join(pieces)
+
+
+def make_safe(app: Sphinx, what, name, obj, options, lines: list[str]) -> None:
+    """Rewrites the lines of a docstring in place; examples and tables stay as they are."""
+    example, source = False, False
+    for number, line in enumerate(lines):
+        bare = line.strip()
+        example = bare.startswith(">>>") or (example and bool(bare))
+        source = bare.startswith(("Source:", "References:")) or (source and bool(bare))
+        if not example:
+            lines[number] = _plain(line, linked=source or "paper" in bare)
+
+
+def setup(app: Sphinx) -> dict:
+    """Rewrites docstrings before napoleon gives their sections a form."""
+    app.setup_extension("sphinx.ext.autodoc")
+    app.setup_extension("sphinx.ext.napoleon")
+    app.connect("autodoc-process-docstring", make_safe, priority=100)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
