@@ -17,7 +17,7 @@ from dofbook.networks import Network, Pooling, flatten, paper_network
 from dofbook.references import is_reference
 from dofbook.training.objectives import NAMES as OBJECTIVES
 from dofbook.training.objectives import Objective, classification, objective
-from dofbook.training.optimizers import MOMENTUM, Optimizer, OptimizerConfig
+from dofbook.training.optimizers import MOMENTUM, Optimizer, OptimizerConfig, make_optimizer
 
 Convention = Literal["paper", "released_code"]
 Solver = Literal["descent", "exact"]
@@ -69,6 +69,14 @@ def check_integer(name: str, value: object, least: int) -> None:
     """Refuse what is not an integer of at least so much."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}.")
+
+
+def check_settings(task: Any) -> None:
+    """Refuse settings out of range, of a task or of its written form."""
+    for name in ("batch_size", "checkpoints_per_epoch"):
+        check_integer(name, getattr(task, name), 1)
+    if task.extra_burn_in_step not in (0, 1):
+        raise InputError(f"extra_burn_in_step is {task.extra_burn_in_step!r}; allowed: 0, 1.")
 
 
 @dataclass(frozen=True)
@@ -126,10 +134,8 @@ class TaskConfig:
                 check_integer(name, getattr(self, name), least)
         if self.epochs is None:
             object.__setattr__(self, "epochs", default_epochs(self.dataset, self.network))
-        for name in ("epochs", "batch_size", "checkpoints_per_epoch"):
-            check_integer(name, getattr(self, name), 1)
-        if self.extra_burn_in_step not in (0, 1):
-            raise InputError(f"extra_burn_in_step is {self.extra_burn_in_step!r}; allowed: 0, 1.")
+        check_integer("epochs", self.epochs, 1)
+        check_settings(self)
         if self.solver == "exact" and self.linearized_at is None:
             raise InputError(
                 "solver is 'exact', which needs a linearized network; give linearized_at."
@@ -202,6 +208,12 @@ def _load_part(
     return data if train_size is test_size is None else subset(data, train_size, test_size)
 
 
+_SETTINGS = (
+    "optimizer", "burn_in_optimizer", "epochs", "batch_size", "checkpoints_per_epoch",
+    "extra_burn_in_step",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """Bring together a network, data, an objective and how to train.
@@ -222,7 +234,7 @@ class Task:
             learning rate 5e-2, which the paper's text leaves open and its released code uses.
         extra_burn_in_step: 1 makes t + 1 updates, as the released code.
         convention: "paper", or "released_code": all in which that differs; ``follow_convention``.
-        config: The written form; None where an object has no name.
+        config: The written form, as ``make_task`` gives it; None where an object has no name.
 
     Raises:
         InputError: If the parts do not fit together.
@@ -244,59 +256,49 @@ class Task:
     extra_burn_in_step: int = 0
     convention: Convention = "paper"
     config: TaskConfig | None = None
+    _of: tuple = field(default=(), repr=False)  # what the names in config stand for
 
     def __post_init__(self):
+        settle = partial(object.__setattr__, self)
         check_choice("convention", self.convention, get_args(Convention))
-        if self.config is None and self._named():
-            object.__setattr__(self, "config", self._write())
-        given = self.config
-        resolved: dict[str, Any] = {}
-        data = resolved["data"] = _as_dataset(self.data, given)
-        resolved["network"] = _as_network(self.network, data, given)
-        resolved["objective"] = (
-            objective(self.objective) if isinstance(self.objective, str) else self.objective
-        )
-        if given is not None:
-            names = ("epochs", "batch_size", "checkpoints_per_epoch", "extra_burn_in_step")
-            resolved |= {name: getattr(given, name) for name in names}
-        released = self.convention == "released_code"
-        usual = OptimizerConfig(bias_correction="constant" if released else "textbook")
-        resolved["optimizer"] = given.optimizer if given else self.optimizer or usual
-        resolved["burn_in_optimizer"] = (
-            given.burn_in_optimizer if given else self.burn_in_optimizer or MOMENTUM
-        )
-        for name, value in resolved.items():
-            object.__setattr__(self, name, value)
-        for name in ("batch_size", "checkpoints_per_epoch"):
-            check_integer(name, getattr(self, name), 1)
+        released, names = self.convention == "released_code", self._names()
+        usual = "average" if released else "max"
+        pooling = self.config.pooling if self.config else usual
+        settle("data", _as_dataset(self.data))
+        settle("network", _as_network(self.network, self.data, pooling))
+        given = self.objective
+        settle("objective", given if isinstance(given, Objective) else objective(given))
+        settle("optimizer", _as_optimizer(self.optimizer, released))
+        settle("burn_in_optimizer", self.burn_in_optimizer or MOMENTUM)
+        settle("extra_burn_in_step", 1 if released else self.extra_burn_in_step)
+        check_settings(self)
         if self.epochs is None:
-            object.__setattr__(self, "epochs", self._enough_epochs())
+            settle("epochs", default_epochs(*names[:2]) if names else self._enough_epochs())
         check_integer("epochs", self.epochs, 1)
-        check_outputs(self.network, self.objective, data)
+        settle("config", self._write(names, pooling))
+        settle("_of", (self.data, self.network, self.objective))
+        for optimizer in (self.optimizer, self.burn_in_optimizer):
+            make_optimizer(optimizer)
+        check_outputs(self.network, self.objective, self.data)
 
-    def _named(self) -> bool:
-        optimizers = (self.optimizer, self.burn_in_optimizer)
-        known = isinstance(self.objective, str) or self.objective.name in OBJECTIVES
-        return (
-            isinstance(self.network, str)
-            and isinstance(self.data, str)
-            and known
-            and all(o is None or isinstance(o, OptimizerConfig) for o in optimizers)
-        )
+    def _names(self) -> tuple[str, ...] | None:
+        """Give the names of data, network and objective if all have one."""
+        goal = self.objective
+        if isinstance(goal, Objective) and goal.name in OBJECTIVES:
+            goal = goal.name if objective(goal.name) is goal else goal
+        names = (self.data, self.network, goal)
+        return names if all(isinstance(name, str) for name in names) else None
 
-    def _write(self) -> TaskConfig:
-        optimizers = {
-            name: getattr(self, name)
-            for name in ("optimizer", "burn_in_optimizer")
-            if getattr(self, name) is not None
-        }
-        name = self.objective if isinstance(self.objective, str) else self.objective.name
-        plain = TaskConfig(
-            self.data, self.network, epochs=self.epochs, batch_size=self.batch_size,
-            checkpoints_per_epoch=self.checkpoints_per_epoch,
-            extra_burn_in_step=self.extra_burn_in_step, objective=name, **optimizers,
-        )  # fmt: skip
-        return plain if self.convention == "paper" else follow_convention(plain, self.convention)
+    def _write(self, names: tuple[str, ...] | None, pooling: Pooling) -> TaskConfig | None:
+        """Write the task down, unless something in it has no name."""
+        settings = {name: getattr(self, name) for name in _SETTINGS}
+        if not all(isinstance(settings[name], OptimizerConfig) for name in _SETTINGS[:2]):
+            return None
+        if self.config is None:
+            return names and TaskConfig(*names[:2], pooling, objective=names[2], **settings)
+        now = (self.data, self.network, self.objective)
+        same = all(a is b for a, b in zip(self._of, now, strict=False))
+        return replace(self.config, **settings) if same else None
 
     def _enough_epochs(self) -> int:
         known = default_epochs(self.data.name, self.network.name)
@@ -324,10 +326,9 @@ class Task:
         return self.network.init(start_key(seed))
 
 
-def _as_dataset(data: Any, config: TaskConfig | None) -> Dataset:
+def _as_dataset(data: Any) -> Dataset:
     if isinstance(data, str):
-        sizes = (config.train_size, config.test_size) if config else (None, None)
-        return _load_part(data, *sizes, None)
+        return _load_part(data, None, None, None)
     if not isinstance(data, Dataset):
         raise InputError(
             f"data is {type(data).__name__}; give a name or a Dataset, such as "
@@ -336,13 +337,20 @@ def _as_dataset(data: Any, config: TaskConfig | None) -> Dataset:
     return data
 
 
-def _as_network(network: Any, data: Dataset, config: TaskConfig | None) -> Network:
+def _as_network(network: Any, data: Dataset, pooling: Pooling) -> Network:
     if isinstance(network, Network):
         return network
     if isinstance(network, str):
-        pooling = config.pooling if config else "max"
-        return paper_network(network, data.x_train.shape[1:], data.num_classes, pooling)
+        shape, dtype = data.x_train.shape[1:], str(data.x_train.dtype)
+        return paper_network(network, shape, data.num_classes, pooling, dtype=dtype)
     return flatten(network, data.x_train[:1])
+
+
+def _as_optimizer(optimizer: Any, released: bool) -> Any:
+    optimizer = optimizer or OptimizerConfig()
+    if released and isinstance(optimizer, OptimizerConfig):
+        return replace(optimizer, bias_correction="constant")
+    return optimizer
 
 
 def check_outputs(network: Network, goal: Objective, data: Dataset) -> None:
@@ -370,7 +378,8 @@ def make_task(config: TaskConfig, data_dir: str | None = None) -> Task:
     2410
     """
     data = _load_part(config.dataset, config.train_size, config.test_size, data_dir)
-    return Task(config.network, data, config.objective, config=config)
+    settings = {name: getattr(config, name) for name in _SETTINGS}
+    return Task(config.network, data, config.objective, config=config, **settings)
 
 
 def seeds_of(seeds: int | tuple[int, ...] | list[int] | np.ndarray) -> tuple[int, ...]:
