@@ -1,5 +1,7 @@
 """Pruning: exact counts, what trains and what does not, layer collapse, several rounds."""
 
+from dataclasses import replace
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -10,27 +12,16 @@ from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
 from scipy import stats
 
-from dofbook import methods, training
+from dofbook import training
 from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
-from dofbook.methods import pruning
-from dofbook.methods.pruning import (
-    PruningConfig,
-    count_kept,
-    keep_largest,
-    keep_random,
-    keep_schedule,
-    magnitude_mask,
-    masked,
-    named_layers,
-    parameter_layers,
-    retraining_optimizer,
-)
-from dofbook.networks import NAMES, build, flat_network, flatten
-from dofbook.training import TrainConfig, train
-from dofbook.training.optimizers import OptimizerConfig
+from dofbook.methods import LotteryTicket, RandomAffine, RandomPruning, read_method
+from dofbook.methods.pruning import count_kept, keep_largest, keep_random, keep_schedule, masked
+from dofbook.networks import NAMES, build, flatten, paper_network
+from dofbook.training import OptimizerConfig, Task, burn_in, classification, fit
+from dofbook.training.loop import batch_gradient
 
-PLAIN = PruningConfig(training_epochs=1, weight_decay=0)
+PLAIN = LotteryTicket(pruning_epochs=1, weight_decay=0)
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +30,17 @@ def data(first_digits):
 
 
 @pytest.fixture(scope="module")
-def network():
-    return flatten(build("mlp", 10), (8, 8, 1), evaluation_chunk=128)
+def task(data):
+    return Task(flatten(build("mlp", 10), data.x_train[:1], evaluation_chunk=128), data, epochs=1)
 
 
 @pytest.fixture(scope="module")
-def layers(network):
-    return named_layers("mlp", network, (8, 8, 1))
+def layers(task):
+    return task.network.layers
+
+
+def mean_loss(network, w, x, y):
+    return classification.loss(network.apply(w, x), y).mean()
 
 
 # Few distinct values, so that ties are the rule.
@@ -106,8 +101,8 @@ def test_random_pruning_is_nested_for_one_key():
     assert set(few) < set(many)
 
 
-def test_pruned_weights_are_zero_and_get_no_gradient_while_kept_negative_ones_move(network, data):
-    w0 = methods.initialization(network, 0)
+def test_pruned_weights_are_zero_and_get_no_gradient_while_kept_negative_ones_move(task, data):
+    network, w0 = task.network, task.initialization(0)
     kept = keep_random(jax.random.key(0), 600, network.D)
     subspace = masked(w0, kept)
     pruned = np.setdiff1d(np.arange(network.D), kept)
@@ -117,27 +112,27 @@ def test_pruned_weights_are_zero_and_get_no_gradient_while_kept_negative_ones_mo
     assert np.asarray(w0)[pruned].any()
     # The network's gradient does not vanish at pruned coordinates; it must not be applied.
     batch = data.x_train[:128], data.y_train[:128]
-    slope = jax.jit(
-        jax.grad(lambda w: training.cross_entropy(network.apply(w, batch[0]), batch[1]))
-    )
+    slope = jax.jit(jax.grad(lambda w: mean_loss(network, w, *batch)))
     assert np.asarray(slope(subspace.offset))[pruned].any()
-    trained = train(network, data, subspace, jax.random.key(1), TrainConfig(epochs=3))
+    trained = fit(task, subspace, jax.random.key(1), epochs=3)
     w = np.asarray(subspace.point(trained.theta))
     assert not w[pruned].any()
     moved = np.abs(w[kept] - offset[kept]) > 1e-6
     # A mask that compares w instead of |w| with its threshold would leave negative weights out.
     for sign in (-1, 1):
         assert moved[np.sign(offset[kept]) == sign].mean() > 0.8
-    assert trained.history.train_loss[-1] < trained.history.train_loss[0]
+    loss = trained.history.train_loss
+    assert loss.iloc[-1] < loss.iloc[0]
 
 
-def test_the_gradient_in_the_subspace_is_that_of_the_kept_coordinates(network, data):
+def test_the_gradient_in_the_subspace_is_that_of_the_kept_coordinates(task, data):
+    network = task.network
     kept = keep_random(jax.random.key(5), 40, network.D)
-    subspace = masked(methods.initialization(network, 1), kept)
+    subspace = masked(task.initialization(1), kept)
     x, y = data.x_train, data.y_train
 
     def loss(w):
-        return training.cross_entropy(network.apply(w, x), y)
+        return mean_loss(network, w, x, y)
 
     got = jax.jit(jax.grad(lambda theta: loss(subspace.point(theta))))(jnp.zeros(40))
     wanted = jax.jit(jax.grad(loss))(subspace.offset)[kept]
@@ -147,10 +142,9 @@ def test_the_gradient_in_the_subspace_is_that_of_the_kept_coordinates(network, d
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_layers_cover_the_flat_weights_in_their_order(name):
     shape = (32, 32, 3)
-    module = build(name, 10)
-    layers = parameter_layers(module, shape)
-    network = flat_network(name, shape, 10)
-    assert named_layers(name, network, shape) == layers
+    module, network = build(name, 10), paper_network(name, shape, 10)
+    layers = network.layers
+    assert flatten(module, jax.ShapeDtypeStruct((1, *shape), jnp.float32)).layers == layers
     assert [layer.start for layer in layers] + [network.D] == [0] + [layer.stop for layer in layers]
     # Each slice holds the values of the array its name says.
     shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, *shape)))["params"]
@@ -190,62 +184,58 @@ class Normalised(nn.Module):
 
 
 def test_networks_with_nothing_or_one_weight_left_in_a_layer_train(data):
-    network = flatten(Normalised(), (8, 8, 1), evaluation_chunk=128)
-    layers = parameter_layers(Normalised(), (8, 8, 1))
-    bias, first, _, last = layers
+    task = Task(flatten(Normalised(), data.x_train[:1], evaluation_chunk=128), data, epochs=2)
+    bias, first, _, last = layers = task.network.layers
     for one, collapsed in ((bias.start, True), (first.start, False)):
         kept = np.array([one, *range(last.start, last.stop)])
         assert count_kept(kept, layers)[1].collapsed == collapsed
-        subspace = masked(methods.initialization(network, 0), kept)
-        trained = train(network, data, subspace, jax.random.key(0), TrainConfig(epochs=2))
+        subspace = masked(task.initialization(0), kept)
+        named = "Dense_0/kernel" if collapsed else ""
+        assert RandomPruning().columns(task, subspace) == {"collapsed": named}
+        trained = fit(task, subspace, jax.random.key(0))
         assert np.isfinite(trained.history.train_loss).all()
         assert np.isfinite(trained.theta).all()
 
 
-def test_the_mask_holds_the_largest_weights_of_two_plain_epochs(network, data):
-    config = PruningConfig(weight_decay=0)
-    w0 = methods.initialization(network, 3)
-    got = magnitude_mask(network, data, 3, 100, w0, config)
+def test_the_mask_holds_the_largest_weights_of_two_plain_epochs(task):
+    w0 = task.initialization(3)
+    got = LotteryTicket(weight_decay=0).kept(task, 3, 100, w0)
     # Burn-in for two epochs of two steps each is the same training by another door.
-    w = np.abs(training.burn_in(network, data, w0, run_key(3, Role.BURN_IN_BATCHES), 4))
+    w = np.abs(burn_in(task, w0, run_key(3, Role.BURN_IN_BATCHES), 4))
     assert len(got) == 100
     assert w[got].min() >= np.sort(w)[-100] - 1e-5
 
 
-def test_one_training_serves_all_dimensions(network, data, monkeypatch):
+def test_one_training_serves_all_dimensions(task, monkeypatch):
     calls = []
-    monkeypatch.setattr(pruning, "train", lambda *a, **k: calls.append(1) or train(*a, **k))
-    config = PruningConfig(training_epochs=1, weight_decay=0)
-    w0 = methods.initialization(network, 20)
-    few, many = (magnitude_mask(network, data, 20, d, w0, config) for d in (10, 300))
+    monkeypatch.setattr(training, "fit", lambda *a, **k: calls.append(1) or fit(*a, **k))
+    w0 = task.initialization(20)
+    few, many = (PLAIN.kept(task, 20, d, w0) for d in (10, 300))
     assert set(few) < set(many)
     assert len(calls) == 1
-    magnitude_mask(network, data, 21, 10, methods.initialization(network, 21), config)
+    PLAIN.kept(task, 21, 10, task.initialization(21))
     assert len(calls) == 2
 
 
-def test_rounds_of_iterative_pruning_nest_and_retrain_from_the_rewinding_point(
-    network, data, monkeypatch
-):
+def test_rounds_of_iterative_pruning_nest_and_retrain_from_the_rewinding_point(task, monkeypatch):
     trained_in = []
 
-    def spy(network, data, subspace, *rest, **options):
+    def spy(task, subspace, *rest, **options):
         trained_in.append(subspace)
-        return train(network, data, subspace, *rest, **options)
+        return fit(task, subspace, *rest, **options)
 
-    monkeypatch.setattr(pruning, "train", spy)
-    config = PruningConfig(training_epochs=1, weight_decay=0, iterations=3)
-    w_t = methods.offset(network, data, 30, burn_in_steps=2)
-    kept = magnitude_mask(network, data, 30, 50, w_t, config)
-    counts = keep_schedule(network.D, 50, 3)
-    assert [s.d for s in trained_in] == [network.D, counts[0], counts[1]]
+    monkeypatch.setattr(training, "fit", spy)
+    w_t = RandomAffine(2).offset(task, 30)
+    kept = LotteryTicket(pruning_epochs=1, weight_decay=0, iterations=3).kept(task, 30, 50, w_t)
+    counts = keep_schedule(task.network.D, 50, 3)
+    assert [s.d for s in trained_in] == [task.network.D, counts[0], counts[1]]
     sets = [set(np.asarray(s.directions.indices).tolist()) for s in trained_in[1:]]
     assert set(kept.tolist()) < sets[1] < sets[0]
     for subspace in trained_in[1:]:
         indices = np.asarray(subspace.directions.indices)
         np.testing.assert_array_equal(subspace.offset[indices], w_t[indices])
         assert np.count_nonzero(subspace.offset) <= len(indices)
-    at_once = magnitude_mask(network, data, 30, 50, w_t, PLAIN)
+    at_once = PLAIN.kept(task, 30, 50, w_t)
     assert set(at_once.tolist()) != set(kept.tolist())
 
 
@@ -260,74 +250,79 @@ class Patches(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def patches():
-    return flatten(Patches(), (8, 8, 1), evaluation_chunk=128)
+def patches(data):
+    return Task(flatten(Patches(), data.x_train[:1], evaluation_chunk=128), data)
 
 
-@pytest.fixture(scope="module")
-def patch_layers():
-    return parameter_layers(Patches(), (8, 8, 1))
+def test_weight_decay_acts_on_convolution_kernels_alone(patches, monkeypatch):
+    given = []
 
+    def spy(*rest, decay, **options):
+        given.append(decay)
+        return fit(*rest, decay=decay, **options)
 
-def test_weight_decay_acts_on_convolution_kernels_alone(data, patches, patch_layers):
-    decay = np.asarray(pruning._decay(PruningConfig(weight_decay=0.5), patch_layers, patches.D))
-    (kernel,) = (slice(a.start, a.stop) for a in patch_layers if a.name == "kernel")
+    monkeypatch.setattr(training, "fit", spy)
+    w0, network = patches.initialization(0), patches.network
+    LotteryTicket(pruning_epochs=1, weight_decay=0.5).kept(patches, 0, 10, w0)
+    decay = np.asarray(given[0])
+    (kernel,) = (slice(a.start, a.stop) for a in network.layers if a.name == "kernel")
     np.testing.assert_array_equal(decay[kernel], 0.5)
     assert decay.sum() == 0.5 * 64
 
     # The gradient is that of the loss with the penalty written out, also away from theta = 0.
-    kept = keep_random(jax.random.key(2), 300, patches.D)
-    plain = masked(methods.initialization(patches, 0), kept)
-    subspace = pruning.Decaying(plain.offset, plain.directions, jnp.asarray(decay))
+    kept = keep_random(jax.random.key(2), 300, network.D)
+    plain = masked(w0, kept)
     theta = jax.random.normal(jax.random.key(3), (300,))
-    x, y = data.x_train, data.y_train
+    x, y = patches.arrays.x_train, patches.arrays.y_train
 
     def penalised(theta):
         w = plain.point(theta)
-        return training.cross_entropy(patches.apply(w, x), y) + 0.5 / 2 * (w[kernel] ** 2).sum()
+        return mean_loss(network, w, x, y) + 0.5 / 2 * (w[kernel] ** 2).sum()
 
-    got = jax.jit(jax.grad(lambda t: training.batch_loss(patches, subspace, t, x, y)))(theta)
     wanted = jax.jit(jax.grad(penalised))(theta)
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+    everything = jnp.arange(len(x))
+    for chunk in (None, 64):
+        chunked = replace(network, gradient_chunk=chunk)
+        got = jax.jit(
+            lambda t, n=chunked: batch_gradient(
+                n, classification, plain, t, x, y, everything, jnp.asarray(decay)
+            )
+        )(theta)
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_weight_decay_needs_the_layers_and_shrinks_what_it_acts_on(data, patches, patch_layers):
-    w0 = methods.initialization(patches, 0)
-    strong = PruningConfig(training_epochs=40, weight_decay=2.0)
-    with pytest.raises(InputError, match="give the network's layers"):
-        magnitude_mask(patches, data, 0, 10, w0, strong)
-    kept = magnitude_mask(patches, data, 0, patches.D // 2, w0, strong, patch_layers)
-    none = PruningConfig(training_epochs=40, weight_decay=0)
-    more = magnitude_mask(patches, data, 0, patches.D // 2, w0, none)
-    of_kernel = [
-        next(c.kept for c in count_kept(k, patch_layers) if c.name == "kernel")
-        for k in (kept, more)
-    ]
+def test_weight_decay_shrinks_what_it_acts_on(patches):
+    w0, half = patches.initialization(0), patches.network.D // 2
+    of_kernel = []
+    for weight_decay in (2.0, 0):
+        ticket = LotteryTicket(pruning_epochs=40, weight_decay=weight_decay)
+        counts = count_kept(ticket.kept(patches, 0, half, w0), patches.network.layers)
+        of_kernel.append(next(c.kept for c in counts if c.name == "kernel"))
     assert of_kernel[0] < 0.2 * of_kernel[1]
 
 
-def test_without_convolutions_the_default_decay_changes_nothing(network, data, layers):
-    w0 = methods.initialization(network, 0)
-    config = PruningConfig(training_epochs=1)
+def test_without_convolutions_the_default_decay_changes_nothing(task):
+    w0 = task.initialization(0)
     np.testing.assert_array_equal(
-        magnitude_mask(network, data, 0, 77, w0, config, layers),
-        magnitude_mask(network, data, 0, 77, w0, PLAIN),
+        LotteryTicket(pruning_epochs=1).kept(task, 0, 77, w0), PLAIN.kept(task, 0, 77, w0)
     )
 
 
-def test_dimensions_outside_the_network_are_refused(network, data):
-    w0 = methods.initialization(network, 0)
-    for d in (0, network.D + 1):
+def test_dimensions_outside_the_network_are_refused(task):
+    w0, D = task.initialization(0), task.network.D
+    for d in (0, D + 1):
         with pytest.raises(InputError, match=f"d is {d}"):
-            magnitude_mask(network, data, 0, d, w0, PLAIN)
+            PLAIN.kept(task, 0, d, w0)
         with pytest.raises(InputError, match=f"d is {d}"):
-            keep_random(jax.random.key(0), d, network.D)
+            keep_random(jax.random.key(0), d, D)
 
 
-def test_the_released_schedule_is_an_option():
+@pytest.mark.parametrize("method", [LotteryTicket, RandomPruning])
+def test_the_released_schedule_is_an_option(data, method):
     common = OptimizerConfig(learning_rate=0.02)
-    assert retraining_optimizer(PruningConfig(), common) == common
-    released = retraining_optimizer(PruningConfig(schedule="released_code"), common)
+    task = Task("mlp", data, optimizer=common)
+    assert method().optimizer(task) == common
+    released = method(retraining="released_code").optimizer(task)
     assert (released.name, released.learning_rate, released.momentum, released.schedule) == (
         "momentum", 0.1, 0.9, "released_code",
     )  # fmt: skip
@@ -336,16 +331,21 @@ def test_the_released_schedule_is_an_option():
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("criterion", "gradient"), ("training_epochs", 0), ("iterations", 0), ("iterations", True),
-        ("schedule", "cosine"), ("weight_decay", -1e-4), ("weight_decay", float("nan")),
+        ("pruning_epochs", 0), ("iterations", 0), ("iterations", True),
+        ("retraining", "cosine"), ("weight_decay", -1e-4), ("weight_decay", float("nan")),
     ],
 )  # fmt: skip
 def test_values_out_of_range_are_refused(field, value):
     with pytest.raises(InputError, match=field):
-        PruningConfig(**{field: value})
+        LotteryTicket(**{field: value})
 
 
-def test_random_pruning_takes_no_rounds():
-    with pytest.raises(InputError, match="iterations is 2"):
-        PruningConfig(criterion="random", iterations=2)
-    assert PruningConfig(weight_decay=0) == PruningConfig(weight_decay=0.0)
+def test_random_pruning_takes_no_rounds_and_0_is_0_point_0():
+    written = RandomPruning().written()
+    for option, value in (("iterations", 2), ("training_epochs", 3), ("weight_decay", 0.5)):
+        with pytest.raises(InputError, match=f"{option} is {value}"):
+            read_method(written | {"pruning": written["pruning"] | {option: value}})
+    assert RandomPruning(retraining="common") == RandomPruning()
+    with pytest.raises(InputError, match="retraining is 'cosine'"):
+        RandomPruning(retraining="cosine")
+    assert LotteryTicket(weight_decay=0) == LotteryTicket(weight_decay=0.0)

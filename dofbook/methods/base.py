@@ -8,7 +8,8 @@ in a configuration. A new method is a subclass in one file; see CONTRIBUTING.md.
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from copy import deepcopy
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from dofbook.errors import InputError
@@ -93,7 +94,11 @@ class Method:
         Raises:
             InputError: If they cannot be.
         """
-        raise InputError(f"method is {self.name!r}; only nested subspaces can be searched.")
+        if self.is_nested:
+            return self
+        if all(f.name != "nested" for f in fields(self)):
+            raise InputError(f"method is {self.name!r}; only nested subspaces can be searched.")
+        return replace(self, nested=True)
 
     def dims(self, dims: Sequence[int]) -> Sequence[int | None]:
         """Choose the training dimensions it is run at, of those of a sweep."""
@@ -247,14 +252,14 @@ def read_method(content: dict[str, Any]) -> Method:
     >>> read_method({"method": "affine", "burn_in_steps": 4, "nested": False})
     RandomAffine(t=4, directions='gaussian', nested=False)
     """
-    given, kind = dict(content), method_class(content.pop("method"))
+    given, kind = deepcopy(content), method_class(content.pop("method"))
     try:
         found = kind.read(content)
     except (KeyError, TypeError) as problem:
         text = json.dumps(given, sort_keys=True, default=str)
         raise InputError(f"{text} is no {kind.name} of dofbook's: {problem}.") from None
     for name, value in found.written().items():
-        _check_read(kind.name, name, given.get(name), json.loads(json.dumps(value)))
+        _check_read(kind.name, name, *json.loads(json.dumps([given.get(name), value])))
     return found
 
 
@@ -263,5 +268,5 @@ def _check_read(method: str, name: str, given: Any, kept: Any) -> None:
     if isinstance(given, dict) and isinstance(kept, dict):
         for key in sorted(given.keys() | kept.keys()):
             _check_read(method, key, given.get(key), kept.get(key))
-    elif given != kept and not (isinstance(given, tuple) and list(given) == kept):
+    elif given != kept:
         raise InputError(f"{name} is {given!r}; {method} has {kept!r}.")

@@ -1,6 +1,6 @@
 """Random affine subspaces at w0, burn-in affine subspaces at w_t (paper, section 2)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 from dofbook.errors import InputError
@@ -44,9 +44,6 @@ class RandomAffine(Method):
         key = run_key(seed, Role.DIRECTIONS, *(() if self.nested else (d,)))
         drawn = subspaces.directions(self.directions, key, d, task.network.D)
         return subspaces.AffineSubspace(self.offset(task, seed), drawn)
-
-    def as_nested(self):
-        return replace(self, nested=True)
 
     def explicit_dimension(self, d):
         return (d or 0) if self.directions == "gaussian" else 0
