@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dofbook.datasets import load
 from dofbook.errors import InputError
-from dofbook.networks import flat_network
 from dofbook.subspaces import (
     KINDS,
     AffineSubspace,
@@ -21,7 +19,7 @@ from dofbook.subspaces import (
     directions,
     gaussian,
 )
-from dofbook.training import DeviceData, TrainConfig, put, train
+from dofbook.training import Task, fit
 
 EVERY_KIND = pytest.mark.parametrize("kind", [*KINDS, "axis"])
 
@@ -109,13 +107,13 @@ def test_norms_are_preserved_on_average_for_every_vector(kind):
 
 
 @pytest.mark.parametrize("d", [4, 32, 256])
-@pytest.mark.parametrize("kind", ["dense", "fastfood", "hadamard"])
+@pytest.mark.parametrize("kind", ["gaussian", "fastfood", "hadamard"])
 def test_norms_concentrate_at_the_johnson_lindenstrauss_rate(kind, d):
     D, ratio = D_NORMS, (_projections(kind, 256)[..., :d] ** 2).sum(-1) * D_NORMS / d
     # For a uniform subspace |A^T g|^2 / |g|^2 is Beta(d/2, (D-d)/2); columns that meet at cosines
     # of variance v add 2 v (d - 1) / d to its relative variance: v = 1 / D or 2 / D.
     uniform = 2 * (D - d) / (d * (D + 2))
-    cosines = {"dense": 1 / D, "fastfood": 2 / D, "hadamard": 0}[kind]
+    cosines = {"gaussian": 1 / D, "fastfood": 2 / D, "hadamard": 0}[kind]
     wanted = (uniform + 2 * cosines * (d - 1) / d) ** 0.5
     # A standard deviation of 400 draws is known to about 4% (one sigma), more for small d.
     assert ratio[:, 0].std() == pytest.approx(wanted, rel=0.2)
@@ -144,7 +142,7 @@ def test_dimensions_out_of_range_are_refused(kind, d):
 
 
 def test_unknown_kinds_are_refused():
-    with pytest.raises(InputError, match="'gauss'; allowed: dense, sparse, fastfood, hadamard"):
+    with pytest.raises(InputError, match="'gauss'; allowed: gaussian, sparse, fastfood, hadamard"):
         directions("gauss", jax.random.key(0), 1, 10)
 
 
@@ -173,18 +171,13 @@ def test_drawing_vectorises_over_keys():
 
 
 @pytest.mark.parametrize("kind", ["sparse", "fastfood", "hadamard"])
-def test_training_agrees_with_the_explicit_matrix(kind):
-    network, digits = flat_network("mlp", (8, 8, 1), 10), load("digits")
-    data = put(
-        DeviceData(digits.x_train[:300], digits.y_train[:300], digits.x_test[:9], digits.y_test[:9])
-    )
-    w0 = network.init(jax.random.key(0))
-    A = _draw(kind, jax.random.key(1), 20, network.D)
+def test_training_agrees_with_the_explicit_matrix(kind, first_digits):
+    task = Task("mlp", first_digits(300, 9), epochs=2)
+    D = task.network.D
+    w0 = task.network.init(jax.random.key(0))
+    A = _draw(kind, jax.random.key(1), 20, D)
     explicit = Dense(jax.jit(jax.vmap(A.lift))(jnp.eye(20)))
-    got, wanted = (
-        train(network, data, AffineSubspace(w0, a), jax.random.key(2), TrainConfig(epochs=2))
-        for a in (A, explicit)
-    )
+    got, wanted = (fit(task, AffineSubspace(w0, a), jax.random.key(2)) for a in (A, explicit))
     assert np.ptp(wanted.history.train_loss) > 0.01
     # Adam divides by the gradient's size, which magnifies rounding where gradients are small.
     np.testing.assert_allclose(got.theta, wanted.theta, rtol=1e-2, atol=1e-3)

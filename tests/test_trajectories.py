@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -10,18 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 
-from dofbook.cache import Recent
+from dofbook.cache import Cache
 from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
-from dofbook.methods.trajectories import (
-    LotteryConfig,
-    lottery_spectrum,
-    record,
-    spectrum,
-    stored_steps,
-)
-from dofbook.networks import flat_network
-from dofbook.training import burn_in, put
+from dofbook.methods import LotterySubspace
+from dofbook.methods.trajectories import record, spectrum, stored_steps
+from dofbook.training import Task, burn_in
 
 BASES = ("increments", "centred", "uncentred")
 
@@ -51,14 +46,14 @@ def data(first_digits):
 
 
 @pytest.fixture(scope="module")
-def network():
-    return flat_network("mlp", (8, 8, 1), 10)
+def task(data):
+    """19 batches an epoch, the last of 12 images: 400 steps cross 21 epochs."""
+    return Task("mlp", data, batch_size=16)
 
 
 @pytest.fixture(scope="module")
-def points(network, data):
-    # 19 batches an epoch, the last of 12 images: 400 steps cross 21 epochs.
-    return record(network, data, 0, LotteryConfig(), steps=400, batch_size=16)
+def points(task):
+    return record(task, 0, stored_steps(400))
 
 
 @pytest.mark.parametrize("basis", BASES)
@@ -140,46 +135,47 @@ def test_weak_directions_stay_orthonormal():
     np.testing.assert_allclose(got.rows @ got.rows.T, np.eye(20), atol=2e-6)
 
 
-def test_the_trajectory_passes_through_every_w_t(network, data, points):
-    w0 = network.init(run_key(0, Role.INITIALIZATION))
-    key = run_key(0, Role.BURN_IN_BATCHES)
+def test_the_trajectory_passes_through_every_w_t(task, points):
+    w0, key = task.initialization(0), run_key(0, Role.BURN_IN_BATCHES)
     for row in (0, 2, 3, 11):  # t = 5, 15, 20 (past the first short batch) and 60
-        w_t = burn_in(network, data, w0, key, 5 * (row + 1), batch_size=16)
+        w_t = burn_in(task, w0, key, 5 * (row + 1))
         np.testing.assert_allclose(w0 + points[row], w_t, atol=1e-5)
-    coarse = record(network, data, 0, LotteryConfig(spacing=10), steps=40, batch_size=16)
+    coarse = record(task, 0, stored_steps(40, spacing=10))
     np.testing.assert_allclose(coarse, points[1:8:2], atol=1e-6)
 
 
 def test_points_are_stored_where_they_are_said_to():
     def stored(steps, **options):
-        return stored_steps(LotteryConfig(**options), steps).tolist()
+        return LotterySubspace(**options).points(steps).tolist()
 
     assert stored(20) == [5, 10, 15, 20]
     assert stored(24) == [5, 10, 15, 20]
     assert stored(21, extra_first_step=1) == [6, 11, 16, 21]
     assert stored(3, spacing=1) == [1, 2, 3]
+    assert stored(3, spacing=1, trajectory_steps=5) == [1, 2, 3, 4, 5]
     with pytest.raises(InputError, match="4 steps has no point at spacing 5"):
         stored(4)
 
 
-def test_one_trajectory_serves_all_dimensions_and_a_number_of_steps_can_be_set(network, data):
-    config = LotteryConfig(spacing=2)
-    first = lottery_spectrum(network, data, 1, config, 12)
-    assert lottery_spectrum(network, data, 1, config, 12) is first
-    assert first.rows.shape == (6, network.D)
-    assert lottery_spectrum(network, data, 2, config, 12) is not first
-    fixed = lottery_spectrum(network, data, 1, LotteryConfig(spacing=2, steps=4), 12)
+def test_one_trajectory_serves_all_dimensions_and_a_number_of_steps_can_be_set(data):
+    task = Task("mlp", data, epochs=4)  # of 3 steps
+    method = LotterySubspace(spacing=2)
+    first = method.spectrum(task, 1)
+    assert method.spectrum(task, 1) is first
+    assert first.rows.shape == (6, task.network.D)
+    assert method.spectrum(task, 2) is not first
+    assert replace(method, t=3).spectrum(task, 1) is first  # the path does not depend on t
+    fixed = LotterySubspace(spacing=2, trajectory_steps=4).spectrum(task, 1)
     np.testing.assert_allclose(
-        fixed.singular_values,
-        spectrum(record(network, data, 1, config, 4)).singular_values,
+        fixed.singular_values, spectrum(record(task, 1, stored_steps(4, 2))).singular_values,
         rtol=1e-5,
-    )
+    )  # fmt: skip
     # Another copy of the data is another source, even under the same key.
-    assert lottery_spectrum(network, put(data), 1, config, 12) is not first
+    assert method.spectrum(replace(task, data=replace(data)), 1) is not first
 
 
 def test_recent_results_are_dropped_when_they_exceed_the_budget():
-    recent, source, made = Recent(10), (object(),), []
+    recent, source, made = Cache(10), (object(),), []
 
     def ask(key, size=4, source=source):
         return recent.get(source, key, lambda: made.append(key) or bytes(size), len)
@@ -196,7 +192,7 @@ def test_recent_results_are_dropped_when_they_exceed_the_budget():
 
 
 def test_threads_with_different_sources_do_not_get_each_others_results():
-    recent, (one, other) = Recent(100), ((object(),), (object(),))
+    recent, (one, other) = Cache(100), ((object(),), (object(),))
     started = threading.Event()
 
     def slow():
@@ -223,11 +219,17 @@ def test_a_trajectory_that_goes_nowhere_is_refused():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("basis", "pca"), ("spacing", 0), ("spacing", 1.5), ("steps", 0), ("extra_first_step", 2)],
+    [
+        ("basis", "pca"),
+        ("spacing", 0),
+        ("spacing", 1.5),
+        ("trajectory_steps", 0),
+        ("extra_first_step", 2),
+    ],
 )
 def test_values_out_of_range_are_refused(field, value):
     with pytest.raises(InputError, match=field):
-        LotteryConfig(**{field: value})
+        LotterySubspace(**{field: value})
 
 
 def test_the_spectrum_follows_theory_for_a_random_walk():
@@ -261,8 +263,8 @@ def _peak_bytes(call):
         tracemalloc.stop()
 
 
-def test_different_seeds_take_different_paths(network, data, points):
-    other = record(network, data, 1, LotteryConfig(), steps=400, batch_size=16)
+def test_different_seeds_take_different_paths(task, points):
+    other = record(task, 1, stored_steps(400))
     angles = subspace_angles(spectrum(points).rows[:5].T, spectrum(other).rows[:5].T)
     assert np.cos(angles).max() < 0.9
     assert jax.numpy.isfinite(other).all()

@@ -11,17 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dofbook import methods, training
 from dofbook.errors import InputError, RunFailed
 from dofbook.keys import Role, run_key
-from dofbook.networks import flat_network
+from dofbook.methods import FullSpace, RandomAffine
 from dofbook.subspaces import AffineSubspace, gaussian
-from dofbook.training import DeviceData, TrainConfig
-from dofbook.training import batched as runs
-from dofbook.training.batched import Batching, chunk_size, train_runs
-from dofbook.training.optimizers import OptimizerConfig
+from dofbook.training import Batching, OptimizerConfig, Task, batched, fit, loop, train_runs
+from dofbook.training.batched import chunk_size
 
-CONFIG = TrainConfig(epochs=2, batch_size=100, checkpoints_per_epoch=1)
+SETTINGS = {"epochs": 2, "batch_size": 100}
 KEYS = [run_key(seed, Role.SUBSPACE_BATCHES) for seed in range(5)]
 
 
@@ -31,18 +28,18 @@ def data(first_digits):
 
 
 @pytest.fixture(scope="module")
-def network():
-    return flat_network("mlp", (8, 8, 1), 10)
+def task(data):
+    return Task("mlp", data, **SETTINGS)
 
 
 @pytest.fixture(scope="module")
-def build(network, data):
-    return lambda seed: methods.random_affine(network, data, seed, 12, burn_in_steps=3)
+def build(task):
+    return lambda seed: RandomAffine(3).subspace(task, seed, 12)
 
 
 @pytest.fixture(scope="module")
-def one_by_one(network, data, build):
-    return train_runs(network, data, build, KEYS, CONFIG, Batching("sequential"))
+def one_by_one(task, build):
+    return train_runs(task, build, KEYS, batching=Batching("sequential"))
 
 
 def assert_same_runs(got, wanted):
@@ -54,40 +51,46 @@ def assert_same_runs(got, wanted):
         np.testing.assert_allclose(a.test_accuracy, b.test_accuracy, atol=0.011)  # one image
 
 
-def test_sequential_runs_are_those_of_train(network, data, build, one_by_one):
-    wanted = training.train(network, data, build(3), KEYS[3], CONFIG).history
-    for a, b in zip(one_by_one[3], wanted, strict=True):
-        np.testing.assert_array_equal(a, b)
+def test_sequential_runs_are_those_of_train(task, build, one_by_one):
+    wanted = fit(task, build(3), KEYS[3]).history
+    assert list(one_by_one[3]) == list(wanted)
+    for name in wanted:
+        np.testing.assert_array_equal(one_by_one[3][name], wanted[name])
 
 
 @pytest.mark.parametrize("chunk", [2, 9])
-def test_batched_runs_are_the_same_runs(network, data, build, one_by_one, chunk):
-    got = train_runs(network, data, build, KEYS, CONFIG, Batching("batched", chunk))
+def test_batched_runs_are_the_same_runs(task, build, one_by_one, chunk):
+    got = train_runs(task, build, KEYS, batching=Batching("batched", chunk))
     assert_same_runs(got, one_by_one)
 
 
-def test_runs_of_the_full_space_go_together_too(network, data):
-    config = TrainConfig(epochs=1, optimizer=OptimizerConfig(name="momentum"))
+def test_runs_of_the_full_space_go_together_too(data):
+    task = Task("mlp", data, epochs=1, optimizer=OptimizerConfig(name="momentum"))
+    both = [
+        train_runs(task, lambda seed: FullSpace().subspace(task, seed), KEYS[:2], batching=way)
+        for way in (Batching("sequential"), Batching("batched"))
+    ]
+    assert_same_runs(*both)
+
+
+def test_convolutions_go_together_too(first_digits):
+    task = Task("conv2", first_digits(64, 100), epochs=2, batch_size=64)
     both = [
         train_runs(
-            network, data, lambda seed: methods.full_space(network, seed), KEYS[:2], config, way
+            task, lambda seed: RandomAffine().subspace(task, seed, 8), KEYS[:2], batching=way
         )
         for way in (Batching("sequential"), Batching("batched"))
     ]
     assert_same_runs(*both)
 
 
-def test_convolutions_go_together_too(data):
-    network = flat_network("conv2", (8, 8, 1), 10)
-    few = DeviceData(data.x_train[:64], data.y_train[:64], data.x_test, data.y_test)
-    both = [
-        train_runs(
-            network, few, lambda seed: methods.random_affine(network, few, seed, 8), KEYS[:2],
-            TrainConfig(epochs=2, batch_size=64), way,
-        )
-        for way in (Batching("sequential"), Batching("batched"))
-    ]  # fmt: skip
-    assert_same_runs(*both)
+def test_an_optimizer_given_apart_is_that_of_all_runs(data):
+    task, own = Task("mlp", data, epochs=1), OptimizerConfig(name="momentum", learning_rate=0.1)
+    wanted = Task("mlp", data, epochs=1, optimizer=own)
+    build = lambda seed: RandomAffine().subspace(wanted, seed, 4)  # noqa: E731
+    for way in (Batching("sequential"), Batching("batched")):
+        got = train_runs(task, build, KEYS[:2], own, way)
+        assert_same_runs(got, train_runs(wanted, build, KEYS[:2], batching=way))
 
 
 def test_four_devices_share_the_runs(one_by_one):
@@ -95,25 +98,27 @@ def test_four_devices_share_the_runs(one_by_one):
     script = """
         import json, sys, jax
         sys.path.insert(0, sys.argv[1])
-        from test_runs import *
-        from dofbook.training import batched as runs
+        from dataclasses import replace
+        from test_batched import *
         from dofbook.datasets import load
 
         assert len(jax.devices()) == 4
         d = load("digits")
-        some = (d.x_train[:300], d.y_train[:300], d.x_test[:100], d.y_test[:100])
-        data = training.put(DeviceData(*some))
-        network = flat_network("mlp", (8, 8, 1), 10)
-        build = lambda seed: methods.random_affine(network, data, seed, 12, burn_in_steps=3)
+        data = replace(
+            d, x_train=d.x_train[:300], y_train=d.y_train[:300],
+            x_test=d.x_test[:100], y_test=d.y_test[:100],
+        )
+        task = Task("mlp", data, **SETTINGS)
+        build = lambda seed: RandomAffine(3).subspace(task, seed, 12)
         placed = []
-        take = runs._Stack.take
+        take = batched._Stack.take
         def spy(stack):
             subspaces = take(stack)
             rows = subspaces.directions.rows
             placed.append([rows.shape, sorted(s.data.shape for s in rows.addressable_shards)])
             return subspaces
-        runs._Stack.take = spy
-        got = train_runs(network, data, build, KEYS, CONFIG, Batching("batched"))
+        batched._Stack.take = spy
+        got = train_runs(task, build, KEYS, batching=Batching("batched"))
         print(json.dumps([[h.train_loss.tolist(), h.test_accuracy.tolist()] for h in got]))
         print(json.dumps(placed))
     """
@@ -136,38 +141,36 @@ class Exhausted(jax.errors.JaxRuntimeError):
 
 def limited(monkeypatch, most, message="RESOURCE_EXHAUSTED: Out of memory while trying to"):
     """Let a training of more than so many runs fail as a full device does."""
-    follow, sizes = training.follow, []
+    follow, sizes = loop.follow, []
 
-    def refuse(programs, data, subspace, state, *rest):
+    def refuse(programs, task, data, subspace, state, *rest):
         sizes.append(len(state.theta))
         if len(state.theta) > most:
             raise Exhausted(message)
-        return follow(programs, data, subspace, state, *rest)
+        return follow(programs, task, data, subspace, state, *rest)
 
-    monkeypatch.setattr(training, "follow", refuse)
+    monkeypatch.setattr(loop, "follow", refuse)
     return sizes
 
 
-def test_out_of_memory_halves_the_chunk_and_goes_on(
-    network, data, build, one_by_one, monkeypatch, caplog
-):
+def test_out_of_memory_halves_the_chunk_and_goes_on(task, build, one_by_one, monkeypatch, caplog):
     sizes = limited(monkeypatch, 2)
-    got = train_runs(network, data, build, KEYS, CONFIG, Batching("batched"))
+    got = train_runs(task, build, KEYS, batching=Batching("batched"))
     assert sizes == [5, 2, 2, 2]
     assert_same_runs(got, one_by_one)
     assert "out of memory with 5 runs at once; going on with 2" in caplog.text
 
 
-def test_a_run_that_does_not_fit_alone_is_reported(network, data, build, monkeypatch):
+def test_a_run_that_does_not_fit_alone_is_reported(task, build, monkeypatch):
     limited(monkeypatch, 0)
     with pytest.raises(RunFailed, match="one run per device does not fit"):
-        train_runs(network, data, build, KEYS[:2], CONFIG, Batching("batched"))
+        train_runs(task, build, KEYS[:2], batching=Batching("batched"))
 
 
-def test_other_errors_of_the_device_pass(network, data, build, monkeypatch):
+def test_other_errors_of_the_device_pass(task, build, monkeypatch):
     limited(monkeypatch, 0, "INTERNAL: something else")
     with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
-        train_runs(network, data, build, KEYS[:2], CONFIG, Batching("batched"))
+        train_runs(task, build, KEYS[:2], batching=Batching("batched"))
 
 
 def test_chunks_fill_the_memory_and_are_even():
@@ -180,32 +183,35 @@ def test_chunks_fill_the_memory_and_are_even():
 
 def test_the_estimate_bounds_what_the_program_takes(data):
     """Against XLA's own count: above it, and at most seven times."""
-    network, config = flat_network("conv2", (8, 8, 1), 10), TrainConfig()
+    task = Task("conv2", data)
+    network, arrays = task.network, task.arrays
     for d in (8, 512):
         subspace = AffineSubspace(jnp.zeros(network.D), gaussian(jax.random.key(0), d, network.D))
-        state = training.initial_state(subspace, config.optimizer)
-        batches = jnp.zeros((3, config.batch_size), int)
-        program = jax.jit(training.descent(network, config.optimizer))
+        state = loop.initial_state(subspace.d, task.optimizer)
+        batches = jnp.zeros((3, task.batch_size), int)
+        program = jax.jit(loop.descent(network, task.objective, task.optimizer))
         memory = program.lower(
-            subspace, state, data.x_train, data.y_train, batches
+            subspace, state, arrays.x_train, arrays.y_train, batches
         ).compile().memory_analysis()  # fmt: skip
-        inputs = runs.tree_bytes((subspace, state))
+        inputs = batched.tree_bytes((subspace, state))
         taken = memory.temp_size_in_bytes + memory.output_size_in_bytes + inputs
-        assert taken <= runs.run_bytes(network, data, config, subspace) <= 7 * taken
+        assert taken <= batched.run_bytes(task, subspace) <= 7 * taken
 
 
-def test_the_estimate_needs_no_arrays(network, data):
+def test_the_estimate_needs_no_arrays(task):
+    D = task.network.D
     subspace = jax.eval_shape(
-        lambda: AffineSubspace(jnp.zeros(network.D), gaussian(jax.random.key(0), 7, network.D))
+        lambda: AffineSubspace(jnp.zeros(D), gaussian(jax.random.key(0), 7, D))
     )
-    least = 4 * 8 * network.D
-    assert least < runs.run_bytes(network, data, CONFIG, subspace) < 100 * least
+    least = 4 * 8 * D
+    assert least < batched.run_bytes(task, subspace) < 100 * least
 
 
-def test_subspaces_are_written_in_place(network):
+def test_subspaces_are_written_in_place(task):
     """One more subspace in the stack takes no second copy of the stack."""
-    like = AffineSubspace(jnp.zeros(network.D), gaussian(jax.random.key(0), 4, network.D))
-    stack = runs._Stack(like, 3, tuple(jax.devices()[:1]))
+    D = task.network.D
+    like = AffineSubspace(jnp.zeros(D), gaussian(jax.random.key(0), 4, D))
+    stack = batched._Stack(like, 3, tuple(jax.devices()[:1]))
     before = stack._parts[0].directions.rows.unsafe_buffer_pointer()
     stack.put(2, like)
     assert stack._parts[0].directions.rows.unsafe_buffer_pointer() == before

@@ -1,14 +1,11 @@
 """Slices of a landscape against geometry that is known."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dofbook.errors import InputError
-from dofbook.landscape import line_hits, plane_through, slice_metrics
-from dofbook.networks import flat_network
-from dofbook.training import DeviceData, evaluate
+from dofbook.landscape.slices import line_hits, plane_through, slice_metrics
+from dofbook.training import Task, evaluate
 
 
 def test_a_plane_contains_its_three_points():
@@ -33,17 +30,17 @@ def test_points_on_a_line_span_no_plane():
         plane_through(a, a, b)
 
 
-def test_a_slice_holds_the_network_s_metrics():
-    network = flat_network("mlp", (2, 2, 1), 3)
-    x = jax.random.normal(jax.random.key(0), (9, 2, 2, 1))
-    data = DeviceData(x, jnp.arange(9) % 3, x[:3], jnp.arange(3))
-    points = [network.init(jax.random.key(i)) for i in range(3)]
+def test_a_slice_holds_the_network_s_metrics(first_digits):
+    task = Task("mlp", first_digits(9, 3))
+    points = [task.initialization(seed) for seed in range(3)]
     plane = plane_through(*points)
     xs, ys = np.array([-0.5, 0.0, 2.0]), np.array([0.0, 1.0])
-    found = slice_metrics(network, data, plane, xs, ys)
+    found = slice_metrics(task, task.network, plane, xs, ys)
     assert found.shape == (2, 3, 4)
     w = points[0] + 2 * plane.axes[0] + 1 * plane.axes[1]
-    np.testing.assert_allclose(found[1, 2], evaluate(network, data, w), rtol=1e-4)
+    np.testing.assert_allclose(found[1, 2], evaluate(task, w), rtol=1e-4)
+    test_alone = slice_metrics(task, task.network, plane, xs, ys, splits="test")
+    np.testing.assert_array_equal(test_alone, found[..., 2:])
 
 
 def test_the_lines_that_meet_a_disc_fill_the_angle_it_subtends():
