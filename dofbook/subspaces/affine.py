@@ -16,6 +16,11 @@ class AffineSubspace:
     Args:
         offset: The point theta = 0 stands for, (D,): w0, or w_t after burn-in.
         directions: A, one of the directions of this package or the reader's own.
+
+    >>> import jax.numpy as jnp
+    >>> from dofbook.subspaces import axis_aligned
+    >>> AffineSubspace(jnp.ones(3), axis_aligned([2], 3)).point(jnp.array([5.0]))
+    Array([1., 1., 6.], dtype=float32)
     """
 
     offset: jax.Array

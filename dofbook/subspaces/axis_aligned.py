@@ -18,7 +18,6 @@ class AxisAligned:
 
     Args:
         indices: The coordinates k, (d,) int32, distinct; ``axis_aligned`` checks them.
-        D: Number of parameters.
     """
 
     indices: jax.Array
@@ -26,33 +25,25 @@ class AxisAligned:
 
     @property
     def d(self) -> int:
-        """Training dimension: coordinates kept."""
         return self.indices.shape[-1]
 
     def lift(self, theta: jax.Array) -> jax.Array:
-        """Map theta (d,) to A theta (D,): theta at the coordinates kept, zero elsewhere."""
         zeros = jnp.zeros(self.D, theta.dtype)
         return zeros.at[self.indices].set(theta, unique_indices=True, mode="promise_in_bounds")
 
     def project(self, g: jax.Array) -> jax.Array:
-        """Map g (D,) to A^T g (d,): the coordinates kept."""
         return g.at[self.indices].get(unique_indices=True, mode="promise_in_bounds")
 
 
 def axis_aligned(indices: ArrayLike, D: int) -> AxisAligned:
-    """Keep the given coordinates.
-
-    Args:
-        indices: The coordinates kept, (d,), distinct integers from 0 to D - 1; theta follows
-            their order.
-        D: Number of parameters.
-
-    Returns:
-        The directions, 4 d bytes.
+    """Keep the given coordinates, distinct integers from 0 to D - 1; theta follows their order.
 
     Raises:
         InputError: If a coordinate is not an integer, out of range or given twice, or if there is
             none.
+
+    >>> axis_aligned([4, 0], 5).lift(jnp.array([1.0, 2.0]))
+    Array([2., 0., 0., 0., 1.], dtype=float32)
     """
     given = np.asarray(indices)
     if given.ndim != 1 or not given.size or not np.issubdtype(given.dtype, np.integer):

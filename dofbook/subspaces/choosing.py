@@ -18,7 +18,7 @@ _BUILDERS = {"gaussian": gaussian, "sparse": sparse, "fastfood": fastfood, "hada
 
 
 def directions(kind: Kind, key: jax.Array, d: int, D: int) -> Directions:
-    """Draw random directions of a named kind.
+    """Draw random directions of a named kind; those of one key and D are nested in d.
 
     | kind | columns | memory, bytes | time of a product |
     |---|---|---|---|
@@ -27,17 +27,11 @@ def directions(kind: Kind, key: jax.Array, d: int, D: int) -> Directions:
     | fastfood | nearly Gaussian, norm 1 in mean square | 16 D | O(D log D) |
     | hadamard | exactly orthonormal | 16 D | O(D log D) |
 
-    Args:
-        kind: One of ``KINDS``.
-        key: Random key; for the same key and D the subspaces of a kind are nested in d.
-        d: Training dimension, 1 <= d <= D.
-        D: Number of parameters.
-
-    Returns:
-        The directions.
-
     Raises:
         InputError: If the kind is unknown, or d does not lie between 1 and D.
+
+    >>> directions("sparse", jax.random.key(0), 2, 100).values.shape
+    (2, 10)
     """
     if kind not in KINDS:
         raise InputError(f"the kind of directions is {kind!r}; allowed: {', '.join(KINDS)}.")

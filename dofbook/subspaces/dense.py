@@ -17,21 +17,21 @@ class Dense:
     Args:
         rows: A^T, (d, D): the columns of A as rows, the layout in which both products read memory
             once and in order.
+
+    >>> Dense(jnp.array([[3.0, 4.0]])).project(jnp.ones(2))
+    Array([7.], dtype=float32)
     """
 
     rows: jax.Array
 
     @property
     def d(self) -> int:
-        """Training dimension."""
         return self.rows.shape[0]
 
     def lift(self, theta: jax.Array) -> jax.Array:
-        """Map theta (d,) to A theta (D,)."""
         return theta @ self.rows
 
     def project(self, g: jax.Array) -> jax.Array:
-        """Map g (D,) to A^T g (d,)."""
         return self.rows @ g
 
 
@@ -45,21 +45,16 @@ def _gaussian_rows(key: jax.Array, d: int, D: int) -> jax.Array:
 
 
 def gaussian(key: jax.Array, d: int, D: int) -> Dense:
-    """Draw dense Gaussian directions with columns of unit norm (paper, A.4).
+    """Draw dense Gaussian directions with columns of unit norm (paper, A.4); 4 d D bytes.
 
     The span is uniform on the Grassmannian. Column i depends on the key and i alone, so with the
     same key the subspace of dimension d lies inside that of any larger dimension.
 
-    Args:
-        key: Random key.
-        d: Training dimension, 1 <= d <= D.
-        D: Number of parameters.
-
-    Returns:
-        The directions, 4 d D bytes.
-
     Raises:
         InputError: If d does not lie between 1 and D.
+
+    >>> gaussian(jax.random.key(0), 2, 5).rows.shape
+    (2, 5)
     """
     check_dimension(d, D)
     return Dense(_gaussian_rows(key, d, D))

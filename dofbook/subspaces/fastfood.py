@@ -27,8 +27,6 @@ class Fastfood:
         order: P, (n,).
         scales: G times sqrt(n / D), (n,).
         flips: S, (D,).
-        d: Training dimension.
-        D: Number of parameters.
     """
 
     signs: jax.Array
@@ -38,14 +36,12 @@ class Fastfood:
     d: int
 
     def lift(self, theta: jax.Array) -> jax.Array:
-        """Map theta (d,) to A theta (D,)."""
         n = self.signs.shape[-1]
         x = transform(jnp.pad(theta * self.signs[: self.d], (0, n - self.d)))
         x = x.at[self.order].get(unique_indices=True, mode="promise_in_bounds")
         return transform(x * self.scales)[: self.flips.shape[-1]] * self.flips
 
     def project(self, g: jax.Array) -> jax.Array:
-        """Map g (D,) to A^T g (d,)."""
         return transpose(self.lift, self.d, g)
 
 
@@ -63,21 +59,13 @@ def _draw(key: jax.Array, D: int) -> tuple[jax.Array, ...]:
 
 
 def fastfood(key: jax.Array, d: int, D: int) -> Fastfood:
-    """Draw Fastfood directions.
+    """Draw Fastfood directions: about 16 D bytes, and O(D log D) per product, at any d.
 
     Columns have norm 1 exactly where D is a power of two, and mean square 1 exactly otherwise, with
     a relative deviation of order 1 / sqrt(D). They are not orthogonal: the cosine of two columns
     has a variance of about 2 / D, twice that of independent Gaussian columns, because they share
     the squares of G. E |A^T g|^2 = d |g|^2 / D for every g. Column i depends on the key and i alone
     (given D), so the subspaces of one key are nested.
-
-    Args:
-        key: Random key.
-        d: Training dimension, 1 <= d <= D.
-        D: Number of parameters.
-
-    Returns:
-        The directions, about 16 D bytes; each product takes O(D log D) at any d.
 
     Raises:
         InputError: If d does not lie between 1 and D.
@@ -86,6 +74,9 @@ def fastfood(key: jax.Array, d: int, D: int) -> Fastfood:
         Le, Sarlos and Smola (2013); as a map into weight space Li et al. (2018), supplement S7,
         who pad to a power of two and have no S. Without it T sends a constant g to a single entry
         of G, and |A^T g| is that entry for all columns at once.
+
+    >>> fastfood(jax.random.key(0), 2, 5).lift(jnp.ones(2)).shape
+    (5,)
     """
     check_dimension(d, D)
     return Fastfood(*_draw(key, D), d)

@@ -11,21 +11,18 @@ import jax
 class Identity:
     """Stand for the full space: A is the identity of R^D.
 
-    Args:
-        D: Number of parameters.
+    >>> Identity(3).d
+    3
     """
 
     D: int
 
     @property
     def d(self) -> int:
-        """Training dimension, here D."""
         return self.D
 
     def lift(self, theta: jax.Array) -> jax.Array:
-        """Return theta itself."""
         return theta
 
     def project(self, g: jax.Array) -> jax.Array:
-        """Return g itself."""
         return g

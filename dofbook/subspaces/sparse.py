@@ -19,7 +19,6 @@ class Sparse:
     Args:
         indices: Row of each entry, (d, nnz), distinct in every column.
         values: The entries, (d, nnz).
-        D: Number of parameters.
     """
 
     indices: jax.Array
@@ -28,16 +27,13 @@ class Sparse:
 
     @property
     def d(self) -> int:
-        """Training dimension."""
         return self.indices.shape[-2]
 
     def lift(self, theta: jax.Array) -> jax.Array:
-        """Map theta (d,) to A theta (D,)."""
         zeros = jnp.zeros(self.D, theta.dtype)
         return zeros.at[self.indices].add(theta[:, None] * self.values, mode="promise_in_bounds")
 
     def project(self, g: jax.Array) -> jax.Array:
-        """Map g (D,) to A^T g (d,)."""
         return (g.at[self.indices].get(mode="promise_in_bounds") * self.values).sum(-1)
 
 
@@ -61,20 +57,15 @@ def _draw(key: jax.Array, d: int, D: int, nnz: int) -> tuple[jax.Array, jax.Arra
 def sparse(key: jax.Array, d: int, D: int, nnz: int | None = None) -> Sparse:
     """Draw Gaussian directions with nnz non-zero entries in every column, of unit norm.
 
+    They take 8 d nnz bytes.
     Rows are dealt to the columns from a shuffled deck of all D, reshuffled when fewer than nnz are
     left: as long as d <= D // nnz the columns share no row, so they are exactly orthonormal, and
     the rows outside them never move. E |A^T g|^2 = d |g|^2 / D for every g. Column i depends on the
     key and i alone (given D and nnz), so the subspaces of one key are nested.
 
     Args:
-        key: Random key.
-        d: Training dimension, 1 <= d <= D.
-        D: Number of parameters.
-        nnz: Non-zero entries per column, 1 <= nnz <= D; by default the square root of D, rounded
-            up (Li, Hastie and Church, 2006).
-
-    Returns:
-        The directions, 8 d nnz bytes.
+        nnz: From 1 to D; by default the square root of D, rounded up (Li, Hastie and Church,
+            2006).
 
     Raises:
         InputError: If d or nnz does not lie between 1 and D.
@@ -83,6 +74,9 @@ def sparse(key: jax.Array, d: int, D: int, nnz: int | None = None) -> Sparse:
         Larsen et al. (2022), released code, option ``nnz`` (8192 there). It deals without
         replacement for d nnz <= D as here; beyond, it draws rows independently, so that one column
         may draw a row twice and have fewer entries.
+
+    >>> sparse(jax.random.key(0), 2, 10, nnz=5).indices.shape
+    (2, 5)
     """
     check_dimension(d, D)
     nnz = isqrt(D - 1) + 1 if nnz is None else nnz

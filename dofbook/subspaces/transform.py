@@ -16,26 +16,20 @@ _BITS = 5
 
 
 def length_below(D: int) -> int:
-    """Find the largest m 2^k <= D with m < 32; it is more than 15/16 of D.
+    """Find the largest m 2^k <= D with m < 32, a fast transform's length of more than 15/16 D.
 
-    Args:
-        D: Any number >= 1.
-
-    Returns:
-        The length of a fast transform.
+    >>> length_below(1000)
+    992
     """
     shift = max(D.bit_length() - _BITS, 0)
     return D >> shift << shift
 
 
 def length_above(D: int) -> int:
-    """Find the smallest m 2^k >= D with m <= 32; it is less than 17/16 of D.
+    """Find the smallest m 2^k >= D with m <= 32, a fast transform's length of less than 17/16 D.
 
-    Args:
-        D: Any number >= 1.
-
-    Returns:
-        The length of a fast transform.
+    >>> length_above(1000)
+    1024
     """
     shift = max((D - 1).bit_length() - _BITS, 0)
     return -(-D >> shift) << shift
@@ -49,11 +43,10 @@ def _hartley(m: int) -> np.ndarray:
 def factors(n: int) -> list[np.ndarray]:
     """Factor the transform of length n = m 2^k into small symmetric orthogonal matrices.
 
-    Args:
-        n: A length given by ``length_below`` or ``length_above``.
+    Their Kronecker product is the transform; they have at most 32 rows, in float64.
 
-    Returns:
-        Matrices of at most 32 rows, in float64, whose Kronecker product is the transform.
+    >>> [len(matrix) for matrix in factors(96)]
+    [3, 32]
     """
     bits = (n & -n).bit_length() - 1
     odd = n >> bits
@@ -71,13 +64,11 @@ def factors(n: int) -> list[np.ndarray]:
 def transform(x: jax.Array) -> jax.Array:
     """Apply the orthonormal transform of a vector's length: linear, symmetric, its own inverse.
 
-    A few small matrix products, which a CPU does faster than log2(n) butterflies or an FFT.
+    A few small matrix products, which a CPU does faster than log2(n) butterflies or an FFT. The
+    length is one that ``length_below`` or ``length_above`` gives.
 
-    Args:
-        x: (n,) with n given by ``length_below`` or ``length_above``.
-
-    Returns:
-        The transformed vector, (n,).
+    >>> transform(jnp.array([1.0, 0.0])).round(4)
+    Array([0.7071, 0.7071], dtype=float32)
     """
     n = x.shape[0]
     for matrix in factors(n):
