@@ -92,7 +92,7 @@ def own_code(
     except SystemExit as error:
         raise InputError(f"{what} called sys.exit({error.code!r}){_place(error)}.") from error
     except Exception as error:
-        words = next(iter(str(error).strip().splitlines()), "").strip().rstrip(".")
+        words = next(iter(str(error).strip().splitlines()), "").strip().rstrip(".")[:300]
         said = f"{type(error).__name__}: {words}" if words else type(error).__name__
         ways = [f"; {way}" for pattern, way in hints if re.search(pattern, said)]
         raise InputError(f"{what} raised {said}{_place(error)}{''.join(ways[:1])}.") from error

@@ -137,12 +137,14 @@ def flatten_named(
 
 def _blank(example) -> jax.Array:
     try:
-        dtype = jax.dtypes.canonicalize_dtype(example.dtype)
-        return jnp.zeros((1, *example.shape[1:]), dtype)
+        if len(example.shape):
+            dtype = jax.dtypes.canonicalize_dtype(example.dtype)
+            return jnp.zeros((1, *example.shape[1:]), dtype)
     except (AttributeError, TypeError):
-        raise InputError(
-            f"example is {example!r:.80}; give inputs with a leading axis, such as x_train[:1]."
-        ) from None
+        pass
+    raise InputError(
+        f"example is {example!r:.80}; give inputs with a leading axis, such as x_train[:1]."
+    )
 
 
 class _Leaf(NamedTuple):

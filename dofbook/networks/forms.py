@@ -87,8 +87,7 @@ def _pair(pair, blank):
     if len(pair) != 2 or not all(map(callable, pair)):
         raise InputError(f"network is a {type(pair).__name__} of {len(pair)}; give {ALLOWED}.")
     init, apply = pair
-    needed = _required(init)
-    given = (blank,) if needed is not None and len(needed) > 1 else ()
+    given = (blank,) if len(_needed(init)) > 1 else ()
 
     def take_apart(tree):
         arrays, rest = _split(jax.tree_util.tree_map_with_path(_as_leaf, tree))
@@ -106,23 +105,24 @@ def _as_leaf(path, leaf):
     return jnp.asarray(leaf) if isinstance(leaf, np.ndarray | np.generic) else leaf
 
 
-def _required(function) -> list[str] | None:
-    """List the arguments that a function must be given, *args counting as one."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
+def _parameters(function):
+    try:  # a class may hide the arguments of its __init__ behind those of a metaclass
+        known = inspect.signature(function.__init__ if isinstance(function, type) else function)
     except (TypeError, ValueError):
-        return None
+        return []
+    return list(known.parameters.values())
+
+
+def _needed(function) -> list:
+    """List the positional arguments that a function must be given, *args counting as one."""
     keywords = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return [p.name for p in parameters if p.kind not in keywords and p.default is p.empty]
+    return [p for p in _parameters(function) if p.kind not in keywords and p.default is p.empty]
 
 
 def _drawn(function):
     name = getattr(function, "__name__", type(function).__name__)
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        parameters = {}
-    word = next((word for word in ("rngs", "key") if word in parameters), None)
+    names = {parameter.name for parameter in _parameters(function)}
+    word = next((word for word in ("rngs", "key") if word in names), None)
     if word is None:
         raise InputError(f"network is {name}, which takes no rngs and no key; give {ALLOWED}.")
 
