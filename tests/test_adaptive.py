@@ -6,15 +6,15 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from dofbook.experiments.profiles import octaves
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 from scipy.stats import t as student
 
 from dofbook.errors import InputError, RunFailed
-from dofbook.experiments.adaptive import AdaptiveConfig, run_adaptive, search
+from dofbook.experiments.adaptive import AdaptiveConfig, probe_cell, run_adaptive, search
 from dofbook.experiments.config import SweepConfig, TaskConfig
+from dofbook.experiments.options import octaves
 from dofbook.experiments.store import Store
 from dofbook.geometry.quadratic import (
     QuadraticWell,
@@ -22,6 +22,7 @@ from dofbook.geometry.quadratic import (
     log_uniform_spectrum,
     minimum_losses,
 )
+from dofbook.methods import FullSpace, LotteryTicket, RandomAffine, RandomPruning
 from dofbook.success.bisection import Search, quantile_interval, reach
 
 TASK = TaskConfig(network="mlp", train_size=200, test_size=100, epochs=4)
@@ -150,14 +151,14 @@ def rows_of_a_well(losses):
 def test_trainings_are_kept_and_not_made_again(well_losses, tmp_path):
     config, store = well_config(), Store(tmp_path)
     rows = rows_of_a_well(well_losses)
-    *_, first = run_adaptive(config, 0, store, run_cell=rows)
+    *_, first = run_adaptive(config, RandomAffine(), store, run_cell=rows)
     assert len(store.names()) == first[0].trainings
-    assert all(store.read(name).config.nested for name in store.names())
+    assert all(store.read(name).config.method.nested for name in store.names())
 
     def never(cell, data_dir=None):
         raise AssertionError("this training is in the store")
 
-    *_, again = run_adaptive(config, 0, store, run_cell=never)
+    *_, again = run_adaptive(config, RandomAffine(), store, run_cell=never)
     assert again == first
 
 
@@ -166,7 +167,7 @@ def test_a_training_that_raises_ends_the_search(tmp_path):
         raise ZeroDivisionError("no luck")
 
     with pytest.raises(RunFailed, match="ZeroDivisionError: no luck"):
-        next(run_adaptive(well_config(), 0, Store(tmp_path), run_cell=broken))
+        next(run_adaptive(well_config(), RandomAffine(), Store(tmp_path), run_cell=broken))
 
 
 @pytest.mark.parametrize(
@@ -182,10 +183,22 @@ def test_a_training_that_raises_ends_the_search(tmp_path):
         ({"confidence": -1.0}, "confidence is -1.0"),
         ({"first_runs": 1}, "first_runs is 1"),
         ({"sweep": SweepConfig(task=TASK, runs=1)}, "runs is 1; an adaptive sweep needs"),
-        ({"sweep": SweepConfig(task=TASK, method="random_pruning")}, "only nested subspaces"),
+        ({"sweep": SweepConfig(task=TASK, methods=(FullSpace(),))}, "only nested subspaces"),
+        ({"sweep": SweepConfig(task=TASK, methods=(LotteryTicket(),))}, "only nested subspaces"),
+        ({"sweep": SweepConfig(task=TASK, methods=())}, "needs a method whose subspaces are"),
     ],
 )
 def test_bad_wishes_are_refused(options, message):
     usual = {"sweep": SweepConfig(task=TASK), "levels": (0.5,)}
     with pytest.raises(InputError, match=message):
         AdaptiveConfig(**{**usual, **options})
+
+
+def test_methods_that_can_be_nested_are_searched_nested():
+    ways = (RandomAffine(4), RandomPruning(16))
+    config = AdaptiveConfig(SweepConfig(task=TASK, methods=ways), (0.5,))
+    cells = [probe_cell(config, method, (7, 2)) for method in ways]
+    assert [(c.method.t, c.method.nested, c.d, c.seeds) for c in cells] == [
+        (4, True, 4, (7,)),
+        (16, True, 4, (7,)),
+    ]

@@ -7,10 +7,15 @@ import pandas as pd
 import pytest
 
 from dofbook.errors import InputError
-from dofbook.experiments.cells import METRICS, run_cell
-from dofbook.experiments.config import CellConfig, SweepConfig, TaskConfig, follow_convention
-from dofbook.training.optimizers import OptimizerConfig
+from dofbook.experiments.cell import run_cell
+from dofbook.experiments.config import CellConfig, SweepConfig, TaskConfig
+from dofbook.methods import LotterySubspace, LotteryTicket, RandomAffine, RandomPruning
+from dofbook.subspaces import AxisAligned, Dense
+from dofbook.training import OptimizerConfig, make_task
+from dofbook.training.objectives import classification
+from dofbook.training.task import follow_convention
 
+METRICS = classification.metric_names
 TASK = TaskConfig(network="mlp", train_size=300, test_size=100, epochs=2, checkpoints_per_epoch=2)
 
 
@@ -31,8 +36,8 @@ def test_rows_are_tidy_and_best_so_far_is_monotone():
 
 
 def test_a_seed_gives_the_same_result_alone_and_beside_others():
-    together = run_cell(CellConfig(task=TASK, d=8, burn_in_steps=3, seeds=(0, 1, 2)))
-    alone = run_cell(CellConfig(task=TASK, d=8, burn_in_steps=3, seeds=(1,)))
+    together = run_cell(CellConfig(task=TASK, d=8, method=RandomAffine(3), seeds=(0, 1, 2)))
+    alone = run_cell(CellConfig(task=TASK, d=8, method=RandomAffine(3), seeds=(1,)))
     columns = ["seed", "step", *METRICS]
     kept = together.loc[together.seed == 1, columns].reset_index(drop=True)
     pd.testing.assert_frame_equal(kept, alone[columns], check_exact=True)
@@ -40,7 +45,7 @@ def test_a_seed_gives_the_same_result_alone_and_beside_others():
 
 def test_theta_zero_does_not_depend_on_d_but_on_t():
     first = {
-        (d, t): run_cell(CellConfig(task=TASK, d=d, burn_in_steps=t)).train_loss[0]
+        (d, t): run_cell(CellConfig(task=TASK, d=d, method=RandomAffine(t))).train_loss[0]
         for d, t in ((2, 0), (9, 0), (2, 4))
     }
     assert first[2, 0] == first[9, 0]
@@ -49,8 +54,8 @@ def test_theta_zero_does_not_depend_on_d_but_on_t():
 
 def test_one_more_burn_in_step_as_in_the_released_code():
     released = replace(TASK, extra_burn_in_step=1)
-    a = run_cell(CellConfig(task=released, d=4, burn_in_steps=4)).train_loss[0]
-    b = run_cell(CellConfig(task=TASK, d=4, burn_in_steps=5)).train_loss[0]
+    a = run_cell(CellConfig(task=released, d=4, method=RandomAffine(4))).train_loss[0]
+    b = run_cell(CellConfig(task=TASK, d=4, method=RandomAffine(5))).train_loss[0]
     assert a == b
     a, b = (run_cell(CellConfig(task=t, d=4)).train_loss[0] for t in (released, TASK))
     assert a == b
@@ -70,10 +75,11 @@ def test_more_dimensions_than_parameters_are_refused():
 
 
 def test_a_sweep_lists_baseline_and_grid_once_each():
-    sweep = SweepConfig(task=TASK, dims=(4, 2), burn_in_steps=(0, 4), runs=3, first_seed=5)
+    ways = (RandomAffine(0), RandomAffine(4))
+    sweep = SweepConfig(task=TASK, dims=(4, 2), methods=ways, runs=3, first_seed=5)
     cells = sweep.cells()
     assert len({c.name for c in cells}) == len(cells) == 2 + 4
-    assert [(c.d, c.burn_in_steps) for c in cells[2:]] == [(2, 0), (2, 4), (4, 0), (4, 4)]
+    assert [(c.d, c.method.t) for c in cells[2:]] == [(2, 0), (2, 4), (4, 0), (4, 4)]
     assert all(c.seeds == (5, 6, 7) for c in cells)
     assert {c.task.optimizer.learning_rate for c in cells[:2]} == {5e-2, 1e-2}
 
@@ -83,8 +89,8 @@ def test_a_cells_name_changes_with_everything_that_changes_its_result():
     others = [
         replace(base, d=9),
         replace(base, seeds=(1,)),
-        replace(base, nested=True),
-        replace(base, burn_in_steps=1),
+        replace(base, method=RandomAffine(nested=True)),
+        replace(base, method=RandomAffine(1)),
         replace(base, task=replace(TASK, pooling="average")),
         replace(base, task=replace(TASK, optimizer=OptimizerConfig(eps=1e-8))),
     ]
@@ -98,3 +104,65 @@ def test_whole_and_decimal_numbers_name_the_same_cell():
         for rate in (1, 1.0)
     }
     assert len(names) == 1
+
+
+# --- cells of every method of Table 1: what they train in and what their rows say
+
+FOUR = replace(TASK, epochs=4, checkpoints_per_epoch=1)
+WAYS = {
+    "burn-in": (RandomAffine(4), 3),
+    "fastfood": (RandomAffine(4, directions="fastfood"), 3),
+    "hadamard": (RandomAffine(4, directions="hadamard"), 3),
+    "sparse": (RandomAffine(4, directions="sparse"), 3),
+    "lottery": (LotterySubspace(4), 2),
+    "ticket": (LotteryTicket(4), 3),
+    "random": (RandomPruning(4), 3),
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_every_method_starts_from_the_same_w_t_and_has_d_directions(name):
+    (method, d), task = WAYS[name], make_task(FOUR)
+    subspace = method.subspace(task, 1, d)
+    assert subspace.d == d
+    w_t = RandomAffine(4).offset(task, 1)
+    if isinstance(subspace.directions, AxisAligned):
+        kept = np.zeros(task.network.D, bool)
+        kept[subspace.directions.indices] = True
+        np.testing.assert_array_equal(subspace.offset, np.where(kept, w_t, 0))
+    else:
+        np.testing.assert_array_equal(subspace.offset, w_t)
+
+
+def test_lottery_subspaces_of_a_seed_are_nested():
+    method, task = WAYS["lottery"][0], make_task(FOUR)
+    small, large = (method.subspace(task, 1, d) for d in (1, 2))
+    assert isinstance(large.directions, Dense)
+    np.testing.assert_array_equal(small.directions.rows, large.directions.rows[:1])
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        (WAYS["burn-in"][0], ""),
+        (WAYS["fastfood"][0], "fastfood"),
+        (WAYS["lottery"][0], ""),
+        (replace(WAYS["lottery"][0], basis="centred"), "centred"),
+        (WAYS["ticket"][0], ""),
+        (replace(WAYS["ticket"][0], iterations=5), "iterations 5"),
+        (WAYS["random"][0], ""),
+    ],
+)
+def test_variants_have_names(method, words):
+    assert method.variant == words
+
+
+def test_rows_name_the_variant_the_optimizer_and_the_layers_that_collapsed():
+    ticket = LotteryTicket(retraining="released_code", pruning_epochs=1)
+    rows = run_cell(CellConfig(task=FOUR, method=ticket, d=1))
+    assert set(rows.optimizer) == {"momentum"} == {ticket.optimizer(make_task(FOUR)).name}
+    assert set(rows.variant) == {"released_code"}
+    assert set(rows.pruning_epochs) == {1}
+    # One weight of an MLP of two layers is left: at least one of its two kernels kept nothing.
+    assert rows.collapsed.str.contains("kernel").all()
+    assert "collapsed" not in run_cell(CellConfig(task=FOUR, d=1))

@@ -7,10 +7,18 @@ import jax
 import pytest
 
 from dofbook.experiments import estimates
-from dofbook.experiments.building import build_subspace
-from dofbook.experiments.cells import task_data, task_network, train_config
 from dofbook.experiments.config import CellConfig, TaskConfig
+from dofbook.experiments.cuts import CutCell
+from dofbook.experiments.spectra import SpectrumCell
 from dofbook.experiments.store import StoredCell
+from dofbook.methods import (
+    FullSpace,
+    LotterySubspace,
+    LotteryTicket,
+    RandomAffine,
+    RandomPruning,
+)
+from dofbook.training import make_task
 from dofbook.training.batched import Batching, run_bytes, tree_bytes
 
 TASK = TaskConfig(network="mlp", train_size=300, test_size=100, epochs=2, batch_size=128)
@@ -25,27 +33,29 @@ def stored(cell, seconds, start=0.0, device="cpu") -> StoredCell:
 
 
 @pytest.mark.parametrize(
-    "cell",
+    "method",
     [
-        CellConfig(task=TASK, d=9),
-        CellConfig(task=TASK, method="full", d=None),
-        CellConfig(task=TASK, d=9, directions="sparse"),
-        CellConfig(task=TASK, d=9, directions="fastfood"),
-        CellConfig(task=TASK, d=9, directions="hadamard"),
-        CellConfig(task=TASK, method="random_pruning", d=9),
+        RandomAffine(),
+        FullSpace(),
+        RandomAffine(directions="sparse"),
+        RandomAffine(directions="fastfood"),
+        RandomAffine(directions="hadamard"),
+        RandomPruning(),
+        LotterySubspace(spacing=1),
+        LotteryTicket(),
     ],
-    ids=lambda cell: f"{cell.method} {cell.directions}",
+    ids=lambda method: method.label,
 )
-def test_shapes_are_those_of_the_subspace(cell):
-    dataset, data = task_data(TASK)
-    network = task_network(TASK, dataset)
-    shapes = estimates.subspace_shapes(cell, network)
-    assert tree_bytes(shapes) == tree_bytes(build_subspace(cell, network, data, 0))
-    assert shapes.directions.d == (cell.d or network.D)
+def test_shapes_are_those_of_the_subspace(method):
+    task = make_task(TASK)
+    d = None if isinstance(method, FullSpace) else 3
+    shapes = method.shapes(d, task.network.D)
+    assert tree_bytes(shapes) == tree_bytes(method.subspace(task, 0, d))
+    assert shapes.directions.d == (d or task.network.D)
 
 
 def test_steps_and_memory_of_a_cell():
-    need = estimates.cell_need(CellConfig(task=TASK, d=9, burn_in_steps=5, seeds=(0, 1)))
+    need = estimates.cell_need(CellConfig(task=TASK, d=9, method=RandomAffine(5), seeds=(0, 1)))
     assert need.steps == 2 * (2 * 3 + 5)
     assert need.together == 1  # on a CPU
     both = Batching("batched")
@@ -71,7 +81,7 @@ def test_the_model_recovers_made_up_times():
     rates = estimates.fit_rates(stored(cell, truth.seconds(cell)) for cell in cells)
     other = CellConfig(task=replace(TASK, epochs=7), d=512, seeds=(0, 1))
     assert estimates.predict(rates, [other]) == pytest.approx(truth.seconds(other), rel=1e-3)
-    full = replace(other, method="full", d=None)
+    full = replace(other, method=FullSpace(), d=None)
     assert estimates.predict(rates, [full]) == pytest.approx(truth.seconds(full), rel=1e-3)
 
 
@@ -92,8 +102,8 @@ def test_times_of_another_device_do_not_count():
 def test_lottery_methods_pay_for_their_full_training():
     rates = estimates.Rates(0.0, 0.0, 1.0, 0.0)
     plain = CellConfig(task=TASK, d=4)
-    subspace = replace(plain, method="lottery_subspace")
-    ticket = replace(plain, method="lottery_ticket")
+    subspace = replace(plain, method=LotterySubspace())
+    ticket = replace(plain, method=LotteryTicket())
     assert [rates.seconds(c) for c in (plain, subspace, ticket)] == [2.0, 4.0, 4.0]
 
 
@@ -130,9 +140,22 @@ def test_measuring_batched_runs():
 
 
 def test_memory_of_a_batched_cell_matches_its_arrays():
-    dataset, data = task_data(TASK)
-    network = task_network(TASK, dataset)
-    cell = CellConfig(task=TASK, d=9)
-    real = run_bytes(network, data, train_config(cell), build_subspace(cell, network, data, 0))
+    task, cell = make_task(TASK), CellConfig(task=TASK, d=9)
+    real = run_bytes(task, cell.method.subspace(task, 0, 9))
     assert estimates.cell_need(cell).run_bytes == real
-    assert estimates.data_bytes(cell) == sum(leaf.nbytes for leaf in jax.tree.leaves(data))
+    assert estimates.data_bytes(cell) == sum(leaf.nbytes for leaf in jax.tree.leaves(task.arrays))
+
+
+def test_cells_of_every_kind_have_a_cost():
+    cells = [
+        CellConfig(task=replace(TASK, linearized_at=3), d=4),
+        CellConfig(task=replace(TASK, linearized_at=3, solver="exact"), d=4),
+        CutCell(task=TASK, optimum_steps=6, grid=3),
+        SpectrumCell(task=TASK, seeds=(0, 1)),
+    ]
+    for cell in cells:
+        need = estimates.cell_need(cell)
+        assert need.steps > 0 and need.bytes > 0
+        rates = estimates.fit_rates([stored(cell, 10.0)])
+        assert estimates.predict(rates, [cell, cell]) == pytest.approx(20.0)
+    assert len({cell.work().kind for cell in cells}) == len(cells)

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dofbook.experiments.cells import run_cell
+from dofbook.experiments.cell import run_cell
 from dofbook.experiments.config import CellConfig, cell_from_json
+from dofbook.methods import RandomAffine
 
 RESULTS = Path(__file__).parents[1] / "results"
 LARGEST_D = 64
@@ -40,11 +41,10 @@ def published_cells() -> list[tuple[Path, CellConfig]]:
     for path in sorted(RESULTS.glob("*.provenance.json")):
         table = path.with_name(path.name.replace(".provenance.json", ".parquet"))
         for raw in json.loads(path.read_text()).get("cells", {}).values():
-            if "method" not in raw:  # cells of other experiments
-                continue
             cell = cell_from_json(json.dumps(raw))
             task = (cell.task.dataset, cell.task.network)
-            if cell.method == "affine" and cell.d <= LARGEST_D and task in SMALL_TASKS:
+            affine = isinstance(cell, CellConfig) and isinstance(cell.method, RandomAffine)
+            if affine and cell.d <= LARGEST_D and task in SMALL_TASKS:
                 found.append((table, cell))
     return found
 

@@ -7,26 +7,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dofbook.cli import main
-from dofbook.experiments.cells import task_data, task_network
+from dofbook.errors import InputError
+from dofbook.experiments import tables
+from dofbook.experiments.cell import run_cell
 from dofbook.experiments.config import TaskConfig
-from dofbook.experiments.spectra import spectra
+from dofbook.experiments.executors import run_sweep
+from dofbook.experiments.spectra import SpectrumCell
+from dofbook.experiments.store import Store
 from dofbook.keys import Role, run_key
-from dofbook.methods.trajectories import LotteryConfig
-from dofbook.training import burn_in
+from dofbook.training import burn_in, make_task
 
 TASK = TaskConfig(network="mlp", train_size=200, test_size=50, epochs=5)
 
 
 def test_spectra_are_those_of_the_path_of_full_training():
-    rows = spectra(TASK, (0, 2), LotteryConfig(spacing=5), progress=False)
+    rows = run_cell(SpectrumCell(task=TASK, seeds=(0, 2), spacing=5))
     assert set(rows.seed) == {0, 2}
-    dataset, data = task_data(TASK)
-    network = task_network(TASK, dataset)
-    w0 = network.init(run_key(2, Role.INITIALIZATION))
+    task = make_task(TASK)
+    w0 = task.network.init(run_key(2, Role.INITIALIZATION))
     key = run_key(2, Role.BURN_IN_BATCHES)
     points = np.stack(
-        [np.asarray(burn_in(network, data, w0, key, t) - w0, float) for t in (0, 5, 10)]
+        [np.asarray(burn_in(task, w0, key, t) - w0, float) for t in (0, 5, 10)]
     )
     wanted = {
         "uncentred": points[1:],
@@ -40,23 +41,32 @@ def test_spectra_are_those_of_the_path_of_full_training():
         assert found["index"].tolist() == [1, 2]
 
 
-def test_the_command_writes_the_table_and_its_origin(tmp_path):
+def test_a_sweep_stores_them_and_the_table_has_its_origin(tmp_path):
+    cell, store = SpectrumCell(task=TASK), Store(tmp_path / "store")
+    assert run_sweep([cell], store, progress=False).computed == 1
+    assert run_sweep([cell], store, progress=False).stored == 1
     path = tmp_path / "spectra.parquet"
-    options = ["--network", "mlp", "--train-size", "200", "--test-size", "50", "--epochs", "5"]
-    assert main(["spectra", *options, "--runs", "1", "-o", str(path)]) == 0
+    tables.write_table(store, path, [cell.name])
     table = pd.read_parquet(path)
-    assert list(table) == ["dataset", "network", "seed", "basis", "index", "singular_value"]
+    columns = ["cell", "dataset", "network", "seed", "basis", "index", "singular_value"]
+    assert list(table) == columns
+    pd.testing.assert_frame_equal(table, run_cell(cell))
     origin = json.loads(path.with_suffix(".provenance.json").read_text())
     assert origin["table_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert origin["seeds"] == [0]
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--figure", "2"], ["--network", "none"], ["--runs", "0"], ["--epochs", "1"]]
+    "wrong",
+    [{"spacing": 0}, {"steps": 0}, {"extra_first_step": 2}, {"task": "mnist"}, {"seeds": ()}],
 )
-def test_bad_input_writes_nothing(tmp_path, capsys, wrong):
-    path = tmp_path / "spectra.parquet"
-    sizes = ["--train-size", "200", "--test-size", "50"]
-    assert main(["spectra", *sizes, *wrong, "-o", str(path)]) == 2
-    assert "Traceback" not in capsys.readouterr().err
+def test_bad_cells_are_refused(wrong):
+    with pytest.raises(InputError):
+        SpectrumCell(**{"task": TASK, **wrong})
+
+
+def test_a_path_too_short_is_refused_before_anything_is_written(tmp_path):
+    cell, store = SpectrumCell(task=TaskConfig(network="mlp", train_size=200, epochs=1)), tmp_path
+    with pytest.raises(InputError, match="no point at spacing 5"):
+        run_sweep([cell], Store(store), progress=False)
     assert not list(tmp_path.iterdir())

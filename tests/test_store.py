@@ -32,6 +32,7 @@ from dofbook.experiments.store import (
     write_atomically,
 )
 from dofbook.experiments.tables import ORDER, read_cells, table, write_table
+from dofbook.methods import FullSpace, RandomAffine
 
 TASK = TaskConfig(network="mlp", train_size=100, test_size=50, epochs=1)
 CELL = CellConfig(task=TASK, d=4, seeds=(0, 1))
@@ -43,14 +44,15 @@ def make_rows(cell: CellConfig, data_dir=None) -> pd.DataFrame:
     records = []
     for seed in cell.seeds:
         for step in (0, 7):
-            draw = random.Random(f"{cell.method} {cell.d} {cell.burn_in_steps} {seed} {step}")
+            name, t = cell.method.name, cell.method.t
+            draw = random.Random(f"{name} {cell.d} {t} {seed} {step}")
             records.append(
                 {
                     "cell": cell.name,
                     "dataset": cell.task.dataset,
                     "network": cell.task.network,
-                    "method": cell.method,
-                    "burn_in_steps": cell.burn_in_steps,
+                    "method": name,
+                    "burn_in_steps": t,
                     "d": cell.d or 1000,
                     "learning_rate": cell.task.optimizer.learning_rate,
                     "seed": seed,
@@ -63,8 +65,10 @@ def make_rows(cell: CellConfig, data_dir=None) -> pd.DataFrame:
 
 def grid(seeds=(0, 1)) -> list[CellConfig]:
     return [
-        CellConfig(task=TASK, d=d, burn_in_steps=t, seeds=seeds) for d in (1, 2, 4) for t in (0, 8)
-    ] + [CellConfig(task=TASK, method="full", d=None, seeds=seeds)]
+        CellConfig(task=TASK, d=d, method=RandomAffine(t), seeds=seeds)
+        for d in (1, 2, 4)
+        for t in (0, 8)
+    ] + [CellConfig(task=TASK, method=FullSpace(), d=None, seeds=seeds)]
 
 
 def fill(store: Store, cells) -> Store:

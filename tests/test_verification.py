@@ -5,13 +5,15 @@ import pandas as pd
 import pytest
 
 from dofbook.errors import InputError
-from dofbook.experiments.cells import METRICS
 from dofbook.experiments.config import CellConfig, TaskConfig
 from dofbook.experiments.executors import compute, machine_kind
 from dofbook.experiments.store import Store, StoredCell
 from dofbook.experiments.verification import compare, draw_sample, repeats_bits, verify
 from dofbook.provenance import environment
 from dofbook.training.batched import Batching
+from dofbook.training.objectives import classification
+
+METRICS = classification.metric_names
 
 CELL = CellConfig(task=TaskConfig(network="mlp", train_size=100, test_size=50, epochs=1), d=4)
 

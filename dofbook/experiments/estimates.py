@@ -226,8 +226,7 @@ def _first_steps(task: Task) -> Task:
         data, x_train=data.x_train[:count], y_train=data.y_train[:count],
         x_test=data.x_test[:count], y_test=data.y_test[:count],
     )  # fmt: skip
-    config = task.config and replace(task.config, epochs=1, checkpoints_per_epoch=1)
-    return replace(task, data=few, epochs=1, checkpoints_per_epoch=1, config=config)
+    return replace(task, data=few, epochs=1, checkpoints_per_epoch=1)
 
 
 def _examples(task: Task) -> int:

@@ -5,6 +5,7 @@ from typing import ClassVar, get_args
 
 import pandas as pd
 
+from dofbook.errors import InputError
 from dofbook.experiments.config import Cell, Work
 from dofbook.methods.trajectories import Basis, record, spectrum, stored_steps
 from dofbook.training.task import check_integer
@@ -34,6 +35,8 @@ class SpectrumCell(Cell):
         check_integer("spacing", self.spacing, 1)
         if self.steps is not None:
             check_integer("steps", self.steps, 1)
+        if self.extra_first_step not in (0, 1):
+            raise InputError(f"extra_first_step is {self.extra_first_step!r}; allowed: 0, 1.")
 
     def check(self, task):
         stored_steps(self.steps or task.steps, self.spacing, self.extra_first_step)

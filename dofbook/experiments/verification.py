@@ -89,38 +89,40 @@ def repeats_bits(stored: StoredCell, batching: Batching) -> bool:
 
 
 def compare(stored: pd.DataFrame, repeated: pd.DataFrame) -> tuple[State, float, float]:
-    """Compare two runs: every metric at every checkpoint bit by bit, the best values by tolerance.
+    """Compare two runs: every number bit by bit, the best values by tolerance.
 
-    Args:
-        stored: Rows of one run.
-        repeated: Rows of the same run, run again.
+    Rows without best values (spectra, cuts) are compared number by number.
 
     Returns:
         The state, the largest |a - b| / (0.1 + a) of a best loss, the largest |a - b| of a best
         accuracy.
     """
-    if stored["step"].tolist() != repeated["step"].tolist():
+    places = [name for name in ("step", "basis", "index", "model", "place") if name in stored]
+    if any(stored[name].tolist() != repeated[name].tolist() for name in places):
         return "different", np.inf, np.inf
+    best = [name for name in stored if name.startswith("best_")]
+    values = list(stored.select_dtypes("floating"))
     if all(
-        np.array_equal(stored[metric].to_numpy(), repeated[metric].to_numpy(), equal_nan=True)
-        for metric in METRICS
+        np.array_equal(stored[name].to_numpy(), repeated[name].to_numpy(), equal_nan=True)
+        for name in values
     ):
         return "identical", 0.0, 0.0
-    loss, accuracy = (
-        max(_gap(stored, repeated, metric) for metric in METRICS if metric.endswith(kind))
-        for kind in ("loss", "accuracy")
-    )
+    gaps = {name: _gap(stored, repeated, name) for name in best or values}
+    counts_up = {name for name in gaps if name.endswith("accuracy")}
+    accuracy = max((gap for name, gap in gaps.items() if name in counts_up), default=0.0)
+    loss = max((gap for name, gap in gaps.items() if name not in counts_up), default=0.0)
     close = loss <= LOSS_TOLERANCE and accuracy <= ACCURACY_TOLERANCE
     return ("close" if close else "different"), loss, accuracy
 
 
-def _gap(stored: pd.DataFrame, repeated: pd.DataFrame, metric: str) -> float:
-    a, b = (float(frame[f"best_{metric}"].iloc[-1]) for frame in (stored, repeated))
-    if a == b or (np.isnan(a) and np.isnan(b)):
-        return 0.0
-    if not np.isfinite([a, b]).all():
-        return np.inf
-    return abs(a - b) / (LOSS_FLOOR + abs(a) if metric.endswith("loss") else 1.0)
+def _gap(stored: pd.DataFrame, repeated: pd.DataFrame, name: str) -> float:
+    """Measure how far the last best values are apart, or all values where there is no best."""
+    last = slice(-1, None) if name.startswith("best_") else slice(None)
+    a, b = (frame[name].to_numpy(float)[last] for frame in (stored, repeated))
+    with np.errstate(invalid="ignore"):
+        scale = 1.0 if name.endswith("accuracy") else LOSS_FLOOR + np.abs(a)
+        gaps = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b) / scale)
+    return float(np.where(np.isnan(gaps), np.inf, gaps).max(initial=0.0))
 
 
 def draw_sample(names: Sequence[str], size: int, seed: int) -> list[str]:
