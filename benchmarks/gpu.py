@@ -20,6 +20,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -28,12 +29,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dofbook import training
 from dofbook.datasets import Dataset
-from dofbook.experiments import cells
-from dofbook.experiments.config import CellConfig, TaskConfig
+from dofbook.experiments import cell as cells
+from dofbook.experiments import make_sweep
+from dofbook.experiments.config import CellConfig
 from dofbook.experiments.executors import run_sweep
-from dofbook.experiments.profiles import make_sweep
 from dofbook.experiments.store import Store
 from dofbook.experiments.tables import read_cells, write_table
 from dofbook.experiments.verification import compare
@@ -41,9 +41,10 @@ from dofbook.networks import flatten
 from dofbook.networks.layers import max_pool
 from dofbook.provenance import environment
 from dofbook.subspaces import AffineSubspace, Dense, Identity
+from dofbook.training import Batching, OptimizerConfig, TaskConfig, classification
 from dofbook.training import batched as runs
-from dofbook.training.batched import Batching
-from dofbook.training.optimizers import OptimizerConfig
+from dofbook.training import task as tasks
+from dofbook.training.loop import evaluation, initial_state
 
 SHAPE, BATCH = (28, 28, 1), 128
 
@@ -72,7 +73,7 @@ def make_network(convolution: str):
                 x = max_pool(nn.relu(conv(features)(x)))
             return nn.Dense(10)(x.reshape(len(x), -1))
 
-    return flatten(Conv2(), SHAPE)
+    return flatten(Conv2(), jax.ShapeDtypeStruct((1, *SHAPE), jnp.float32))
 
 
 def timed(run, repeats: int = 3) -> tuple[float, float]:
@@ -93,8 +94,7 @@ def random_dataset(images: int, tests: int) -> Dataset:
         return x, rng.integers(0, 10, count).astype(np.int32)
 
     (x, y), (xt, yt) = split(images), split(tests)
-    blank = np.zeros(SHAPE, np.float32)
-    return Dataset("mnist", x, y, xt, yt, 10, "random images", "0" * 64, blank)
+    return Dataset.from_arrays(x, y, xt, yt, name="mnist")
 
 
 def time_steps(args) -> list[dict]:
@@ -137,9 +137,8 @@ def time_batch(network, optimizer, devices, images, labels, d, count, steps):
         draw = jax.jit(lambda key: jax.random.normal(key, (count, d, network.D)) / network.D**0.5)
         where = Dense(draw(jax.random.key(2)))
     subspaces = AffineSubspace(offset, where)
-    start = training.initial_state(runs._Dimension(d or network.D), optimizer)
-    start = runs._spread(start, count)
-    descend, _ = runs._batched(network, optimizer, devices)
+    start = runs._spread(initial_state(d or network.D, optimizer), count)
+    descend, _ = runs._batched(network, classification, optimizer, devices)
     order = jax.random.randint(jax.random.key(3), (count, steps, BATCH), 0, len(images))
     return timed(lambda: descend(subspaces, start, images, labels, order))
 
@@ -165,9 +164,11 @@ def time_parts(args) -> dict:
         network = make_network(convolution)
         w = jnp.zeros((count, network.D))
         x, y = jnp.ones((count, BATCH, *SHAPE)), jnp.zeros((count, BATCH), jnp.int32)
-        gradient = jax.jit(
-            jax.vmap(jax.grad(lambda w, x, y, n=network: training.cross_entropy(n.apply(w, x), y)))
-        )
+
+        def loss(w, x, y, network=network):
+            return classification.loss(network.apply(w, x), y).mean()
+
+        gradient = jax.jit(jax.vmap(jax.grad(loss)))
         first, seconds = timed(partial(gradient, w, x, y), 20)
         flops = gradient.lower(w, x, y).cost_analysis().get("flops", 0.0)
         found[f"one gradient from Python, {convolution}"] = {
@@ -178,20 +179,14 @@ def time_parts(args) -> dict:
         images = jnp.zeros((2000 if args.quick else 70_000, *SHAPE))
         labels = jnp.zeros(len(images), jnp.int32)
         for chunk in (100, 1000):
-            chunked = flatten_like(network, chunk)
-            evaluate = jax.jit(jax.vmap(training.evaluation(chunked), in_axes=(0, None, None)))
+            chunked = evaluation(replace(network, evaluation_chunk=chunk), classification)
+            evaluate = jax.jit(jax.vmap(chunked, in_axes=(0, None, None)))
             first, seconds = timed(partial(evaluate, w, images, labels))
             found[f"evaluation in chunks of {chunk}, {convolution}"] = {
                 "ms_per_run": 1e3 * seconds / count,
                 "first_call_s": first,
             }
     return found
-
-
-def flatten_like(network, chunk: int):
-    from dataclasses import replace
-
-    return replace(network, evaluation_chunk=chunk)
 
 
 def check_agreement(args) -> dict:
@@ -225,7 +220,7 @@ def sweep_row(args) -> dict:
     write_table(store, args.out / "row.parquet")
     cells_ = [
         {
-            "t": cell.config.burn_in_steps, "d": cell.config.d,
+            **{k: v for k, v in cell.config.place().items() if k != "method"},
             **{k: cell.provenance[k] for k in ("wall_seconds", "compile_seconds")},
         }
         for cell in stored
@@ -237,7 +232,7 @@ def sweep_row(args) -> dict:
         "failed": report.failures,
         "training_steps": steps,
         "compile_seconds": sum(cell["compile_seconds"] for cell in cells_),
-        "cells": sorted(cells_, key=lambda cell: (cell["d"], cell["t"])),
+        "cells": sorted(cells_, key=lambda cell: (cell["d"], cell["burn_in_steps"])),
     }
 
 
@@ -269,7 +264,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     if args.random_images:
         counts = (2000, 500) if args.quick else (60_000, 10_000)
-        cells.load = lambda name, data_dir: random_dataset(*counts)
+        tasks.load = lambda name, data_dir: random_dataset(*counts)
     results = device_facts()
     for name in args.only or PARTS:
         begin = time.perf_counter()

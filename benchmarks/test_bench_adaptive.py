@@ -7,8 +7,8 @@ a d above its first success; the two intervals then agree to within a step of th
 import jax
 import numpy as np
 import pytest
-from dofbook.experiments.profiles import octaves
 
+from dofbook.experiments import octaves
 from dofbook.experiments.adaptive import AdaptiveConfig, run_adaptive, search
 from dofbook.experiments.config import SweepConfig, TaskConfig
 from dofbook.experiments.executors import run_sweep
@@ -20,6 +20,7 @@ from dofbook.geometry.quadratic import (
     log_uniform_spectrum,
     minimum_losses,
 )
+from dofbook.methods import RandomAffine
 from dofbook.success.bisection import quantile_interval
 
 
@@ -60,7 +61,8 @@ def test_digits(benchmark, tmp_path):
     """Half octaves from 4 to 512, eight initializations of the MLP, test accuracy 0.9."""
     grid = octaves(512, 4, 2**0.5)
     task = TaskConfig(network="mlp")
-    sweep = SweepConfig(task=task, dims=grid, runs=8, nested=True, baseline_learning_rates=())
+    nested = (RandomAffine(nested=True),)
+    sweep = SweepConfig(task, nested, grid, runs=8, baseline_learning_rates=())
     config = AdaptiveConfig(sweep, (0.9,), half_width=0.01)  # as narrow as eight can make it
     *_, known = benchmark.pedantic(
         lambda: list(run_adaptive(config, 0, Store(tmp_path / "adaptive"))), rounds=1

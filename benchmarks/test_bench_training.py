@@ -13,11 +13,11 @@ import numpy as np
 import optax
 import pytest
 
-from dofbook import training
-from dofbook.networks import flat_network
+from dofbook.networks import paper_network
 from dofbook.subspaces import AffineSubspace, Identity, gaussian
+from dofbook.training import OptimizerConfig, classification
 from dofbook.training.compiling import _compiler_options
-from dofbook.training.optimizers import OptimizerConfig
+from dofbook.training.loop import compiled_descent, initial_state
 
 STEPS, BATCH, IMAGES = 40, 128, 12_800
 SHAPE = (28, 28, 1)
@@ -62,7 +62,8 @@ def test_plain_flax_and_optax(benchmark, images, labels, batches, pooling):
     @jax.jit
     def step(params, state, indices):
         def loss(params):
-            return training.cross_entropy(module.apply(params, images[indices]), labels[indices])
+            logits = module.apply(params, images[indices])
+            return classification.loss(logits, labels[indices]).mean()
 
         updates, state = optimizer.update(jax.grad(loss)(params), state, params)
         return optax.apply_updates(params, updates), state
@@ -78,20 +79,20 @@ def test_plain_flax_and_optax(benchmark, images, labels, batches, pooling):
 
 
 def _descend(benchmark, what, subspaces, pooling, images, labels, batches):
-    network = flat_network("conv2", SHAPE, 10, pooling)
+    network = paper_network("conv2", SHAPE, 10, pooling)
     optimizer = OptimizerConfig()
-    descend = training.compiled_descent(network, optimizer)
+    descend = compiled_descent(network, classification, optimizer)
 
     def run():
         states = [
-            descend(s, training.initial_state(s, optimizer), images, labels, batches)
+            descend(s, initial_state(s.d, optimizer), images, labels, batches, None)
             for s in subspaces
         ]
         jax.block_until_ready(states)
 
-    start = training.initial_state(subspaces[0], optimizer)
+    start = initial_state(subspaces[0].d, optimizer)
     program = jax.jit(descend.__wrapped__, compiler_options=_compiler_options())
-    lowered = program.lower(subspaces[0], start, images, labels, batches)
+    lowered = program.lower(subspaces[0], start, images, labels, batches, None)
     begin = time.perf_counter()
     lowered.compile()
     seconds = time.perf_counter() - begin
@@ -102,7 +103,7 @@ def _descend(benchmark, what, subspaces, pooling, images, labels, batches):
 @pytest.mark.parametrize("pooling", ["max", "average"])
 @pytest.mark.parametrize("runs", [1, 10])
 def test_full_space(benchmark, images, labels, batches, runs, pooling):
-    network = flat_network("conv2", SHAPE, 10, pooling)
+    network = paper_network("conv2", SHAPE, 10, pooling)
     subspaces = [
         AffineSubspace(network.init(jax.random.key(seed)), Identity(network.D))
         for seed in range(runs)
@@ -114,7 +115,7 @@ def test_full_space(benchmark, images, labels, batches, runs, pooling):
 @pytest.mark.parametrize("runs", [1, 10])
 @pytest.mark.parametrize("d", [16, 256, 1024, 4096])
 def test_subspace(benchmark, images, labels, batches, d, runs):
-    network = flat_network("conv2", SHAPE, 10)
+    network = paper_network("conv2", SHAPE, 10)
     subspaces = [
         AffineSubspace(
             network.init(jax.random.key(seed)), gaussian(jax.random.key(100 + seed), d, network.D)
@@ -127,7 +128,7 @@ def test_subspace(benchmark, images, labels, batches, d, runs):
 
 def test_memory_traffic_of_two_passes_over_the_directions(benchmark):
     """Time theta A and A g alone at d = 4096: the floor of a dense subspace step."""
-    network = flat_network("conv2", SHAPE, 10)
+    network = paper_network("conv2", SHAPE, 10)
     directions = gaussian(jax.random.key(3), 4096, network.D)
     theta, g = jnp.ones(4096), jnp.ones(network.D)
 
