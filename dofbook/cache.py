@@ -14,6 +14,12 @@ class Cache:
 
     Args:
         budget: Bytes kept at most; a single larger result is kept alone.
+
+    >>> cache, source = Cache(100), (object(),)
+    >>> cache.get(source, "key", lambda: "computed", len)
+    'computed'
+    >>> cache.get(source, "key", lambda: "again", len)
+    'computed'
     """
 
     def __init__(self, budget: int):
@@ -29,10 +35,7 @@ class Cache:
             source: Objects the result was computed from, compared by identity.
             key: What else distinguishes it.
             compute: Called without arguments when there is none.
-            nbytes: Size of a result.
-
-        Returns:
-            The result; it must not be changed in place.
+            nbytes: Size of a result, which must not be changed in place.
         """
         with self._turn:
             return self._get(source, key, compute, nbytes)

@@ -33,12 +33,13 @@ def run_key(seed: int, role: Role, *numbers: int) -> jax.Array:
     """Derive the key of one purpose of one run.
 
     Args:
-        seed: Seed of the run, from 0 to ``SEEDS`` - 1.
+        seed: From 0 to ``SEEDS`` - 1.
         role: What the numbers are drawn for.
         *numbers: What else distinguishes the draw (for example d or the epoch).
 
-    Returns:
-        A typed JAX key.
+    >>> w0, A = (run_key(0, role) for role in (Role.INITIALIZATION, Role.DIRECTIONS))
+    >>> bool(w0 == A)
+    False
     """
     key = jax.random.fold_in(jax.random.key(seed), int(role))
     for number in numbers:

@@ -16,8 +16,10 @@ PACKAGES = ("dofbook", "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pand
 def versions() -> dict[str, str | None]:
     """List the versions of Python and of the packages that compute and store results.
 
-    Returns:
-        Name to version; None where a package has no metadata (a bare checkout on the path).
+    A package without metadata (a bare checkout on the path) has None.
+
+    >>> sorted(versions())[:3]
+    ['dofbook', 'flax', 'jax']
     """
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
@@ -35,8 +37,8 @@ def versions() -> dict[str, str | None]:
 def devices() -> list[dict[str, str]]:
     """List the devices JAX computes on.
 
-    Returns:
-        Platform and kind of each device.
+    >>> sorted(devices()[0])
+    ['kind', 'platform']
     """
     import jax
 
@@ -46,9 +48,10 @@ def devices() -> list[dict[str, str]]:
 def commit() -> dict[str, object] | None:
     """Identify the git commit of the checkout this package lies in.
 
-    Returns:
-        ``{"commit": hash, "dirty": whether tracked files differ}``; None outside a checkout or
-        without git.
+    "dirty" says whether tracked files differ from it. None outside a checkout or without git.
+
+    >>> sorted(commit() or {"commit": "abc", "dirty": False})
+    ['commit', 'dirty']
     """
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():  # else git would find a repository the package is not part of
@@ -68,10 +71,10 @@ def commit() -> dict[str, object] | None:
 
 @lru_cache(maxsize=1)
 def environment() -> dict[str, object]:
-    """Collect what results depend on beside their configuration, once per process.
+    """Collect what results depend on beside their configuration, once per process, as JSON.
 
-    Returns:
-        Versions, devices, git commit and seed policy, ready for JSON.
+    >>> sorted(environment())
+    ['devices', 'git', 'seed_policy', 'versions']
     """
     return {
         "versions": versions(),
@@ -82,20 +85,20 @@ def environment() -> dict[str, object]:
 
 
 def cores() -> int:
-    """Count the CPU cores that this process may use.
+    """Count the CPU cores this process may use: all where processes cannot be pinned.
 
-    Returns:
-        Those it is pinned to, or all of the machine where processes cannot be pinned.
+    >>> cores() >= 1
+    True
     """
     pinned = getattr(os, "sched_getaffinity", None)
     return len(pinned(0)) if pinned else os.cpu_count() or 1
 
 
 def machine() -> dict[str, object]:
-    """Describe the machine for ``dofbook info``.
+    """Describe the machine: system, cores of this process, memory in GiB (None where unknown).
 
-    Returns:
-        System, processor cores this process may use, and memory in GiB (None where unknown).
+    >>> sorted(machine())
+    ['cores', 'memory_gib', 'system']
     """
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

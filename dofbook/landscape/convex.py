@@ -26,6 +26,10 @@ class LinearLogits(NamedTuple):
         start: z0, the logits at theta = 0, (N, classes).
         features: B, (N, classes, d).
         labels: (N,) integers.
+
+    >>> step = LinearLogits(np.zeros((1, 2)), np.array([[[1.0], [0.0]]]), np.array([0]))
+    >>> step.logits(np.array([3.0]))
+    array([[3., 0.]])
     """
 
     start: np.ndarray
@@ -45,9 +49,8 @@ class Minimum(NamedTuple):
     """Where Newton's method ended.
 
     Attributes:
-        theta: The point, (d,).
-        loss: Mean cross-entropy there, without the ridge.
-        gradient_norm: Norm of the objective's gradient there.
+        loss: Mean cross-entropy at theta (d,), without the ridge.
+        gradient_norm: Of the objective, ridge included.
         gap: Half the squared Newton decrement: the estimated distance of the objective from its
             infimum. Of a loss that only tends to 0 (separable data) it stays near the loss itself.
         steps: Newton steps made.
@@ -61,14 +64,11 @@ class Minimum(NamedTuple):
 
 
 def loss_at(problem: LinearLogits, theta: np.ndarray) -> float:
-    """Evaluate the mean cross-entropy.
+    """Evaluate the mean cross-entropy, in nats.
 
-    Args:
-        problem: The logits and labels.
-        theta: Coordinates, (d,).
-
-    Returns:
-        The loss in nats.
+    >>> even = LinearLogits(np.zeros((1, 2)), np.ones((1, 2, 1)), np.array([0]))
+    >>> round(loss_at(even, np.zeros(1)), 3)
+    0.693
     """
     logits = problem.logits(theta)
     picked = np.take_along_axis(logits, problem.labels[:, None], axis=1)[:, 0]
@@ -78,12 +78,9 @@ def loss_at(problem: LinearLogits, theta: np.ndarray) -> float:
 def derivatives(problem: LinearLogits, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compute gradient B^T (p - y) / N and Hessian B^T (diag p - p p^T) B / N of the loss.
 
-    Args:
-        problem: The logits and labels.
-        theta: Coordinates, (d,).
-
-    Returns:
-        Gradient (d,) and Hessian (d, d).
+    >>> one = LinearLogits(np.zeros((1, 2)), np.array([[[1.0], [0.0]]]), np.array([0]))
+    >>> derivatives(one, np.zeros(1))
+    (array([-0.5]), array([[0.25]]))
     """
     logits = problem.logits(theta)
     p = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
@@ -110,19 +107,19 @@ def minimize(
     """Minimise loss + ridge / 2 |theta - anchor|^2 by damped Newton steps.
 
     Args:
-        problem: The logits and labels.
         start: First point, (d,); 0 by default.
         ridge: kappa >= 0.
-        anchor: Where the ridge pulls to, (d,) or a number.
         tolerance: Stop when the estimated gap is below this fraction of the objective.
         floor: Stop when the objective is below this; of separable data the infimum is 0 and is
             not attained.
 
-    Returns:
-        The minimum, or the first point below the floor.
-
     Raises:
         InputError: If 200 steps do not suffice.
+
+    >>> both = np.array([[[1.0], [0.0]], [[1.0], [0.0]], [[1.0], [0.0]]])
+    >>> mixed = LinearLogits(np.zeros((3, 2)), both, np.array([0, 0, 1]))
+    >>> minimize(mixed, tolerance=1e-12).theta.round(4)  # the logit of 2/3
+    array([0.6931])
     """
     theta = np.zeros(problem.features.shape[2]) if start is None else np.array(start, float)
 
@@ -154,16 +151,13 @@ def minimize(
 def nested_minima(
     problem: LinearLogits, dims: np.ndarray, tolerance: float = 1e-4, floor: float = 1e-4
 ) -> list[Minimum]:
-    """Minimise in nested subspaces, each from the minimum of the one before.
+    """Minimise in nested subspaces of increasing dims, each from the minimum of the one before.
 
-    Args:
-        problem: The logits in the largest subspace.
-        dims: Dimensions, increasing.
-        tolerance: As in ``minimize``.
-        floor: As in ``minimize``; once reached, larger subspaces keep the point.
+    Once the floor is reached, larger subspaces keep the point; see ``minimize``.
 
-    Returns:
-        One minimum for each dimension.
+    >>> two = LinearLogits(np.zeros((1, 2)), np.eye(2)[None], np.array([0]))
+    >>> [len(found.theta) for found in nested_minima(two, np.array([1, 2]))]
+    [1, 2]
     """
     found, theta = [], np.zeros(0)
     for d in dims:
@@ -177,7 +171,6 @@ class ConeProjection(NamedTuple):
     """What one Gaussian vector says about the cone of directions that hit S(eps).
 
     Attributes:
-        eps: The loss level.
         codimension: |g - Pi_C g|^2, whose mean is D - delta(C), the centre of the transition in d.
         mean_field: tr H (H + kappa)^-1 at the projection: the effective dimension of the loss.
     """
@@ -198,11 +191,14 @@ def project_on_cone(problem: LinearLogits, g: np.ndarray, kappa: float) -> ConeP
         g: Standard normal vector, (D,).
         kappa: Multiplier > 0; smaller values give smaller eps.
 
-    Returns:
-        The level and both estimates of the codimension.
-
     Raises:
         InputError: If kappa is not positive.
+
+    >>> rng = np.random.default_rng(0)
+    >>> data = rng.standard_normal((20, 3)), rng.standard_normal((20, 3, 4)), np.arange(20) % 3
+    >>> found = project_on_cone(LinearLogits(*data), rng.standard_normal(4), 0.1)
+    >>> 0 < found.mean_field < 4
+    True
     """
     if not kappa > 0:
         raise InputError(f"kappa is {kappa}; it must be positive.")

@@ -51,12 +51,18 @@ def hessian(
     """Make the Hessian of the mean loss at w (D,) a linear operator.
 
     Args:
-        network: A network with all derivatives, ``with_derivatives("all")``, or linearized.
-        x: Inputs, (N, ...).
+        network: One with all derivatives, ``with_derivatives("all")``, or linearized.
         chunk: Inputs at once.
 
     Returns:
-        A (D, D) SciPy operator; products are made in single precision.
+        A (D, D) operator; products are made in single precision.
+
+    >>> from dofbook.networks import flatten
+    >>> from dofbook.training import regression
+    >>> w, x = jnp.zeros(1), jnp.array([[1.0], [3.0]])
+    >>> line = flatten((lambda key: jnp.zeros(1), lambda w, x: x * w), x)
+    >>> hessian(line, w, x, x, objective=regression) @ np.ones(1)  # 2 mean(x^2)
+    array([10.])
     """
     program = _product_program(network, objective)
 
@@ -88,17 +94,16 @@ def lanczos_quadrature(product: Product, v: np.ndarray, steps: int) -> Quadratur
 
     Args:
         product: Multiplies the matrix with a vector, (D,) to (D,).
-        v: Starting vector, (D,).
-        steps: Lanczos steps, at most D; fewer are made if the space of v is exhausted.
-
-    Returns:
-        Nodes and weights.
+        steps: Lanczos steps, at most D; fewer are made if the space of v (D,) is exhausted.
 
     Raises:
         InputError: If v is 0 or steps is below 1.
 
     Source:
         Golub and Welsch (1969); Ubaru, Chen and Saad (2017).
+
+    >>> lanczos_quadrature(lambda u: np.array([1.0, 2.0]) * u, np.ones(2), 2).nodes.round(9)
+    array([1., 2.])
     """
     norm = np.linalg.norm(v)
     if steps < 1 or not norm > 0:
@@ -124,7 +129,7 @@ class Spectrum(NamedTuple):
 
     Attributes:
         top: The largest eigenvalues, decreasing, (top,).
-        top_coordinates: Components of the displacement along their eigenvectors, (top,).
+        top_coordinates: Of the displacement along their eigenvectors, (top,).
         rest: Density of the other eigenvalues; its weights add up to D - top.
         rest_displacement: Measure of the displacement's remainder on the other eigenvalues.
     """
@@ -146,15 +151,16 @@ def lanczos_spectrum(
     """Resolve the largest eigenvalues one by one and the others as a density.
 
     Args:
-        operator: The symmetric matrix, (D, D).
+        operator: Symmetric, (D, D).
         displacement: A vector whose place in the spectrum is wanted, (D,), for example w0 - w_opt.
         rng: Draws the starting point and the probes.
-        top: Number of eigenvalues found one by one.
         steps: Lanczos steps of each quadrature.
         probes: Random vectors the density is averaged over.
 
-    Returns:
-        The spectrum.
+    >>> from scipy.sparse.linalg import aslinearoperator
+    >>> diagonal = aslinearoperator(np.diag(np.arange(1.0, 9.0)))
+    >>> lanczos_spectrum(diagonal, np.ones(8), np.random.default_rng(0), top=2).top.round(4)
+    array([8., 7.])
     """
     D = operator.shape[0]
     values, vectors = eigsh(operator, top, which="LA", v0=rng.standard_normal(D), tol=1e-6)
@@ -185,14 +191,12 @@ def lanczos_spectrum(
 def quadratic_well(spectrum: Spectrum) -> QuadraticWell:
     """Build the quadratic well a spectrum describes, negative eigenvalues taken as 0.
 
-    The density becomes its quantiles, one eigenvalue each; the displacement's weight at each node
-    goes to the eigenvalue nearest to it.
+    The density becomes its quantiles, one eigenvalue each; the displacement, which is the well's
+    w0, has its weight at each node on the eigenvalue nearest to it.
 
-    Args:
-        spectrum: What ``lanczos_spectrum`` found.
-
-    Returns:
-        The well, with the displacement as its w0.
+    >>> rest, moved = Quadrature(np.ones(1), np.full(1, 2.0)), Quadrature(np.ones(1), np.ones(1))
+    >>> quadratic_well(Spectrum(np.array([3.0]), np.array([1.0]), rest, moved)).eigenvalues
+    array([3., 1., 1.])
     """
     nodes, weights = spectrum.rest
     count = round(weights.sum())

@@ -25,22 +25,17 @@ from dofbook.training.compiling import fast_jit
 
 
 def expand(network: Network, centre: jax.Array, w: jax.Array, x: jax.Array) -> jax.Array:
-    """Evaluate the logits expanded to first order around a centre.
-
-    Args:
-        network: A network with a forward mode.
-        centre: Where the expansion is exact, (D,).
-        w: Weights, (D,).
-        x: Images, (N, H, W, C).
-
-    Returns:
-        f(c) + J(c) (w - c), (N, classes).
+    """Evaluate the outputs at w expanded to first order around a centre, f(c) + J(c) (w - c).
 
     Raises:
         InputError: If the network has no forward mode.
 
-    Source:
-        Larsen et al. (2022), A.1.
+    Source: Larsen et al. (2022), A.1.
+
+    >>> from dofbook.networks import flatten
+    >>> square = flatten((lambda key: jnp.ones(1), lambda w, x: x * w**2), jnp.ones((1, 1)))
+    >>> expand(square, jnp.ones(1), jnp.full(1, 2.0), jnp.ones((1, 1)))  # 1 + 2 (2 - 1)
+    Array([[3.]], dtype=float32)
     """
     try:
         logits, change = jax.jvp(lambda c: network.apply(c, x), (centre,), (w - centre,))
@@ -54,20 +49,15 @@ def expand(network: Network, centre: jax.Array, w: jax.Array, x: jax.Array) -> j
 
 
 def linearize(network: Network, centre: jax.Array) -> Network:
-    """Expand a network around a fixed centre.
+    """Expand a network around a fixed centre (D,); see ``expand``.
 
     The centre is compiled into every program; to train around many centres with one program, use
     ``carrying`` and ``carry``.
 
-    Args:
-        network: A network with a forward mode.
-        centre: c, (D,).
-
-    Returns:
-        The linearized network, a function of the same weights.
-
-    Raises:
-        InputError: When it is first applied, if the network has no forward mode.
+    >>> from dofbook.networks import flatten
+    >>> square = flatten((lambda key: jnp.ones(1), lambda w, x: x * w**2), jnp.ones((1, 1)))
+    >>> linearize(square, jnp.ones(1)).apply(jnp.zeros(1), jnp.ones((1, 1)))
+    Array([[-1.]], dtype=float32)
     """
     apply = partial(expand, network, centre)
     return replace(network, apply=apply, gradient_chunk=None)
@@ -75,19 +65,15 @@ def linearize(network: Network, centre: jax.Array) -> Network:
 
 @lru_cache(maxsize=8)
 def carrying(network: Network) -> Network:
-    """Linearize a network around a centre that its weight vector carries along.
+    """Linearize a network around a centre that its weight vector carries along: 2D numbers (w, c).
 
-    The centre is data, so one compiled program serves every centre.
+    The centre is data, so one compiled program serves every centre. Equal networks give the same
+    object; its ``init`` expands around the initialization itself.
 
-    Args:
-        network: A network with a forward mode.
-
-    Returns:
-        A function of the 2D numbers (w, c); the same object for the same network. Its ``init``
-        expands around the initialization itself.
-
-    Raises:
-        InputError: When it is first applied, if the network has no forward mode.
+    >>> from dofbook.networks import paper_network
+    >>> network = paper_network("mlp", (8, 8, 1), 10)
+    >>> carrying(network).D == 2 * network.D
+    True
     """
     D = network.D
 
@@ -103,39 +89,28 @@ def carrying(network: Network) -> Network:
 @partial(jax.tree_util.register_dataclass, data_fields=["directions"], meta_fields=["D"])
 @dataclass(frozen=True)
 class Carried:
-    """Directions that move w and leave the centre behind it alone.
-
-    Args:
-        directions: A, the directions of w.
-        D: Number of parameters.
-    """
+    """Directions that move w and leave the centre behind it alone: (A, 0) in R^(2D)."""
 
     directions: Directions
     D: int
 
     @property
     def d(self) -> int:
-        """Training dimension."""
         return self.directions.d
 
     def lift(self, theta: jax.Array) -> jax.Array:
-        """Map theta (d,) to (A theta, 0), (2D,)."""
         return jnp.concatenate([self.directions.lift(theta), jnp.zeros(self.D)])
 
     def project(self, g: jax.Array) -> jax.Array:
-        """Map g (2D,) to A^T of its first half, (d,)."""
         return self.directions.project(g[: self.D])
 
 
 def carry(subspace: AffineSubspace, centre: jax.Array) -> AffineSubspace:
-    """Attach a centre to a subspace, for ``carrying`` networks.
+    """Attach a centre c (D,) to a subspace for ``carrying`` networks: (offset, c) + span((A, 0)).
 
-    Args:
-        subspace: offset + span(A) in R^D.
-        centre: c, (D,).
-
-    Returns:
-        (offset, c) + span((A, 0)) in R^(2D).
+    >>> from dofbook.subspaces import Identity
+    >>> carry(AffineSubspace(jnp.zeros(2), Identity(2)), jnp.ones(2)).offset
+    Array([0., 0., 1., 1.], dtype=float32)
     """
     offset = jnp.concatenate([subspace.offset, centre])
     return AffineSubspace(offset, Carried(subspace.directions, subspace.D))
@@ -157,14 +132,17 @@ def jacobian_products(
     """Multiply the Jacobian at a centre with the columns of A: B = J A, one jvp a column.
 
     Args:
-        network: A network with a forward mode.
-        centre: Where the Jacobian is taken, (D,).
+        network: One with a forward mode.
         rows: A^T, (d, D).
-        x: Images, (N, H, W, C).
-        chunk: Images at once.
+        chunk: Inputs at once.
 
     Returns:
         B, (N, classes, d) float64: the change of each logit along each direction.
+
+    >>> from dofbook.networks import flatten
+    >>> square = flatten((lambda key: jnp.ones(1), lambda w, x: x * w**2), jnp.ones((1, 1)))
+    >>> jacobian_products(square, jnp.ones(1), jnp.ones((1, 1)), jnp.full((1, 1), 3.0))
+    array([[[6.]]])
     """
     program = _jacobian_program(network)
     parts = [program(centre, rows, x[i : i + chunk]) for i in range(0, len(x), chunk)]

@@ -25,48 +25,32 @@ class Plane:
     Args:
         origin: The point (0, 0), (D,).
         axes: e1 and e2, orthonormal, (2, D).
+
+    >>> Plane(np.zeros(3), np.eye(2, 3)).point(2, 1)
+    array([2., 1., 0.])
     """
 
     origin: np.ndarray
     axes: np.ndarray
 
     def coordinates(self, w: np.ndarray) -> np.ndarray:
-        """Project a point on the plane.
-
-        Args:
-            w: Weights, (D,).
-
-        Returns:
-            Its coordinates (x, y), in units of distance in weight space.
-        """
+        """Project weights (D,) on the plane: (x, y), in units of distance in weight space."""
         return self.axes @ (np.asarray(w, float) - self.origin)
 
     def point(self, x: float, y: float) -> np.ndarray:
-        """Give the weights at (x, y).
-
-        Args:
-            x: Coordinate along e1.
-            y: Coordinate along e2.
-
-        Returns:
-            Weights, (D,).
-        """
+        """Give the weights at (x, y), (D,)."""
         return self.origin + np.array([x, y]) @ self.axes
 
 
 def plane_through(origin: np.ndarray, first: np.ndarray, second: np.ndarray) -> Plane:
-    """Lay a plane through three points.
-
-    Args:
-        origin: The point (0, 0), (D,).
-        first: A point on the positive x axis, (D,).
-        second: A point with positive y, (D,).
-
-    Returns:
-        The plane.
+    """Lay a plane through three points (D,): (0, 0), one on the positive x axis, one with y > 0.
 
     Raises:
         InputError: If the points lie on one line.
+
+    >>> plane_through(np.zeros(2), np.array([0.0, 5.0]), np.array([1.0, 1.0])).axes
+    array([[0., 1.],
+           [1., 0.]])
     """
     start = np.asarray(origin, float)
     a, b = np.asarray(first, float) - start, np.asarray(second, float) - start
@@ -83,7 +67,6 @@ def slice_metrics(
     """Evaluate a network on a grid of a plane.
 
     Args:
-        task: Its data and objective.
         network: The task's own network, or its linearization.
         x: Coordinates along e1, (nx,).
         y: Coordinates along e2, (ny,).
@@ -120,9 +103,7 @@ def line_hits(
     Args:
         x: Coordinates of the grid, (nx,), increasing.
         y: Coordinates of the grid, (ny,), increasing.
-        loss: Loss on the grid, (ny, nx); interpolated linearly.
-        eps: Level of the sublevel set.
-        point: The point, inside the grid.
+        loss: On the grid, (ny, nx); interpolated linearly.
         angles: Directions of the lines in radians, (lines,); pi apart is the same line.
         samples: Points looked at along each line.
 
@@ -131,6 +112,11 @@ def line_hits(
 
     Raises:
         InputError: If the point lies outside the grid.
+
+    >>> x = np.linspace(-2, 2, 9)
+    >>> valley = np.abs(x)[:, None] + 0 * x  # the loss is |y|
+    >>> line_hits(x, x, valley, 0.1, (0.0, 1.0), np.array([0.0, np.pi / 2]))
+    array([False,  True])
     """
     if not (x[0] <= point[0] <= x[-1] and y[0] <= point[1] <= y[-1]):
         raise InputError(f"the point {point} lies outside the slice.")

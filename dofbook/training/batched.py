@@ -45,7 +45,7 @@ class Batching:
     """Say how the runs of a cell go together; no result depends on it beyond rounding.
 
     Args:
-        strategy: "batched", "sequential", or "auto": batched except on a CPU.
+        strategy: "auto" is batched except on a CPU.
         chunk: Runs trained at once when batched; None for as many as the memory is estimated to
             hold.
         precision: Of matrix products on a GPU: "float32", or the faster "tf32" with 10 bits of
@@ -175,13 +175,10 @@ def chunk_size(runs: int, bytes_per_run: float, free_bytes: float, devices: int 
     """Choose how many runs to train at once: as many as fit, in chunks of nearly equal size.
 
     Args:
-        runs: Runs to train.
-        bytes_per_run: Memory one run takes.
-        free_bytes: Free memory of each device.
-        devices: Devices that share the runs.
+        free_bytes: Of each device; ``devices`` share the runs.
 
-    Returns:
-        Runs per chunk, at least 1.
+    >>> chunk_size(10, bytes_per_run=1.0, free_bytes=7.5)  # 6 would fit; two fives do as well
+    5
     """
     most = max(int(MEMORY_SHARE * free_bytes // bytes_per_run), 1) * devices
     chunks = -(-runs // most)
@@ -193,13 +190,10 @@ def _fitting(bytes_per_run, runs: int, subspace: AffineSubspace, devices) -> int
 
 
 def free_bytes(device) -> float:
-    """Ask a device for its free memory; a CPU's is that of the host.
+    """Ask a device for its free memory: what a GPU's allocator may still hand out, or the host's.
 
-    Args:
-        device: A JAX device.
-
-    Returns:
-        Bytes; what a GPU's allocator may still hand out.
+    >>> free_bytes(jax.devices()[0]) > 0
+    True
     """
     stats = device.memory_stats() or {}
     if "bytes_limit" in stats:
@@ -211,13 +205,10 @@ def free_bytes(device) -> float:
 
 
 def tree_bytes(tree) -> int:
-    """Add up the sizes of all arrays of a pytree.
+    """Add up the bytes of all arrays, or shapes, of a pytree.
 
-    Args:
-        tree: Arrays or their shapes.
-
-    Returns:
-        Bytes.
+    >>> tree_bytes({"w": jnp.zeros(5), "b": jax.ShapeDtypeStruct((2, 2), jnp.float32)})
+    36
     """
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 

@@ -24,11 +24,10 @@ def _compiler_options() -> dict[str, str] | None:
 def fast_jit(function: Callable) -> Callable:
     """Compile like ``jax.jit``, with the CPU options where the backend is a CPU.
 
-    Args:
-        function: A pure function of arrays.
+    Nothing is compiled or asked of the backend before the first call.
 
-    Returns:
-        The compiled function; nothing is compiled or asked of the backend before its first call.
+    >>> float(fast_jit(lambda x: 2 * x)(1.5))
+    3.0
     """
 
     @cache

@@ -75,14 +75,11 @@ def batch_gradient(
     """Differentiate the mean loss over a batch, in chunks where the network asks for them.
 
     Args:
-        theta: Coordinates, (d,).
+        theta: Coordinates, (d,); the gradient is with respect to them.
         x: Inputs of the whole split.
         y: Targets of the whole split.
         indices: Examples of the batch, (batch,).
         decay: As in ``weights``.
-
-    Returns:
-        The gradient with respect to theta, (d,).
     """
 
     def mean_loss(w, x, y):
@@ -103,11 +100,7 @@ def batch_gradient(
 
 
 def descent(network: Network, objective: Objective, optimizer: Optimizer) -> Callable:
-    """Write the program "take the steps given by these batches of indices".
-
-    Returns:
-        A pure function (subspace, state, x, y, batches (k, batch), decay) -> state after k updates.
-    """
+    """Write the program (subspace, state, x, y, batches (k, batch), decay) -> state k steps on."""
     transform = make_optimizer(optimizer)
 
     def descend(subspace, state, x, y, batches, decay=None):
@@ -124,10 +117,9 @@ def descent(network: Network, objective: Objective, optimizer: Optimizer) -> Cal
 
 
 def evaluation(network: Network, objective: Objective) -> Callable:
-    """Write the program "mean loss and metrics over a whole split", in chunks to bound memory.
+    """Write the program (w (D,), x, y) -> mean loss and metrics of a split, (1 + metrics,).
 
-    Returns:
-        A pure function (w (D,), x, y) -> (1 + metrics,).
+    It goes through the split in chunks, to bound memory.
     """
 
     def chunk(w, x, y):
@@ -166,8 +158,7 @@ def compiled_evaluation(network: Network, objective: Objective) -> Callable:
 def evaluate(task: Task, w: jax.Array) -> jax.Array:
     """Evaluate the weights w (D,) on the whole training and test sets.
 
-    Returns:
-        The metrics in the order of ``task.objective.metric_names``.
+    The metrics come in the order of ``task.objective.metric_names``.
 
     >>> task = Task("mlp", "digits")
     >>> evaluate(task, jnp.zeros(task.network.D))[0]
@@ -190,13 +181,9 @@ def epoch_order(key: jax.Array, epoch: int, count: int) -> jax.Array:
 
 
 def batches(order: jax.Array, start: int, stop: int, batch_size: int) -> Iterator[jax.Array]:
-    """Cut steps start to stop of an epoch into equal batches; a smaller last one comes apart.
+    """Cut steps start to stop of an epoch (..., count) into equal batches, indices (..., k, batch).
 
-    Args:
-        order: Order of the training examples, (..., count).
-
-    Yields:
-        Indices, (..., k, batch), one array or two.
+    A smaller last one comes apart, as a second array.
 
     >>> [part.shape for part in batches(jnp.arange(10), 0, 3, 4)]
     [(2, 4), (1, 2)]

@@ -23,11 +23,11 @@ class OptimizerConfig:
 
     Args:
         name: "adam" (inside subspaces, paper A.4) or "momentum" (full space, released code).
-        learning_rate: Step size; the paper uses 5e-2 inside subspaces.
-        b1: Adam's decay of the first moment.
-        b2: Adam's decay of the second moment.
+        learning_rate: 5e-2 in the paper, inside subspaces.
+        b1: Adam's decay of the first moment, in [0, 1).
+        b2: Adam's decay of the second moment, in [0, 1).
         eps: Added to Adam's denominator; 1e-7 in the paper.
-        momentum: Coefficient of "momentum"; 0.9 in the released code.
+        momentum: Coefficient of "momentum", in [0, 1); 0.9 in the released code.
         bias_correction: "textbook" divides Adam's moments by 1 - b**step; "constant" divides by
             1 - b at every step, which is what the paper's released code does.
         schedule: None for a constant learning rate; "released_code" multiplies that of "momentum"
@@ -36,6 +36,9 @@ class OptimizerConfig:
 
     Raises:
         InputError: If a value is outside its range.
+
+    >>> OptimizerConfig("momentum", learning_rate=1).learning_rate
+    1.0
     """
 
     name: OptimizerName = "adam"
@@ -90,13 +93,9 @@ def scale_by_constant_adam(b1: float, b2: float, eps: float) -> optax.GradientTr
     constant gradient the update is 1 at the first step, peaks near 2.1, then falls towards
     sqrt(1 - b2) / (1 - b1) = 0.32.
 
-    Args:
-        b1: Decay of the first moment.
-        b2: Decay of the second moment.
-        eps: Added to the denominator.
-
-    Returns:
-        The optax transformation.
+    >>> transform, g = scale_by_constant_adam(0.9, 0.999, 1e-7), jnp.ones(1)
+    >>> transform.update(g, transform.init(g))[0].round(4)
+    Array([1.], dtype=float32)
     """
 
     def init(params):
