@@ -1,0 +1,64 @@
+"""The face of the package: what a reader gets from `import dofbook as dof` and from README."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dofbook as dof
+
+ROOT = Path(__file__).parents[1]
+NAMES = {
+    "Task", "Dataset", "load", "flatten", "train", "sweep", "octaves", "success_probability",
+    "threshold", "plot_success", "AffineSubspace", "RandomAffine", "LotterySubspace",
+    "LotteryTicket", "RandomPruning", "FullSpace", "classification", "regression",
+}  # fmt: skip
+
+
+def fresh(code: str) -> str:
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return found.stdout.strip()
+
+
+def test_every_name_of_the_face_is_there():
+    assert set(dof.__all__) >= NAMES
+    for name in dof.__all__:
+        assert getattr(dof, name) is not None, name
+    assert set(dof.__all__) <= set(dir(dof))
+    with pytest.raises(AttributeError, match="no attribute 'random_affine'"):
+        dof.random_affine
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    heavy = ("jax", "flax", "optax", "pandas", "matplotlib", "scipy", "sklearn")
+    code = f"import dofbook, sys; print([m for m in {heavy} if m in sys.modules])"
+    assert fresh(code) == "[]"
+
+
+def test_parts_are_found_by_attribute():
+    assert fresh("import dofbook; print(dofbook.networks.layers.conv_general_dilated.__name__)") == (
+        "conv_general_dilated"
+    )
+
+
+def snippet(page: str) -> str:
+    """Take the first experiment of a page, word for word."""
+    text = (ROOT / page).read_text()
+    return re.search(r"```python\n(import dofbook as dof.*?)```", text, re.DOTALL)[1]
+
+
+def test_the_first_experiment_of_the_readme_runs_word_for_word(monkeypatch):
+    """All its lines, with fewer epochs and dimensions, since a test is no place for minutes."""
+    code = snippet("README.md")
+    assert "dof.sweep(task, dof.RandomAffine(), dims=dof.octaves(512), seeds=5)" in code
+    assert 'dof.threshold(runs, "train_accuracy", 0.9)' in code
+    monkeypatch.setattr("dofbook.training.task.DIGITS_EPOCHS", 2)
+    monkeypatch.setattr("dofbook.experiments.options.octaves", lambda largest: (8, largest))
+    space = {}
+    exec(compile(code, "README.md", "exec"), space)  # the page's own words
+    runs = space["runs"]
+    assert runs.groupby("d").seed.nunique().to_dict() == {8: 5, 512: 5}
+    assert str(dof.threshold(runs, "train_accuracy", 0.99)).startswith("> 512")
+    assert dof.threshold(runs, "train_accuracy", 0.2).value in (8, 512)
