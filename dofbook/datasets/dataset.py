@@ -1,35 +1,45 @@
-"""The data set every experiment reads: centred float32 images, int32 labels, a fingerprint."""
+"""The data set every experiment reads: four arrays, and a fingerprint of what they hold."""
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from dofbook import checks
 from dofbook.errors import InputError
 
-_MOST_CLASSES = 256  # labels are hashed as bytes
+_MOST_CLASSES = 256  # labels of images are hashed as bytes
+_KINDS = (np.dtype(np.float32), np.dtype(np.int32))
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Hold one image classification data set, ready to be put on the device.
+    """Hold a data set, ready to be put on the device.
 
-    Build it with `load`, `subset` or `from_pixels`. The arrays are read-only.
+    Build it with `load`, `from_arrays`, `from_pixels` or `subset`. The arrays are read-only.
 
     Attributes:
-        name: Name of the data set, such as "mnist".
-        x_train: Training images, float32 (N, H, W, C): pixels in [0, 1] minus `mean_image`.
-        y_train: Training labels, int32 (N,), in [0, num_classes).
-        x_test: Test images, float32 (M, H, W, C): pixels in [0, 1] minus `mean_image`.
-        y_test: Test labels, int32 (M,).
-        num_classes: Number of classes.
-        source: Where the images came from, in a few words.
-        fingerprint: sha256 (hex) of the uint8 images and labels, equal for equal data whatever
-            its source; of a subset: of the parent's fingerprint and the chosen indices.
-        mean_image: The subtracted training mean image, float32 (H, W, C); add it to see pixels.
+        x_train: Training inputs, float32 or int32 (N, ...): images (N, H, W, C) are pixels in
+            [0, 1] minus `mean_image`.
+        y_train: Training targets, (N, ...): int32, such as labels from 0 on, or float32.
+        x_test: Test inputs, (M, ...).
+        y_test: Test targets, (M, ...).
+        num_classes: Number of classes; None where targets are not labels.
+        source: Where the data came from, in a few words.
+        fingerprint: sha256 (hex) of the data, equal for equal data whatever their source: of
+            images, of the uint8 pixels and labels; of a subset, of the parent's fingerprint and
+            the chosen indices.
+        mean_image: The training mean image that was subtracted, float32 (H, W, C), if any; add it
+            to see pixels.
 
     Raises:
         InputError: If shapes, types or labels do not fit together.
+
+    >>> x, y = np.eye(4), [0, 1, 0, 1]
+    >>> Dataset.from_arrays(x, y, x, y).num_classes
+    2
     """
 
     name: str
@@ -37,38 +47,141 @@ class Dataset:
     y_train: np.ndarray = field(repr=False)
     x_test: np.ndarray = field(repr=False)
     y_test: np.ndarray = field(repr=False)
-    num_classes: int
+    num_classes: int | None
     source: str
     fingerprint: str
-    mean_image: np.ndarray = field(repr=False)
+    mean_image: np.ndarray | None = field(repr=False, default=None)
 
     def __post_init__(self):
-        for part, x, y in self._splits():
-            if x.ndim != 4 or x.dtype != np.float32 or x.shape[1:] != self.image_shape:
+        if not isinstance(self.name, str) or not self.name.isprintable() or not self.name:
+            raise InputError(f"name is {self.name!r:.80}; it must be printable text.")
+        for kind, train, test in (
+            ("x", self.x_train, self.x_test),
+            ("y", self.y_train, self.y_test),
+        ):
+            _check_twins(f"{kind}_train of {self.name}", train, f"{kind}_test", test)
+        for part, x, y in (
+            ("train", self.x_train, self.y_train),
+            ("test", self.x_test, self.y_test),
+        ):
+            if len(x) != len(y):
                 raise InputError(
-                    f"x_{part} of {self.name} is {x.dtype} {x.shape}; "
-                    f"float32 (N, H, W, C) is needed, of one image shape in both splits."
+                    f"x_{part} of {self.name} holds {len(x)} inputs, y_{part} {len(y)} targets; "
+                    "one target for each input is needed."
                 )
-            if y.dtype != np.int32 or y.shape != x.shape[:1]:
-                raise InputError(
-                    f"y_{part} of {self.name} is {y.dtype} {y.shape}; "
-                    f"int32 {x.shape[:1]} is needed."
-                )
-            check_labels(f"y_{part} of {self.name}", y, self.num_classes)
+            if self.num_classes is not None:
+                check_labels(f"y_{part} of {self.name}", y, self.num_classes)
         for array in (self.x_train, self.y_train, self.x_test, self.y_test, self.mean_image):
-            array.flags.writeable = False
+            if array is not None:
+                array.flags.writeable = False
 
-    def _splits(self):
-        return (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test))
+    @classmethod
+    def from_arrays(
+        cls,
+        x_train: ArrayLike,
+        y_train: ArrayLike,
+        x_test: ArrayLike,
+        y_test: ArrayLike,
+        name: str | None = None,
+    ) -> "Dataset":
+        """Make a data set of copies of any arrays: images, tables, tokens.
+
+        Numbers are taken as they are, floats and truth values of x as float32, integers as int32;
+        for images of bytes there is `from_pixels`. Integer targets from 0 on are labels.
+
+        Args:
+            x_train: Training inputs, (N, ...).
+            y_train: Training targets, (N, ...).
+            x_test: Test inputs, (M, ...).
+            y_test: Test targets, (M, ...).
+            name: What tables and figures call it; "own" by default.
+
+        Raises:
+            InputError: If arrays do not fit together, are empty, or hold something other than
+                finite numbers of that range.
+
+        >>> tokens = np.arange(12).reshape(2, 6)
+        >>> text = Dataset.from_arrays(tokens[:, :-1], tokens[:, 1:], tokens[:, :-1], tokens[:, 1:])
+        >>> text.name, text.input_shape, text.num_classes
+        ('own', (5,), 12)
+        """
+        name = "own" if name is None else name
+        given = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
+        arrays = {part: _copy(f"{part} of {name}", array) for part, array in given.items()}
+        targets = (arrays["y_train"], arrays["y_test"])
+        labels = all(y.dtype == np.int32 and y.min() >= 0 for y in targets)
+        classes = max(int(y.max()) for y in targets) + 1 if labels else None
+        print_ = _hash_arrays(arrays.values())
+        return cls(
+            name=name, **arrays, num_classes=classes, source="arrays in memory", fingerprint=print_
+        )
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Give the shape (H, W, C) of one image."""
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input, such as (H, W, C)."""
         return self.x_train.shape[1:]
 
 
+def _check_twins(what: str, train: Any, other: str, test: Any) -> None:
+    """Make sure that an array of the training split and that of the test split belong together."""
+    for name, array in ((what, train), (other, test)):
+        if not isinstance(array, np.ndarray) or array.dtype not in _KINDS or array.ndim == 0:
+            raise InputError(
+                f"{name} is {_described(array)}; a float32 or int32 array (N, ...) is needed."
+            )
+        if array.size == 0:
+            raise InputError(f"{name} is empty, {array.shape}; at least one example is needed.")
+    if train.dtype != test.dtype or train.shape[1:] != test.shape[1:]:
+        raise InputError(
+            f"{what} is {_described(train)}, {other} {_described(test)}; one type and shape of "
+            "an example is needed in both splits."
+        )
+
+
+def _described(array: Any) -> str:
+    return f"{array.dtype} {array.shape}" if hasattr(array, "dtype") else type(array).__name__
+
+
+def _copy(what: str, values: ArrayLike) -> np.ndarray:
+    """Copy numbers as float32 or int32, refusing what would not survive."""
+    try:
+        given = np.asarray(values)
+    except (TypeError, ValueError) as problem:
+        raise InputError(f"{what} is no array ({problem}).") from None
+    if given.dtype == np.uint8 and given.ndim > 2:
+        raise InputError(
+            f"{what} is uint8 {given.shape}, as images of bytes are; datasets.from_pixels scales "
+            "and centres them, astype(np.float32) or astype(np.int32) takes them as numbers."
+        )
+    if given.dtype.kind not in "biuf" and given.dtype.name != "bfloat16":
+        raise InputError(f"{what} is {_described(given)}; numbers are needed.")
+    if given.dtype.kind in "iu" or (given.dtype.kind == "b" and what.startswith("y")):
+        if given.size and not -(2**31) <= int(given.min()) <= int(given.max()) < 2**31:
+            raise InputError(
+                f"{what} holds integers from {given.min()} to {given.max()}; allowed are -2**31 to "
+                "2**31 - 1."
+            )
+        return given.astype(np.int32, order="C")
+    with np.errstate(over="ignore"):
+        copy = given.astype(np.float32, order="C")
+    if not np.isfinite(copy).all():
+        wrong = given[~np.isfinite(copy)].flat[0]
+        raise InputError(f"{what} holds {wrong}; finite float32 numbers are needed.")
+    return copy
+
+
+def _hash_arrays(arrays) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(array.astype(array.dtype.newbyteorder("<")))
+    return digest.hexdigest()
+
+
 def check_labels(what: str, labels: np.ndarray, num_classes: int) -> None:
-    """Raise InputError unless there are labels and all lie in [0, num_classes)."""
+    """Raise InputError unless there are integers and all lie in [0, num_classes)."""
+    if labels.dtype.kind not in "iu":
+        raise InputError(f"{what} is {labels.dtype}; integers are needed.")
     if labels.size == 0:
         raise InputError(f"{what} is empty; at least one image is needed.")
     low, high = int(labels.min()), int(labels.max())
@@ -93,32 +206,33 @@ def from_pixels(
     github.com/ganguli-lab/degrees-of-freedom); only the mean is taken in double precision here.
 
     Args:
-        name: Name of the data set.
         x_train: Training images, uint8 (N, H, W, C).
         y_train: Training labels, integers (N,) in [0, num_classes).
         x_test: Test images, uint8 (M, H, W, C).
         y_test: Test labels, integers (M,).
-        num_classes: Number of classes, at most 256.
-        source: Where the images came from, in a few words.
-        white: The pixel value that becomes 1.
-
-    Returns:
-        The centred data set.
+        num_classes: At most 256.
+        white: The pixel value that becomes 1, from 1 to 255.
 
     Raises:
         InputError: If the arrays are not such images and labels.
+
+    >>> x, y = np.full((2, 1, 1, 1), 51, np.uint8), np.array([0, 1])
+    >>> grey = from_pixels("grey", x, y, x, y, num_classes=2, source="an example")
+    >>> grey.x_train.ravel(), grey.mean_image.ravel()
+    (array([0., 0.], dtype=float32), array([0.2], dtype=float32))
     """
     x_train, y_train, x_test, y_test = map(np.asarray, (x_train, y_train, x_test, y_test))
-    for part, y in (("y_train", y_train), ("y_test", y_test)):
-        if not np.issubdtype(y.dtype, np.integer):
-            raise InputError(f"{part} of {name} is {y.dtype}; integers are needed.")
-    if num_classes > _MOST_CLASSES:
-        raise InputError(f"num_classes is {num_classes}; at most {_MOST_CLASSES} are allowed.")
-    for part, x in (("x_train", x_train), ("x_test", x_test)):
-        if x.ndim != 4 or x.dtype != np.uint8 or len(x) == 0:
+    checks.integer("num_classes", num_classes, 1, _MOST_CLASSES)
+    checks.integer("white", white, 1, 255)
+    for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
+        if x.ndim != 4 or x.dtype != np.uint8 or x.size == 0 or x.shape[1:] != x_train.shape[1:]:
             raise InputError(
-                f"{part} of {name} is {x.dtype} {x.shape}; uint8 (N, H, W, C) is needed."
+                f"x_{part} of {name} is {_described(x)}; uint8 (N, H, W, C) is needed, of one "
+                "image shape in both splits."
             )
+        if y.shape != x.shape[:1]:
+            raise InputError(f"y_{part} of {name} is {_described(y)}; {x.shape[:1]} is needed.")
+        check_labels(f"y_{part} of {name}", y, num_classes)  # before they are cast
     total = x_train.sum(axis=0, dtype=np.uint64)
     mean_image = (total / (white * len(x_train))).astype(np.float32)
     return Dataset(
@@ -135,24 +249,16 @@ def from_pixels(
 
 
 def _centred(pixels, mean_image, white):
-    if pixels.shape[1:] != mean_image.shape:
-        raise InputError(f"Images of shape {pixels.shape[1:]} and {mean_image.shape} were mixed.")
     x = np.divide(pixels, np.float32(white), dtype=np.float32, order="C")
     x -= mean_image
     return x
 
 
 def fingerprint(x_train, y_train, x_test, y_test) -> str:
-    """Hash uint8 images and labels, in this order, with their shapes.
+    """Hash uint8 images and labels of at most 255, in this order, with their shapes.
 
-    Args:
-        x_train: uint8 (N, H, W, C).
-        y_train: Integers in [0, 255], (N,).
-        x_test: uint8 (M, H, W, C).
-        y_test: Integers in [0, 255], (M,).
-
-    Returns:
-        sha256, 64 hexadecimal digits.
+    >>> fingerprint(*[np.zeros(1, np.uint8)] * 4)[:8]
+    '82a756be'
     """
     digest = hashlib.sha256()
     for array in (x_train, y_train, x_test, y_test):
@@ -164,58 +270,65 @@ def fingerprint(x_train, y_train, x_test, y_test) -> str:
 def subset(
     dataset: Dataset, n_train: int | None, n_test: int | None = None, seed: int = 0
 ) -> Dataset:
-    """Take a fixed stratified part of a data set, for reduced runs.
+    """Take a fixed part of a data set, for reduced runs: of labels, a stratified one.
 
-    Every class keeps its share (to within one image), the images keep their order, and the mean
-    image is recomputed from the chosen training images, so that a subset is centred like any
+    Every class keeps its share (to within one example), the examples keep their order, and the
+    mean image is recomputed from the chosen training images, so that a subset is centred like any
     other data set. The choice depends on the labels and the seed alone; it uses the raw PCG64
     stream, which NumPy keeps stable between versions.
 
     Args:
-        dataset: The data set to take from.
-        n_train: Training images to keep, 1 to N; None keeps all.
-        n_test: Test images to keep, 1 to M; None keeps all.
-        seed: Non-negative integer naming the choice.
+        n_train: Training examples to keep, 1 to N; None keeps all.
+        n_test: Test examples to keep, 1 to M; None keeps all.
+        seed: Whole number from 0 to 2**63 - 1 naming the choice.
 
     Returns:
         The subset, with the choice recorded in `source` and in the fingerprint. Asking for all
-        images returns `dataset` itself.
+        examples returns `dataset` itself.
 
     Raises:
         InputError: If a size or the seed is out of range.
+
+    >>> x, y = np.eye(6), [0, 1, 0, 1, 0, 1]
+    >>> subset(Dataset.from_arrays(x, y, x, y), 4).y_train.tolist()
+    [0, 1, 0, 1]
     """
     sizes = len(dataset.y_train), len(dataset.y_test)
-    n_train = sizes[0] if n_train is None else n_train
-    n_test = sizes[1] if n_test is None else n_test
-    for what, n, most in (("n_train", n_train, sizes[0]), ("n_test", n_test, sizes[1])):
-        _check_integer(what, n, 1, most)
-    _check_integer("seed", seed, 0, 2**63 - 1)
+    n_train = sizes[0] if n_train is None else checks.integer("n_train", n_train, 1, sizes[0])
+    n_test = sizes[1] if n_test is None else checks.integer("n_test", n_test, 1, sizes[1])
+    seed = checks.integer("seed", seed, 0, 2**63 - 1)
     if (n_train, n_test) == sizes:
         return dataset
-    train = _stratified(dataset.y_train, n_train, (seed, 0))
-    test = _stratified(dataset.y_test, n_test, (seed, 1))
-    x_train = dataset.x_train[train]
-    shift = x_train.mean(axis=0, dtype=np.float64).astype(np.float32)
+    train = _stratified(_strata(dataset, dataset.y_train), n_train, (seed, 0))
+    test = _stratified(_strata(dataset, dataset.y_test), n_test, (seed, 1))
     digest = hashlib.sha256(dataset.fingerprint.encode())
     for indices in (train, test):
         digest.update(indices.astype("<i8"))
+    x_train, x_test, mean_image = dataset.x_train[train], dataset.x_test[test], dataset.mean_image
+    what = "examples"
+    if mean_image is not None:
+        shift = x_train.mean(axis=0, dtype=np.float64).astype(np.float32)
+        x_train, x_test, mean_image = x_train - shift, x_test - shift, mean_image + shift
+        what = "images"
     return Dataset(
         name=dataset.name,
-        x_train=x_train - shift,
+        x_train=x_train,
         y_train=dataset.y_train[train],
-        x_test=dataset.x_test[test] - shift,
+        x_test=x_test,
         y_test=dataset.y_test[test],
         num_classes=dataset.num_classes,
-        source=f"{dataset.source}; {n_train} training and {n_test} test images, seed {seed}",
+        source=f"{dataset.source}; {n_train} training and {n_test} test {what}, seed {seed}",
         fingerprint=digest.hexdigest(),
-        mean_image=dataset.mean_image + shift,
+        mean_image=mean_image,
     )
 
 
-def _check_integer(what, value, low, high):
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or not low <= value <= high:
-        raise InputError(f"{what} is {value!r}; it must be an integer from {low} to {high}.")
+def _strata(dataset, targets):
+    labels = dataset.num_classes is not None and targets.ndim == 1
+    # Integers that hardly repeat are no labels: their shares would be the smallest integers.
+    if labels and (dataset.mean_image is not None or 2 * len(np.unique(targets)) <= len(targets)):
+        return targets
+    return np.zeros(len(targets), np.int32)
 
 
 def _stratified(labels, n, entropy):

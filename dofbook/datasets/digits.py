@@ -11,9 +11,7 @@ def load_digits() -> Dataset:
 
     The third of every five images of a class, in file order, is a test image: 1,438 training and
     359 test images, stratified, with no random generator that could change between versions.
-
-    Returns:
-        Images (N, 8, 8, 1), ten classes; a pixel counts inked dots of a 4 x 4 block, 0 to 16.
+    A pixel of the images (N, 8, 8, 1) counts inked dots of a 4 x 4 block, 0 to 16.
 
     Raises:
         InputError: If scikit-learn is not installed.
@@ -21,6 +19,9 @@ def load_digits() -> Dataset:
     References:
         E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine
         Learning Repository, 1998 (doi:10.24432/C50P49).
+
+    >>> load_digits().x_train.shape
+    (1438, 8, 8, 1)
     """
     try:
         import sklearn

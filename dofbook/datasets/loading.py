@@ -9,19 +9,20 @@ from dofbook.datasets.official import RELEASES
 from dofbook.datasets.prepared import find_prepared, read_tfds
 from dofbook.datasets.raw import find_raw, read_raw
 from dofbook.errors import InputError
-from dofbook.references import is_reference, resolve
+from dofbook.references import call, is_reference
 
 NAMES = ("digits", *RELEASES)
 
 
 def load(name: str, data_dir: str | os.PathLike | None = None, *, verify: bool = True) -> Dataset:
-    """Load a data set, scaled to [0, 1] and centred by its training mean image.
+    """Load a data set: by name one of ours, scaled to [0, 1] and centred, or one of the reader's.
 
     `digits` is embedded. The others are looked for, in this order:
 
     1. as official raw files in `<data_dir>/<name>` or `<data_dir>`: IDX files, gzipped or not
-       (MNIST, Fashion-MNIST); `cifar-10-batches-bin` and `cifar-100-binary`, or their
-       `.tar.gz`; `train_32x32.mat` and `test_32x32.mat` (SVHN, its label 10 becoming 0);
+       (MNIST, Fashion-MNIST), there or in torchvision's `MNIST/raw`; `cifar-10-batches-bin` and
+       `cifar-100-binary`, or `cifar-10-batches-py` and `cifar-100-python`, or their `.tar.gz`;
+       `train_32x32.mat` and `test_32x32.mat` (SVHN, its label 10 becoming 0);
     2. as prepared by tensorflow-datasets, in `data_dir`, then in `$TFDS_DATA_DIR` or
        `~/tensorflow_datasets`. TensorFlow is needed only for formats without random access
        (TFRecord); decoded arrays are kept beside it as `dofbook.npz`, since decoding is slow;
@@ -31,24 +32,28 @@ def load(name: str, data_dir: str | os.PathLike | None = None, *, verify: bool =
     All ways give the same arrays in the official order, so the same fingerprint.
 
     Args:
-        name: One of `NAMES`, or "module:function" of one's own (`dofbook.references`): a function of
-            `data_dir` that returns a `Dataset`, such as `from_pixels` makes.
+        name: One of `NAMES`, or "module:function", a function of `data_dir` that returns a
+            `Dataset`.
         data_dir: Folder with the files; None or "" means `$DOFBOOK_DATA_DIR`, if set.
         verify: Hold files to the official sizes and checksums. False accepts other content of
-            the same format, such as fewer images; `source` then says "unverified". CIFAR-100
-            files outside the official archive are always "unverified": their official checksums
-            are not published, so only sizes are held.
-
-    Returns:
-        The data set.
+            the same format, such as fewer images; `source` then says "unverified". CIFAR-100's
+            binary files outside the official archive are always "unverified": their official
+            checksums are not published, so only sizes are held. The pickles of the Python
+            versions are always held to theirs.
 
     Raises:
         InputError: If the name is unknown, files are missing, damaged or not the official ones,
-            or nothing is there and a download is not possible; if one's own function gives
-            something else.
+            or nothing is there and a download is not possible; if one's own function raises or
+            gives something else.
+
+    >>> load("digits").fingerprint[:12]
+    'fd6a6a77bc3e'
     """
     if is_reference(name):
-        return _load_own(name, data_dir)
+        found = call(name, data_dir or os.environ.get("DOFBOOK_DATA_DIR"))
+        if not isinstance(found, Dataset):
+            raise InputError(f"{name} gave {type(found).__name__}; it must give a dofbook Dataset.")
+        return found
     _check_name(name)
     if name == "digits":
         return load_digits()
@@ -58,34 +63,25 @@ def load(name: str, data_dir: str | os.PathLike | None = None, *, verify: bool =
     return from_pixels(name, *pixels, num_classes=RELEASES[name].num_classes, source=source)
 
 
-def _load_own(name: str, data_dir: str | os.PathLike | None) -> Dataset:
-    found = resolve(name)(data_dir or os.environ.get("DOFBOOK_DATA_DIR"))
-    if not isinstance(found, Dataset):
-        raise InputError(f"{name} gave {type(found).__name__}; it must give a dofbook Dataset.")
-    return found
-
-
 def locate(name: str, data_dir: str | os.PathLike | None = None) -> str | None:
-    """Say where `load` would find a data set, reading nothing.
-
-    Args:
-        name: One of `NAMES`.
-        data_dir: As for `load`.
+    """Say where `load` would find one of `NAMES`, reading nothing.
 
     Returns:
         A path, "scikit-learn" for digits, or None if `load` would have to download.
 
     Raises:
         InputError: As `load`, for the name, the folder, or files missing beside others.
+
+    >>> locate("digits")
+    'scikit-learn'
     """
     _check_name(name)
     if name == "digits":
         return "scikit-learn"
     root = _folder(data_dir)
-    found = (root and find_raw(name, root)) or find_prepared(name, root)
-    if isinstance(found, dict):
-        found = next(iter(found.values())).parent
-    return found and str(found)
+    raw = root and find_raw(name, root)
+    place = raw.place if raw else find_prepared(name, root)
+    return place and str(place)
 
 
 def _check_name(name):
@@ -99,8 +95,7 @@ def _folder(data_dir: str | os.PathLike | None) -> Path | None:
     if not value:
         return None
     folder = Path(value).expanduser()
-    if not folder.exists():
-        raise InputError(f"{what} names the folder {folder}, which does not exist; create it.")
     if not folder.is_dir():
-        raise InputError(f"{what} names {folder}, which is a file; name the folder it is in.")
+        fault = "is no folder" if folder.exists() else "does not exist"
+        raise InputError(f"{what} names {folder}, which {fault}; name the folder of the files.")
     return folder

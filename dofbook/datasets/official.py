@@ -3,8 +3,8 @@
 Checksums are of the unpacked files, so that an archive packed again with the same content is
 accepted. Those of MNIST, Fashion-MNIST and SVHN belong to the downloads that tensorflow-datasets
 registers (for SVHN the .mat file is the download); those of CIFAR-10 to binary batches whose
-Python-version twins have the published md5s. For CIFAR-100 only the archive's checksum is
-published, so its unpacked files are checked by size alone.
+Python-version twins have the published md5s. For the binary version of CIFAR-100 only the
+archive's checksum is published, so its unpacked files are checked by size alone.
 """
 
 from dataclasses import dataclass
@@ -12,17 +12,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class File:
-    """Name one official file.
-
-    Attributes:
-        name: File name, unpacked.
-        size: Bytes, unpacked.
-        sha256: Checksum of the unpacked bytes, or None where none is known.
-    """
+    """Name one official file and its size and checksum unpacked, as far as they are known."""
 
     name: str
-    size: int
+    size: int | None = None
     sha256: str | None = None
+    md5: str | None = None
 
 
 @dataclass(frozen=True)
@@ -30,17 +25,17 @@ class Release:
     """Describe one official release.
 
     Attributes:
-        format: "idx", "cifar" or "mat".
+        format: "idx", "cifar", "pickle" or "mat".
         train: Files of the training split.
         test: Files of the test split.
         sizes: Numbers of training and test images.
         image_shape: (H, W, C).
-        num_classes: Number of classes.
-        folder: Folder inside the official archive, or None.
-        archive: Name of the official archive, or None.
-        archive_sha256: Its checksum.
+        folder: Folder inside the official archive, if any.
+        archive: Name of the official archive, if any.
+        others: More folders in which the files may lie, such as torchvision's.
         fingerprint: `dofbook.datasets.dataset.fingerprint` of the official data, in official
             order, where known.
+        python: The release of the same data as Python pickles, if any.
     """
 
     format: str
@@ -52,11 +47,13 @@ class Release:
     folder: str | None = None
     archive: str | None = None
     archive_sha256: str | None = None
+    others: tuple[str, ...] = ()
     fingerprint: str | None = None
+    python: "Release | None" = None
 
     @property
     def files(self) -> tuple[File, ...]:
-        """Give all files, training first."""
+        """All files, training first."""
         return self.train + self.test
 
     def wanted(self) -> str:
@@ -67,7 +64,7 @@ class Release:
         return ", ".join(file.name + suffix for file in self.files)
 
 
-def _idx(train_images, train_labels, test_images, test_labels, fingerprint):
+def _idx(torchvision, train_images, train_labels, test_images, test_labels, fingerprint):
     return Release(
         format="idx",
         train=(
@@ -80,6 +77,7 @@ def _idx(train_images, train_labels, test_images, test_labels, fingerprint):
         ),
         sizes=(60000, 10000),
         image_shape=(28, 28, 1),
+        others=(f"{torchvision}/raw", "raw"),
         fingerprint=fingerprint,
     )
 
@@ -92,8 +90,38 @@ _CIFAR10_BATCHES = (
     "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
 )
 
+
+def _pickles(classes, train, test, folder, archive):
+    train, test = (
+        tuple(File(name, md5=md5) for name, md5 in part.items()) for part in (train, test)
+    )
+    return Release("pickle", train, test, (50000, 10000), (32, 32, 3), classes, folder, archive)
+
+
+_PYTHON_10 = _pickles(
+    10,
+    {
+        "data_batch_1": "c99cafc152244af753f735de768cd75f",
+        "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+        "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+        "data_batch_4": "634d18415352ddfa80567beed471001a",
+        "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    },
+    {"test_batch": "40351d587109b95175f43aff81a1287e"},
+    "cifar-10-batches-py",
+    "cifar-10-python.tar.gz",
+)
+_PYTHON_100 = _pickles(
+    100,
+    {"train": "16019d7e3df5f24257cddd939b257f8d"},
+    {"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
+    "cifar-100-python",
+    "cifar-100-python.tar.gz",
+)
+
 RELEASES = {
     "mnist": _idx(
+        "MNIST",
         "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
         "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
@@ -101,6 +129,7 @@ RELEASES = {
         "c1a44cd987adea06a723558e60762a763befa3cccc6bcbb05653f86cf68f5530",
     ),
     "fashion_mnist": _idx(
+        "FashionMNIST",
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
         "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
         "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
@@ -126,6 +155,7 @@ RELEASES = {
         archive="cifar-10-binary.tar.gz",
         archive_sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
         fingerprint="775d1cdb78ca59c4aecb20bd9c893a3138a8eb8a31294b5d28ba31e69d818ed4",
+        python=_PYTHON_10,
     ),
     "cifar100": Release(
         format="cifar",
@@ -137,6 +167,7 @@ RELEASES = {
         folder="cifar-100-binary",
         archive="cifar-100-binary.tar.gz",
         archive_sha256="58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+        python=_PYTHON_100,
     ),
     "svhn_cropped": Release(
         format="mat",

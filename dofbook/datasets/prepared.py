@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import http.client
 import importlib.util
+import math
 import os
 import threading
 import urllib.request
@@ -16,7 +17,7 @@ import numpy as np
 
 from dofbook.datasets.dataset import check_labels, fingerprint
 from dofbook.datasets.official import RELEASES
-from dofbook.datasets.raw import Pixels
+from dofbook.datasets.raw import Pixels, first_line, is_regular, open_regular
 from dofbook.errors import InputError
 
 _CACHE = "dofbook.npz"
@@ -38,25 +39,17 @@ def read_tfds(name: str, root: Path | None, verify: bool) -> tuple[Pixels, str]:
         InputError: If there is no prepared copy and no way to download, or it cannot be read.
     """
     directory = find_prepared(name, root) or _download(name, root)
-    pixels = _from_cache(directory) or _decode(name, directory)
+    pixels = _from_cache(name, directory) or _decode(name, directory)
     if verify:
         _verify(name, pixels, directory)
     return pixels, f"tensorflow-datasets {name} {directory.name}"
 
 
 def find_prepared(name: str, root: Path | None) -> Path | None:
-    """Find the newest prepared version of a data set.
-
-    Args:
-        name: TFDS name of the data set.
-        root: TFDS data folder to look in before TFDS's own default, if any.
-
-    Returns:
-        The version's folder, such as `root/mnist/3.0.1`, or None.
-    """
+    """Find the newest prepared version, such as `root/mnist/3.0.1`, in `root` or TFDS's default."""
     for folder in filter(None, (root, _default_root())):
-        versions = [info.parent for info in (folder / name).glob("*.*.*/dataset_info.json")]
-        numbered = [v for v in versions if v.name.replace(".", "").isdecimal()]
+        infos = filter(is_regular, (folder / name).glob("*.*.*/dataset_info.json"))
+        numbered = [info.parent for info in infos if info.parent.name.replace(".", "").isdecimal()]
         if numbered:
             return max(numbered, key=lambda v: [int(n) for n in v.name.split(".")])
     return None
@@ -84,15 +77,18 @@ def _verify(name, pixels, directory):
     )
 
 
-def _from_cache(directory: Path) -> Pixels | None:
-    """Read the decoded arrays, unless they are absent, damaged or older than the prepared data."""
-    path = directory / _CACHE
+def _from_cache(name: str, directory: Path) -> Pixels | None:
+    """Read the decoded arrays, unless absent, damaged, too large or older than their source."""
+    path, release = directory / _CACHE, RELEASES[name]
+    most = sum(release.sizes) * (math.prod(release.image_shape) + 8) + 2**20
     try:
         if path.stat().st_mtime < (directory / "dataset_info.json").stat().st_mtime:
             return None
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        with open_regular(path) as stream, np.load(stream, allow_pickle=False) as arrays:
+            if sum(member.file_size for member in arrays.zip.infolist()) > most:
+                return None
             return Pixels(*(arrays[field] for field in Pixels._fields))
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, AttributeError, ValueError, KeyError, zipfile.BadZipFile):
         return None
 
 
@@ -122,7 +118,7 @@ def _decode(name: str, directory: Path) -> Pixels:
         raise
     except Exception as error:  # many libraries below, each with its own exceptions
         raise InputError(
-            f"The prepared copy in {directory} cannot be read ({_first_line(error)}); install what "
+            f"The prepared copy in {directory} cannot be read ({first_line(error)}); install what "
             f"is missing, or delete that folder and prepare it again."
         ) from error
     pixels = Pixels(*splits)
@@ -159,7 +155,7 @@ def _stack(examples, count, image_shape, split):
 
 def _download(name: str, root: Path | None) -> Path:
     """Let TFDS download and prepare a data set; return the version's folder."""
-    what = f"No copy of {name} was found in {root or _default_root()}"
+    what = f"No copy of {name} was found in {root or _default_root()}{_seen(root)}"
     for module in ("tensorflow_datasets", "tensorflow"):
         _need(module, f"{what}, and downloading it", f", or {_instead(name)}")
     import tensorflow_datasets as tfds
@@ -175,23 +171,32 @@ def _download(name: str, root: Path | None) -> Path:
         builder.download_and_prepare()
     except Exception as error:  # network, disk, checksum: each library has its own exceptions
         raise InputError(
-            f"{what}, and tensorflow-datasets could not download it ({_first_line(error)}); "
+            f"{what}, and tensorflow-datasets could not download it ({first_line(error)}); "
             f"{_instead(name)}."
         ) from error
     return Path(builder.data_path)
 
 
+def _seen(root: Path | None) -> str:
+    """Say what a folder holds instead of what was looked for."""
+    try:
+        names = sorted(path.name for path in root.iterdir()) if root else []
+    except OSError:
+        return ""
+    if not names:
+        return ""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f" (it holds {', '.join(names[:3])}{more})"
+
+
 def reachable(url: str, seconds: float) -> bool:
     """Say whether the first byte of a URL arrives in time, through the proxy that is set, if any.
 
-    TFDS itself would retry, or wait without limit, for many minutes.
+    TFDS itself would retry, or wait without limit, for many minutes. A name look-up that hangs is
+    left behind in a thread.
 
-    Args:
-        url: The URL to ask for.
-        seconds: How long to wait in all; a name look-up that hangs is left behind in a thread.
-
-    Returns:
-        True if a byte came.
+    >>> reachable("no url", seconds=1)
+    False
     """
     answered = threading.Event()
 
@@ -224,8 +229,3 @@ def _instead(name: str) -> str:
         f"put the official {RELEASES[name].wanted()} in a folder and name it with data_dir or "
         f"$DOFBOOK_DATA_DIR, or use the embedded digits"
     )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

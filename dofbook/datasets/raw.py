@@ -1,22 +1,32 @@
-"""Read the official raw files: IDX (MNIST), CIFAR's binary records, SVHN's MATLAB files."""
+"""Read the official raw files: IDX (MNIST), CIFAR's records and pickles, SVHN's MATLAB files.
 
+Only regular files are opened, and at most one byte more is unpacked than the official file has.
+"""
+
+import contextlib
 import gzip
 import hashlib
 import io
 import math
+import os
+import pickle
+import stat
 import tarfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from dofbook.datasets.dataset import check_labels
-from dofbook.datasets.official import RELEASES, Release
+from dofbook.datasets.official import RELEASES, File, Release
 from dofbook.errors import InputError
 
 _AGAIN = "copy or download it again"
-_FORMATS = {"idx": "IDX", "cifar": "CIFAR binary", "mat": "MATLAB"}
+_FORMATS = {"idx": "IDX", "cifar": "CIFAR binary", "mat": "MATLAB", "pickle": "CIFAR Python"}
+_LARGEST_PICKLE = 2**28  # bytes; CIFAR-100's training file has 155 million
+_KINDS = {stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
 class Pixels(NamedTuple):
@@ -35,13 +45,25 @@ class Content(NamedTuple):
     data: bytes
 
 
+class Found(NamedTuple):
+    """Say where the files of a release are: each by its name, or in an archive."""
+
+    release: Release
+    files: dict[str, Path]
+    archive: Path | None = None
+
+    @property
+    def place(self) -> Path:
+        """The archive, or the folder of the files."""
+        return self.archive or next(iter(self.files.values())).parent
+
+
 def read_raw(name: str, root: Path, verify: bool) -> tuple[Pixels, str] | None:
     """Read a data set from official raw files in `root / name` or `root`.
 
     Args:
         name: A key of `official.RELEASES`.
-        root: Folder to look in.
-        verify: Hold sizes and checksums to the official ones.
+        verify: Hold sizes and checksums to the official ones; those of pickles always are.
 
     Returns:
         The pixels and the source in words; None if no official file is there.
@@ -49,52 +71,47 @@ def read_raw(name: str, root: Path, verify: bool) -> tuple[Pixels, str] | None:
     Raises:
         InputError: If files are missing, truncated, of another format, or not the official ones.
     """
-    release = RELEASES[name]
     found = find_raw(name, root)
     if found is None:
         return None
-    if isinstance(found, dict):
-        archive, contents = None, {file: _unpack(path) for file, path in found.items()}
+    release = found.release
+    if found.archive:
+        contents = _unpack_archive(found.archive, release)
     else:
-        archive, contents = found, _unpack_archive(found, release)
+        contents = {f.name: _unpack(found.files[f.name], _limit(f)) for f in release.files}
+    if release.format == "pickle":  # before anything in them is interpreted
+        _verify(release, contents, None)
     pixels = _parse(release, contents)
-    official = verify and _verify(release, contents, archive)
-    kind = "official" if official else "unverified"
-    return pixels, f"{kind} files ({_FORMATS[release.format]})"
+    official = release.format == "pickle" or (verify and _verify(release, contents, found.archive))
+    return pixels, f"{'official' if official else 'unverified'} files ({_FORMATS[release.format]})"
 
 
-def find_raw(name: str, root: Path) -> dict[str, Path] | Path | None:
+def find_raw(name: str, root: Path) -> Found | None:
     """Find the official raw files of a data set in `root / name` or `root`.
 
-    Args:
-        name: A key of `official.RELEASES`.
-        root: Folder to look in.
-
-    Returns:
-        The path of each file, or that of the archive, or None.
-
     Raises:
-        InputError: If some of the files are there and others missing.
+        InputError: If some of the files are there and others missing, or are no regular files.
     """
-    return _find(root / name, RELEASES[name]) or _find(root, RELEASES[name])
+    releases = [r for r in (RELEASES[name], RELEASES[name].python) if r]
+    places = ((base, release) for base in (root / name, root) for release in releases)
+    return next(filter(None, (_find(base, release) for base, release in places)), None)
 
 
-def _find(base: Path, release: Release) -> dict[str, Path] | Path | None:
-    """Find the files in their folder, in the archive, or directly in `base`."""
-    in_folder = release.folder and _find_files(base / release.folder, release)
-    if in_folder:
-        return in_folder
-    if release.archive and (base / release.archive).is_file():
-        return base / release.archive
-    return _find_files(base, release)
+def _find(base: Path, release: Release) -> Found | None:
+    """Find the files in their folder, in the archive, in `base` itself, or in other folders."""
+    within = release.folder and _find_files(base / release.folder, release)
+    if within:
+        return within
+    if release.archive and is_regular(base / release.archive):
+        return Found(release, {}, base / release.archive)
+    # Two of the pickles are called "train" and "test", as much else is.
+    here = [base] if release.format != "pickle" or base.name == release.folder else []
+    folders = here + [base / other for other in release.others]
+    return next(filter(None, (_find_files(folder, release) for folder in folders)), None)
 
 
-def _find_files(folder: Path, release: Release) -> dict[str, Path] | None:
-    suffixes = (".gz", "") if release.format == "idx" else ("",)
-    found = {}
-    for file in release.files:
-        paths = [folder / (file.name + suffix) for suffix in suffixes]
-        found[file.name] = next((path for path in paths if path.is_file()), None)
+def _find_files(folder: Path, release: Release) -> Found | None:
+    found = {f.name: next(filter(is_regular, _paths(folder, f.name)), None) for f in release.files}
     missing = [name for name, path in found.items() if path is None]
     if len(missing) == len(found):
         return None
@@ -103,40 +120,125 @@ def _find_files(folder: Path, release: Release) -> dict[str, Path] | None:
             f"{', '.join(missing)} missing from {folder}, where the other files of the data set "
             f"are; put it beside them."
         )
-    return found
+    return Found(release, found)
 
 
-def _unpack(path: Path) -> Content:
-    where = str(path)
+def _paths(folder: Path, name: str) -> list[Path]:
+    """List where a file may be: IDX also gzipped, with a dot, or in a folder of its name."""
+    if "-idx" not in name:
+        return [folder / name]
+    names = (name, name.replace("-idx", ".idx"))
+    plain = [folder / (n + suffix) for n in names for suffix in (".gz", "")]
+    return plain + [folder / n / m for n in names for m in names]
+
+
+def is_regular(path: Path) -> bool:
+    """Tell whether a regular file is there; a folder counts as nothing.
+
+    Raises:
+        InputError: If it is a FIFO, a device, a broken link, or cannot be reached.
+    """
     try:
-        data = path.read_bytes()
-        return Content(where, gzip.decompress(data) if path.suffix == ".gz" else data)
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            raise InputError(f"{path} is a link to nothing; a regular file is needed.") from None
+        return False
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).") from None
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return stat.S_ISREG(mode)
+    kind = _KINDS.get(stat.S_IFMT(mode), "a special file")
+    raise InputError(f"{path} is {kind}; a regular file is needed.")
+
+
+@contextlib.contextmanager
+def open_regular(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file to read, and nothing that could block or have no end."""
+    if not is_regular(path):
+        raise FileNotFoundError(2, "No such file", str(path))
+    waiting = getattr(os, "O_NONBLOCK", 0)  # it may have been exchanged meanwhile
+    with open(path, "rb", opener=lambda p, flags: os.open(p, flags | waiting)) as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise InputError(f"{path} is no regular file any more.")
+        yield stream
+
+
+def _limit(file: File) -> int:
+    return file.size or _LARGEST_PICKLE
+
+
+@contextlib.contextmanager
+def _damage_named(where: str, kind: str) -> Iterator[None]:
+    try:
+        yield
     except EOFError:
         raise InputError(f"{where} is truncated: its gzip data ends too early; {_AGAIN}.") from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{where} is not an intact gzip file ({error}); {_AGAIN}.") from None
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{where} is not an intact {kind} file ({error}); {_AGAIN}.") from None
     except OSError as error:
-        raise InputError(f"{where} cannot be read ({error.strerror}).") from None
+        raise InputError(f"{where} cannot be read ({error.strerror or error}).") from None
+
+
+def _unpack(path: Path, limit: int) -> Content:
+    with _damage_named(str(path), "gzip"), open_regular(path) as stream:
+        unpacked = gzip.GzipFile(fileobj=stream) if path.suffix == ".gz" else stream
+        return Content(str(path), _read(unpacked, limit, str(path)))
+
+
+def _read(stream, limit: int, where: str) -> bytes:
+    data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise InputError(
+            f"{where} holds more than the {limit} bytes unpacked that the official file has; "
+            f"{_AGAIN}."
+        )
+    return data
+
+
+class _Limited:
+    """Read a stream up to a limit, for tarfile, which believes the sizes that headers claim."""
+
+    def __init__(self, stream, limit: int, where: str):
+        self._stream, self._limit, self._where = stream, limit, where
+        self.tell = stream.tell
+
+    def _refuse(self, end: int) -> None:
+        if end > self._limit:
+            raise InputError(
+                f"{self._where} holds or claims more than {self._limit} bytes unpacked, more than "
+                f"the official archive; {_AGAIN}."
+            )
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(min(size, self._limit + 1 - self.tell()))
+        self._refuse(self.tell())
+        return data
+
+    def seek(self, position: int) -> int:
+        self._refuse(position)
+        return self._stream.seek(position)
 
 
 def _unpack_archive(path: Path, release: Release) -> dict[str, Content]:
     wanted = {f"{release.folder}/{file.name}": file for file in release.files}
+    limit = sum(map(_limit, release.files)) + 2**20
     contents = {}
-    try:
-        with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+    with (
+        _damage_named(str(path), ".tar.gz"),
+        open_regular(path) as packed,
+        gzip.GzipFile(fileobj=packed) as unpacked,
+    ):
+        stream = _Limited(unpacked, limit, str(path))
+        with tarfile.open(fileobj=stream, mode="r:") as archive:
             for member in archive:
                 file = wanted.get(member.name.removeprefix("./"))
                 if file and member.isfile():
-                    data = archive.extractfile(member).read()
-                    contents[file.name] = Content(f"{member.name} in {path}", data)
-            while stream.read(1 << 20):  # gzip checks its own checksum at the very end
-                pass
-    except EOFError:
-        raise InputError(f"{path} is truncated: its gzip data ends too early; {_AGAIN}.") from None
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path} is not an intact .tar.gz file ({error}); {_AGAIN}.") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}).") from None
+                    where = f"{member.name} in {path}"
+                    data = _read(archive.extractfile(member), _limit(file), where)
+                    contents[file.name] = Content(where, data)
+        while stream.read(1 << 20):  # gzip checks its own checksum at the very end
+            pass
     missing = [member for member, file in wanted.items() if file.name not in contents]
     if missing:
         raise InputError(f"{path} does not hold {', '.join(missing)}; {_AGAIN}.")
@@ -145,24 +247,30 @@ def _unpack_archive(path: Path, release: Release) -> dict[str, Content]:
 
 def _verify(release: Release, contents: dict[str, Content], archive: Path | None) -> bool:
     """Hold sizes and known checksums to the official ones; say whether all were known."""
+    way = (
+        f"{_AGAIN}, or take the binary version of the data set"
+        if release.format == "pickle"
+        else f"{_AGAIN}, or pass verify=False to use it all the same"
+    )
     for file in release.files:
         where, data = contents[file.name]
-        if len(data) != file.size:
+        if file.size is not None and len(data) != file.size:
             raise InputError(
-                f"{where} holds {len(data)} bytes unpacked, the official file {file.size}; "
-                f"{_AGAIN}, or pass verify=False to use it all the same."
+                f"{where} holds {len(data)} bytes unpacked, the official file {file.size}; {way}."
             )
-        got = hashlib.sha256(data).hexdigest()
-        if file.sha256 not in (None, got):
+        kind = "md5" if file.md5 else "sha256"
+        got, expected = hashlib.new(kind, data, usedforsecurity=False).hexdigest(), file.md5
+        expected = expected or file.sha256
+        if expected not in (None, got):
             raise InputError(
-                f"{where} is not the official file{_whose(got)}: its unpacked sha256 is {got}, "
-                f"expected {file.sha256}; {_AGAIN}, or pass verify=False to use it all the same."
+                f"{where} is not the official file{_whose(got)}: its unpacked {kind} is {got}, "
+                f"expected {expected}; {way}."
             )
-    if all(file.sha256 for file in release.files):
+    if all(file.sha256 or file.md5 for file in release.files):
         return True
     if archive is None:
         return False
-    with archive.open("rb") as stream:
+    with open_regular(archive) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest() == release.archive_sha256
 
 
@@ -195,17 +303,16 @@ def _read_idx(release, contents):
 
 
 def parse_idx(content: Content, ndim: int) -> np.ndarray:
-    """Parse one IDX file of unsigned bytes.
+    """Parse one IDX file of unsigned bytes: big-endian magic 0x0800 + ndim, sizes, then the bytes.
 
     Args:
-        content: The unpacked file: big-endian magic 0x0800 + ndim, sizes, then the bytes.
         ndim: 3 for images (magic 2051), 1 for labels (magic 2049).
-
-    Returns:
-        uint8 array of the sizes in the header.
 
     Raises:
         InputError: If the magic number or the length is wrong.
+
+    >>> parse_idx(Content("labels", bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 3])), 1)
+    array([7, 3], dtype=uint8)
     """
     where, data = content
     start = 4 * (1 + ndim)
@@ -235,7 +342,6 @@ def parse_cifar(content: Content, label_bytes: int) -> tuple[np.ndarray, np.ndar
     """Parse one file of CIFAR records: label bytes, then 1024 red, green and blue bytes.
 
     Args:
-        content: The unpacked file.
         label_bytes: Labels per record; the last one is used.
 
     Returns:
@@ -243,6 +349,9 @@ def parse_cifar(content: Content, label_bytes: int) -> tuple[np.ndarray, np.ndar
 
     Raises:
         InputError: If the length is not a whole number of records.
+
+    >>> parse_cifar(Content("records", bytes([4]) + bytes(3072)), 1)[1]
+    array([4], dtype=uint8)
     """
     where, data = content
     size = label_bytes + 3072
@@ -251,41 +360,113 @@ def parse_cifar(content: Content, label_bytes: int) -> tuple[np.ndarray, np.ndar
             f"{where} holds {len(data)} bytes, not a whole number of {size}-byte records; {_AGAIN}."
         )
     records = np.frombuffer(data, np.uint8).reshape(-1, size)
-    images = records[:, label_bytes:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(images), records[:, label_bytes - 1]
+    return _channels_last(records[:, label_bytes:]), records[:, label_bytes - 1]
+
+
+def _channels_last(planes: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(planes.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Unpickle what Python has literals for, and NumPy arrays; nothing else can be called."""
+
+    def find_class(self, module, name):
+        known = {"ndarray": "ndarray", "dtype": np.dtype, "_reconstruct": _no_array}
+        if not module.startswith("numpy") or name not in known:
+            raise pickle.UnpicklingError(f"it calls {module}.{name}")
+        return known[name]
+
+
+def _no_array(*_):
+    return np.empty(0, np.uint8)  # its shape and bytes follow, checked by NumPy
+
+
+def _read_pickles(release, contents):
+    labels = b"fine_labels" if release.num_classes == 100 else b"labels"
+    splits = [parse_pickle(content, labels) for content in contents]
+    return tuple(np.concatenate(arrays) for arrays in zip(*splits, strict=True))
+
+
+def parse_pickle(content: Content, labels: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Parse one file of CIFAR's Python version, running nothing that it may hold.
+
+    Args:
+        labels: Key of the labels.
+
+    Returns:
+        uint8 images (N, 32, 32, 3) and uint8 labels (N,).
+
+    Raises:
+        InputError: If it is not such a file.
+
+    >>> batch = {b"labels": [7], b"data": np.zeros((1, 3072), np.uint8)}
+    >>> parse_pickle(Content("batch", pickle.dumps(batch)), b"labels")[1]
+    array([7], dtype=uint8)
+    """
+    where, data = content
+    try:
+        batch = _ArraysOnly(io.BytesIO(data), encoding="bytes").load()
+        x, y = batch[b"data"], np.asarray(batch[labels])
+        fits = x.dtype == np.uint8 and x.shape == (len(y), 3072) and y.dtype.kind == "i"
+        if not (fits and y.min() >= 0 and y.max() < 256):
+            raise ValueError("it holds other arrays")
+    except Exception as error:  # a pickle can raise anything
+        raise InputError(
+            f"{where} is not a file of CIFAR's Python version ({first_line(error)}); {_AGAIN}, or "
+            "take the binary version of the data set."
+        ) from None
+    return _channels_last(x), y.astype(np.uint8)
+
+
+def first_line(error: Exception) -> str:
+    """Shorten what an exception says, for use in a sentence."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _read_mat(release, contents):
     (content,) = contents
-    return parse_mat(content)
+    return parse_mat(content, max(release.sizes))
 
 
-def parse_mat(content: Content) -> tuple[np.ndarray, np.ndarray]:
+def parse_mat(content: Content, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Parse one of SVHN's MATLAB files, in which the label 10 means the digit 0.
 
     Args:
         content: The file: X, uint8 (32, 32, 3, N), and y, (N, 1) with labels 1 to 10.
+        most: The largest N that is read.
 
     Returns:
         uint8 images (N, 32, 32, 3) and uint8 labels (N,), 0 to 9.
 
     Raises:
         InputError: If it is not such a file.
+
+    >>> import scipy.io
+    >>> stream, x = io.BytesIO(), np.zeros((32, 32, 3, 2), np.uint8)
+    >>> scipy.io.savemat(stream, {"X": x, "y": [[10], [3]]})
+    >>> parse_mat(Content("test_32x32.mat", stream.getvalue()), 2)[1]
+    array([0, 3], dtype=uint8)
     """
     import scipy.io
 
     where, data = content
     try:
+        shapes = {name: shape for name, shape, _ in scipy.io.whosmat(io.BytesIO(data))}
+        if any(math.prod(shapes.get(name, ())) > 3072 * most for name in ("X", "y")):
+            raise ValueError(f"X or y claims more than {most} images")
         arrays = scipy.io.loadmat(io.BytesIO(data), variable_names=("X", "y"))
     except Exception as error:  # scipy raises many kinds on damaged files
-        raise InputError(f"{where} is not an intact MATLAB file ({error}); {_AGAIN}.") from None
+        raise InputError(
+            f"{where} is not an intact MATLAB file ({first_line(error)}); {_AGAIN}."
+        ) from None
     x, y = arrays.get("X"), arrays.get("y")
     if x is None or y is None or x.ndim != 4 or x.dtype != np.uint8:
         raise InputError(f"{where} does not hold X, uint8 (32, 32, 3, N), and y; {_AGAIN}.")
     y = y.ravel()
-    if y.size == 0 or y.min() < 1 or y.max() > 10:
+    if y.dtype.kind not in "iuf" or not np.isin(y, np.arange(1, 11)).all() or not y.size:
         raise InputError(f"{where} has labels outside 1 to 10; {_AGAIN}.")
     return np.ascontiguousarray(np.moveaxis(x, -1, 0)), (y % 10).astype(np.uint8)
 
 
-_READERS = {"idx": _read_idx, "cifar": _read_cifar, "mat": _read_mat}
+_READERS = {"idx": _read_idx, "cifar": _read_cifar, "pickle": _read_pickles, "mat": _read_mat}
