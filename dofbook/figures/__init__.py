@@ -1,6 +1,17 @@
 """One function per figure of the paper: a tidy table in, a matplotlib Figure out.
 
-Figures are built without pyplot, so no state outlives a call.
+Figures are built without pyplot, so no state outlives a call. Most take the same arguments:
+
+- ``table``: the tidy table of a sweep, one row per run and checkpoint
+- ``metric``: such as "train_accuracy" or "test_loss"; ``value``: "best" reached at any checkpoint
+  (as in the paper), or "final"
+- ``delta``: failure probability allowed at the threshold, in (0, 1)
+- ``baseline``: level of full training, in the metric's unit; None for the table's
+- ``limits``: range of levels, in the metric's unit; None for that of the data
+- ``max_d``: largest d drawn; ``columns``: panels side by side
+- ``confidence``: coverage the bands aim at
+
+All raise ``InputError`` if the table or an argument is not fit for the figure.
 """
 
 from dofbook.figures.compression import figure_6, figure_10

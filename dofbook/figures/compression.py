@@ -54,22 +54,13 @@ def figure_6(
 
     One panel per dataset and network: the mean over seeds, in a band from the worst to the best.
     For lottery subspaces give the table through ``success.nested_best`` first, as the paper does.
-
-    Args:
-        table: Tidy table, one row per run and checkpoint.
-        metric: "train_accuracy", "test_accuracy", "train_loss" or "test_loss".
-        baseline: Level of full-space training; None for the table's.
-        limits: Range of levels, in the metric's unit; None for that of the data.
-        columns: Panels side by side.
-        value: "best" reached at any checkpoint (as in the paper), or "final".
-
-    Returns:
-        The figure.
-
-    Raises:
-        InputError: If the table or an argument is not fit for it.
+    Arguments as in `dofbook.figures`.
 
     Source: Larsen et al. (2022), Fig. 6.
+
+    >>> from dofbook.figures.style import example_runs
+    >>> len(figure_6(example_runs()).axes)
+    1
     """
     check_columns(columns)
     kind = metric_kind(metric)
@@ -116,23 +107,21 @@ def _draw_range(ax: Axes, ratio: np.ndarray, runs: RunValues, style: dict) -> np
 
 
 def figure_10(spectra: pd.DataFrame, *, relative: bool = True, columns: int = 2) -> Figure:
-    """Draw the singular values of full-training trajectories, one line per seed.
+    """Draw the singular values of full-training paths, one line per seed.
 
     One panel per dataset and network, one colour and line style per basis.
 
     Args:
         spectra: One row per dataset, network, basis, seed and index (from 1), with the column
             singular_value.
-        relative: Whether to divide by each trajectory's largest value.
-        columns: Panels side by side.
-
-    Returns:
-        The figure.
-
-    Raises:
-        InputError: If a column is missing or the table is empty.
+        relative: Whether to divide by each path's largest value.
 
     Source: Larsen et al. (2022), Figs. 10 and 11.
+
+    >>> names = {"dataset": "mnist", "network": "conv2", "basis": "centred", "seed": 0}
+    >>> rows = pd.DataFrame({**names, "index": [1, 2], "singular_value": [2.0, 1.0]})
+    >>> len(figure_10(rows).axes)
+    1
     """
     check_columns(columns)
     wanted = ["dataset", "network", "basis", "seed", "index", "singular_value"]

@@ -26,16 +26,15 @@ def figure_1(
         y: Coordinates of the grid, (ny,).
         loss: Loss on the grid, (ny, nx).
         eps: Level of the sublevel set, shaded.
-        path: Training trajectory projected on the slice, (steps, 2); its first point is w0.
+        path: Training path projected on the slice, (steps, 2); its first point is w0.
         lines: Name of a subspace to (point, direction) in the slice.
 
-    Returns:
-        The figure.
-
-    Raises:
-        InputError: If the loss does not fit the grid.
-
     Source: Larsen et al. (2022), Fig. 1, there a drawing.
+
+    >>> x = np.linspace(-1, 1, 5)
+    >>> lines = {"random affine": ((1.0, 0.0), (0.0, 1.0))}
+    >>> len(figure_1(x, x, x**2 + x[:, None] ** 2 + 0.1, 0.5, np.eye(2), lines).axes)
+    1
     """
     if loss.shape != (len(y), len(x)):
         raise InputError(f"loss has shape {loss.shape}; the grid asks for {(len(y), len(x))}.")

@@ -39,18 +39,17 @@ CUT_MARKS = {"w0": "w0", "optimum 1": "1", "optimum 2": "2"}
 def cuts(table: pd.DataFrame) -> Figure:
     """Draw cuts of the test loss through w0 and two optima, one row of panels per data set.
 
-    The panels of a row share one scale of colours.
-
-    Args:
-        table: Rows of ``experiments.cuts``.
-
-    Returns:
-        The figure.
-
-    Raises:
-        InputError: If the table has no complete cut.
+    The panels of a row share one scale of colours. The table has the rows of ``CutCell``.
 
     Source: Larsen et al. (2022), Fig. 9, left and middle.
+
+    >>> base = {"dataset": "mnist", "place": "grid", "x": [0.0, 1.0] * 2, "y": [0.0, 0.0, 1.0, 1.0]}
+    >>> parts = [pd.DataFrame({**base, "model": m, "test_loss": [1.0, 2.0, 3.0, 4.0]})
+    ...          for m in ("network", "linearized")]
+    >>> marks = pd.DataFrame({"dataset": "mnist", "model": "network", "place": list(CUT_MARKS),
+    ...                       "x": [0.0, 1.0, 0.5], "y": [0.0, 0.0, 1.0], "test_loss": 1.0})
+    >>> len(cuts(pd.concat([*parts, marks])).axes)
+    3
     """
     groups = list(table.groupby("dataset", sort=False))
     size = (PANEL_WIDTH * len(CUT_TITLES), (PANEL_HEIGHT + 0.9) * max(len(groups), 1))
@@ -117,24 +116,19 @@ def thresholds(
     """Draw the threshold of each model by Definition 2.1, with intervals over seeds.
 
     Bands resample the seeds; with few of them they are too narrow. They are left out where a
-    model has one seed.
+    model has one seed. Of several linearizations the one at the latest step is drawn.
 
     Args:
-        table: Tidy table; of several linearizations the one at the latest step is drawn.
-        metrics: One panel each.
-        delta: Failure probability allowed at the threshold.
         limits: Range of levels by metric; that of the data by default.
         extra: Predicted thresholds drawn into the first panel: label to (d, level).
-        replicates: Number of bootstrap samples.
-        seed: Seed of the bootstrap.
-
-    Returns:
-        The figure.
-
-    Raises:
-        InputError: If the table is not fit for it.
+        replicates: Number of bootstrap samples, drawn with ``seed``.
 
     Source: Larsen et al. (2022), Fig. 9, right.
+
+    >>> from dofbook.figures.style import example_runs
+    >>> rows = example_runs().query("burn_in_steps == 0")
+    >>> len(thresholds(rows, ["train_loss"], replicates=10).axes)
+    1
     """
     if not metrics:
         raise InputError("metrics is empty; name at least one.")

@@ -58,24 +58,13 @@ def figure_2(
     Each dataset and network has one map of P_s(d, level) for every method and burn-in time, white
     for 0 and black for 1, with the curve of d*; its last panel superimposes the curves. The panels
     of one dataset wrap into `columns`, the last one filling its row; the paper's layout is
-    columns = number of methods + 1.
-
-    Args:
-        table: Tidy table, one row per run and checkpoint.
-        metric: "train_accuracy", "test_accuracy", "train_loss" or "test_loss".
-        delta: Failure probability allowed at the threshold, in (0, 1).
-        baseline: Level of full-space training, in the metric's unit; None for the table's.
-        limits: Range of levels, in the metric's unit; None for that of the data.
-        columns: Panels side by side.
-        value: "best" reached at any checkpoint (as in the paper), or "final".
-
-    Returns:
-        The figure.
-
-    Raises:
-        InputError: If the table or an argument is not fit for it.
+    columns = number of methods + 1. Arguments as in `dofbook.figures`.
 
     Source: Larsen et al. (2022), Figs. 2, 7 and 8.
+
+    >>> from dofbook.figures.style import example_runs
+    >>> len(figure_2(example_runs()).axes) > 1
+    True
     """
     check_columns(columns)
     blocks = block_runs(table, metric, value)
@@ -163,28 +152,17 @@ def figure_3(
 
     One panel per dataset, network and metric. Bands are percentile intervals of the bootstrap that
     resamples seeds; with 10 initializations or fewer they are too narrow (see
-    `success.bootstrap_thresholds`).
+    `success.bootstrap_thresholds`). Arguments as in `dofbook.figures`.
 
     Args:
-        table: Tidy table, one row per run and checkpoint.
         metrics: Metrics to draw, each in its own panel.
-        delta: Failure probability allowed at the threshold, in (0, 1).
-        baseline: Level of full-space training for every panel; None for the table's.
-        limits: Range of levels, in the metric's unit; None for that of the curves.
-        max_d: Largest d drawn; None for all.
-        columns: Panels side by side.
-        value: "best" reached at any checkpoint (as in the paper), or "final".
-        confidence: Coverage the bands aim at.
-        replicates: Number of bootstrap samples.
-        seed: Seed of the bootstrap.
-
-    Returns:
-        The figure.
-
-    Raises:
-        InputError: If the table or an argument is not fit for it.
+        replicates: Number of bootstrap samples, drawn with ``seed``.
 
     Source: Larsen et al. (2022), Fig. 3.
+
+    >>> from dofbook.figures.style import example_runs
+    >>> len(figure_3(example_runs(), replicates=10).axes) > 1
+    True
     """
     check_columns(columns)
     if not metrics:
@@ -236,26 +214,16 @@ def figure_12(
 
     At d = 0 stands the value at theta = 0, that is at w_t, from the rows with step 0; pruned
     networks, whose offset differs from d to d, have none. The axis is linear from 0 to 1 and
-    logarithmic from 1 on.
+    logarithmic from 1 on. Arguments as in `dofbook.figures`.
 
     Args:
-        table: Tidy table, one row per run and checkpoint, with checkpoints at step 0.
-        metric: "train_accuracy", "test_accuracy", "train_loss" or "test_loss".
-        max_d: Largest d drawn.
         band: "range", from the worst to the best run; "interval", Student's t on the mean.
-        confidence: Coverage of the t-intervals.
-        baseline: Level of full-space training, in the metric's unit; None for the table's.
-        limits: Range of levels, in the metric's unit; None for that of the data.
-        columns: Panels side by side, one per dataset and network.
-        value: "best" reached at any checkpoint (as in the paper), or "final".
-
-    Returns:
-        The figure.
-
-    Raises:
-        InputError: If the table or an argument is not fit for it.
 
     Source: Larsen et al. (2022), Fig. 12 and Appendix A.3.
+
+    >>> from dofbook.figures.style import example_runs
+    >>> len(figure_12(example_runs()).axes)
+    1
     """
     check_columns(columns)
     if band not in ("range", "interval"):

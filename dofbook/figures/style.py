@@ -7,6 +7,7 @@ tell apart).
 """
 
 import io
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -131,6 +132,21 @@ def cell_edges(centres: np.ndarray) -> np.ndarray:
     if len(inner) == 0:
         return centres[0] * np.array([2**-0.5, 2**0.5])
     return np.concatenate([[centres[0] ** 2 / inner[0]], inner, [centres[-1] ** 2 / inner[-1]]])
+
+
+def example_runs() -> pd.DataFrame:
+    """Make a small table with the columns of a sweep, for examples."""
+    grid = [
+        (t, d, seed, step) for t in (0, 4) for d in (8, 16) for seed in (0, 1) for step in (0, 9)
+    ]
+    rows = pd.DataFrame(grid, columns=["burn_in_steps", "d", "seed", "step"])
+    rows = rows.assign(dataset="digits", network="mlp", method="affine", variant="", D=2410)
+    accuracy = (rows.d + rows.seed + rows.burn_in_steps) / 32 * (1 + rows.step) / 10
+    for split in ("train", "test"):
+        for prefix in ("", "best_"):
+            rows[f"{prefix}{split}_accuracy"] = accuracy
+            rows[f"{prefix}{split}_loss"] = 1.1 - accuracy
+    return rows
 
 
 # --- drawing --------------------------------------------------------------------------------------
