@@ -16,13 +16,13 @@ DIMS = np.array([16, 32, 64, 128])
 def table():
     """Losses that fall by half with every octave, later for the linearized models."""
     rows = [
-        {"dataset": "digits", "network": "conv2", "method": method, "burn_in_steps": 0,
+        {"dataset": "digits", "network": "conv2", "method": "affine", "burn_in_steps": 0,
          "variant": variant, "seed": seed, "step": 0, "d": d,
          "best_train_loss": shift * (1 + 0.1 * seed) * 50 / d,
          "best_test_accuracy": d / (200 * shift)}
-        for method, variant, shift in (
-            ("affine", "", 1), ("linearized", "", 4), ("linearized_exact", "", 2),
-            ("linearized", "around step 0", 3),
+        for variant, shift in (
+            ("", 1), ("linearized at step 480", 4), ("linearized at step 480, exact", 2),
+            ("linearized at step 0", 3),
         )
         for seed in range(3)
         for d in DIMS
@@ -36,8 +36,9 @@ def test_each_model_has_its_boundary_its_band_and_its_name(table):
     FigureCanvasAgg(figure).draw()
     for ax, metric in zip(figure.axes, ("train_loss", "test_accuracy"), strict=True):
         drawn = {line.get_label(): line.get_ydata() for line in ax.lines if line.get_gid()}
-        for method, (name, _) in ntk.NAMES.items():
-            rows = table[(table.method == method) & (table.variant == "")]
+        assert set(ntk.MODELS) <= set(drawn)
+        for name in ntk.MODELS:
+            rows = table[ntk.model_of(table.variant) == name]
             values = rows.pivot(index="d", columns="seed", values=f"best_{metric}").to_numpy()
             kind = metric.split("_")[1]
             scale = 100 if kind == "accuracy" else 1

@@ -136,10 +136,8 @@ def cell_edges(centres: np.ndarray) -> np.ndarray:
 
 def example_runs() -> pd.DataFrame:
     """Make a small table with the columns of a sweep, for examples."""
-    grid = [
-        (t, d, seed, step) for t in (0, 4) for d in (8, 16) for seed in (0, 1) for step in (0, 9)
-    ]
-    rows = pd.DataFrame(grid, columns=["burn_in_steps", "d", "seed", "step"])
+    axes = {"burn_in_steps": (0, 4), "d": (8, 16), "seed": (0, 1), "step": (0, 9)}
+    rows = pd.DataFrame(itertools.product(*axes.values()), columns=list(axes))
     rows = rows.assign(dataset="digits", network="mlp", method="affine", variant="", D=2410)
     accuracy = (rows.d + rows.seed + rows.burn_in_steps) / 32 * (1 + rows.step) / 10
     for split in ("train", "test"):
