@@ -178,13 +178,14 @@ def finite(
 
 
 def integers(name: str, values: ArrayLike, least: int = 0, most: int | None = None) -> np.ndarray:
-    """Require whole numbers, of any shape and also as floats, and give int64.
+    """Require whole numbers, of any shape and also as floats, but not bool, and give int64.
 
     >>> integers("d", [1.0, 2.0], 0, 8)
     array([1, 2])
     """
     found = finite(name, values, None, least, np.inf if most is None else most)
-    if (found != np.round(found)).any() or np.abs(found).max(initial=0) >= 2**53:
+    whole = (found == np.round(found)).all() and np.abs(found).max(initial=0) < 2**53
+    if not whole or np.asarray(values).dtype == bool:
         raise InputError(f"{name} must hold whole numbers.")
     return found.astype(np.int64)
 

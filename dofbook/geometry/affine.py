@@ -62,10 +62,11 @@ def simulate_distances(
     """
     _free_directions(dimension, n, d)
     runs = checks.integer("runs", runs, 1)
-    if np.ndim(start):
-        start = checks.finite("start", start, (dimension,))
+    start = checks.finite("start", start)
+    if start.ndim:
+        checks.finite("start", start, (dimension,))
     else:
-        start = np.float64(checks.real("start", start, 0))
+        checks.real("start", start, 0)
     keys = jax.random.split(checks.key(key), runs)
     return _distances(start, keys, dimension, dimension - n, d)
 

@@ -124,7 +124,7 @@ def spherical_cap(angle: float, centers: np.ndarray) -> Partial:
 def unit_vectors(name: str, vectors: np.ndarray) -> np.ndarray:
     """Require unit vectors, shape (D,) or (m, D), and give shape (m, D)."""
     array = checks.finite(name, vectors)
-    array = checks.finite(name, np.atleast_2d(array), ("m", "D"))
+    array = checks.finite(name, array[None] if array.ndim == 1 else array, ("m", "D"))
     if not np.allclose(np.linalg.norm(array, axis=1), 1.0, atol=1e-8):
         raise InputError(f"{name} must be unit vectors.")
     return array

@@ -59,10 +59,15 @@ class Search:
 
     def tell(self, point: int, success: bool) -> None:
         """Take the outcome at a point, whether it was asked for or not."""
+        if not isinstance(success, bool | np.bool_):
+            raise InputError("success must be True or False.")
         self.outcomes[checks.integer("point", point, 0, self.n - 1)] = bool(success)
 
     def ask(self, guess: int) -> int:
-        """Choose the next point: the guess, then doubling steps away from it, then bisection."""
+        """Choose the next point: the guess, then doubling steps away from it, then bisection.
+
+        A guess beyond the grid counts as its end.
+        """
         guess = min(max(checks.integer("guess", guess, None), 0), self.n - 1)
         failed, succeeded = self.failed, self.succeeded
         if failed >= 0 and succeeded < self.n:
@@ -79,6 +84,7 @@ class Search:
         Returns the search itself, with all outcomes.
         """
         checks.function("succeeds", succeeds)
+        checks.integer("guess", guess, None)
         while not self.done:
             point = self.ask(guess)
             self.tell(point, succeeds(point))
@@ -134,5 +140,6 @@ def reach(threshold: Threshold) -> float:
     >>> reach(Threshold(64, 1, 512, lower=16, upper=128, confidence=0.95))
     2.0
     """
+    checks.instance("threshold", threshold, Threshold)
     ends = np.array([threshold.lower, threshold.value, threshold.upper])
     return float(np.abs(np.diff(np.log2(ends))).max()) if np.isfinite(ends).all() else math.inf

@@ -41,9 +41,10 @@ def percentile_ends(replicates: ArrayLike, confidence: float) -> tuple[np.ndarra
     1.0 inf
     """
     tail = (1 - checks.probability("confidence", confidence)) / 2
-    ordered = np.sort(np.atleast_1d(checks.array("replicates", replicates)), axis=-1)
-    if ordered.shape[-1] == 0:
-        raise InputError("replicates are empty; there must be at least 1.")
+    drawn = checks.array("replicates", replicates)
+    if drawn.ndim == 0 or drawn.size == 0 or np.isnan(drawn).any():
+        raise InputError("replicates must be a list of at least 1, none of them NaN.")
+    ordered = np.sort(drawn, axis=-1)
     skip = math.floor(tail * (ordered.shape[-1] - 1))
     return ordered[..., skip], ordered[..., -1 - skip]
 

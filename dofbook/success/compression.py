@@ -34,7 +34,9 @@ def nested_best(table: pd.DataFrame, methods: tuple[str, ...] = NESTED_METHODS) 
     >>> nested_best(table).best_train_loss.tolist()
     [0.3, 0.3]
     """
-    changed = table.copy()
+    if not isinstance(methods, tuple | list) or not all(isinstance(m, str) for m in methods):
+        raise InputError("methods must be a tuple of names.")
+    changed = checks.instance("table", table, pd.DataFrame).copy()
     columns = [c for c in table.columns if c.startswith(("best_train_", "best_test_"))]
     for key, rows in curves(table):
         for column in columns if key.method in methods else ():

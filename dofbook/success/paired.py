@@ -9,20 +9,23 @@ from scipy import stats
 
 from dofbook import checks
 from dofbook.errors import InputError
+from dofbook.success.checks import check_levels
 from dofbook.success.hits import interpolated_hits
-from dofbook.success.tables import run_values
+from dofbook.success.tables import check_table, run_values
 
 
 def half_width(values: ArrayLike, confidence: float = 0.95) -> float:
-    """Compute half of Student's interval of a mean, NaN for fewer than two values.
+    """Compute half of Student's interval of the mean of a list, NaN for fewer than two values.
 
     >>> round(half_width([1.0, 2.0, 3.0]), 3)
     2.484
     """
-    sample = checks.array("values", values)
+    sample = checks.finite("values", values)
+    level = (1 + checks.probability("confidence", confidence)) / 2
+    if sample.ndim != 1:
+        raise InputError(f"values has shape {sample.shape}; it must be a list of numbers.")
     if sample.size < 2:
         return float("nan")
-    level = (1 + checks.probability("confidence", confidence)) / 2
     return float(stats.t.ppf(level, sample.size - 1) * stats.sem(sample))
 
 
@@ -31,16 +34,9 @@ def compare_hits(
 ) -> pd.DataFrame:
     """Compare seed by seed the d at which runs first succeed at two burn-in times of a method.
 
-    Args:
-        table: Tidy table, with the curves of both burn-in times.
-
-    Returns:
-        One row per level: seeds (that succeed at both), ratio (mean of log2 d_hit at ``second``
-        over that at ``first``, d_hit interpolated between grid points) and half_width (of
-        Student's 95 % interval of it).
-
-    Raises:
-        InputError: If one of the curves is missing.
+    The table holds the curves of both. One row per level: seeds (that succeed at both), ratio (mean
+    of log2 d_hit at `second` over that at `first`, d_hit interpolated between grid points) and
+    half_width (of Student's 95 % interval of it).
 
     >>> rows = [("x", "y", "affine", t, d, s, 1, d * (1 + t) / 64) for t in (0, 1)
     ...         for d in (8, 16, 32) for s in (0, 1)]
@@ -50,14 +46,16 @@ def compare_hits(
     >>> compare_hits(table, "train_accuracy", [0.4], "affine", 0, 1).ratio.round(6).tolist()
     [-1.0]
     """
+    check_table(table, metric)
+    checks.instance("method", method, str)
     runs = []
-    for t in (first, second):
+    for t in (checks.integer("first", first), checks.integer("second", second)):
         rows = table[(table["method"] == method) & (table["burn_in_steps"] == t)]
         if rows.empty:
             raise InputError(f"the table has no runs of {method} at burn_in_steps {t}.")
         runs.append(run_values(rows, metric))
     found = []
-    for level in levels:
+    for level in check_levels(levels):
         before, after = (interpolated_hits(r.dims, r.values, level, kind=r.kind) for r in runs)
         both = np.isfinite(before) & np.isfinite(after)
         ratio = np.log2(after[both] / before[both])

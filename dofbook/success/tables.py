@@ -9,7 +9,7 @@ A metric is a column `train_<name>` or `test_<name>`, with its running best in `
 Names that end in "loss" or "error" count down, all others up.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -47,7 +47,8 @@ def curve_label(method: str, t: int, variant: str = "") -> str:
     >>> curve_label("affine", 8, "fastfood"), curve_label("lottery_subspace", 0)
     ('burn-in affine, t = 8 (fastfood)', 'lottery subspace')
     """
-    words = method.replace("_", " ")
+    words = checks.instance("method", method, str).replace("_", " ")
+    t, variant = checks.integer("t", t), checks.instance("variant", variant, str)
     if method == "affine":
         words = "burn-in affine" if t else "random affine"
     return words + (f", t = {t}" if t else "") + (f" ({variant})" if variant else "")
@@ -98,11 +99,11 @@ class RunValues:
 
     def __post_init__(self):
         check_kind(self.kind)
-        shapes = [np.shape(self.values), np.shape(self.present)]
-        if shapes != [(np.size(self.dims), np.size(self.seeds))] * 2:
-            raise InputError(
-                f"values and present have shapes {shapes}; they must be (dims, seeds)."
-            )
+        lengths = [len(checks.array(n, getattr(self, n), (n,))) for n in ("dims", "seeds")]
+        for name in ("values", "present"):
+            checks.array(name, getattr(self, name), tuple(lengths))
+        for name in ("dims", "seeds", "values", "present"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name)))
 
     def complete(self) -> "RunValues":
         """Keep the seeds that were run at every d; at least one must have been."""
@@ -137,12 +138,8 @@ def check_table(table: pd.DataFrame, metric: str, value: Value = "best") -> str:
     """
     metric_kind(metric)
     checks.choice("value", value, ("best", "final"))
-    if not isinstance(table, pd.DataFrame):
-        raise InputError(f"the table is of type {type(table).__name__}; it must be a DataFrame.")
     column = f"best_{metric}" if value == "best" else metric
-    missing = [name for name in (*REQUIRED, column) if name not in table.columns]
-    if missing:
-        raise InputError(f"the table has no column {', '.join(missing)}.")
+    _check_columns(table, (*REQUIRED, column))
     if table.empty:
         raise InputError("the table has no rows.")
     numbers = checks.array(column, table[column].to_numpy())
@@ -150,6 +147,12 @@ def check_table(table: pd.DataFrame, metric: str, value: Value = "best") -> str:
     if metric.endswith("accuracy") and (extremes[0] < 0 or extremes[1] > 1):
         raise InputError(f"column {column} leaves [0, 1]; accuracies are fractions, not percent.")
     return column
+
+
+def _check_columns(table: pd.DataFrame, names: Iterable[str]) -> None:
+    checks.instance("the table", table, pd.DataFrame)
+    if missing := [name for name in names if name not in table.columns]:
+        raise InputError(f"the table has no column {', '.join(missing)}.")
 
 
 def curves(
@@ -165,6 +168,7 @@ def curves(
     >>> [(key.method, len(rows)) for key, rows in curves(table)]
     [('affine', 1)]
     """
+    _check_columns(table, CURVE)
     rows = table[(table["method"] == BASELINE) == baseline]
     variant = _variants(rows)
     for key, group in rows.groupby([*CURVE, variant], sort=True, observed=True):

@@ -1,0 +1,280 @@
+"""Every public function of success and geometry, with every kind of wrong argument.
+
+A wrong argument is refused by an `InputError`; never by another error, never by a silent answer,
+but where the value has a documented meaning, which `ALLOWED` lists. The functions are found by
+introspection, so a new one without an example here fails.
+"""
+
+import importlib
+import inspect
+import pkgutil
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+
+import dofbook.geometry
+import dofbook.success
+from dofbook.errors import InputError
+from dofbook.geometry.elliptic_cones import EllipticCone
+from dofbook.geometry.gaussian_width import ball
+from dofbook.geometry.montecarlo import Estimate
+from dofbook.geometry.quadratic import QuadraticWell
+from dofbook.success.bisection import Search
+from dofbook.success.probability import wilson_interval
+from dofbook.success.tables import RunValues
+from dofbook.success.thresholds import Threshold
+
+KEY = jax.random.key(0)
+WELL = QuadraticWell([1.0, 2.0, 4.0], [1.0, -1.0, 2.0])
+VALUES = np.array([[0.9, 0.8], [0.6, 0.4], [0.1, 0.2]])
+RUNS = pd.DataFrame({
+    "dataset": "digits", "network": "mlp", "burn_in_steps": 0, "D": 900, "step": 5,
+    "method": ["full", *["lottery_subspace"] * 4], "d": [900, 4, 4, 8, 8], "seed": [0, 0, 1, 0, 1],
+    "best_test_accuracy": [1.0, 0.7, 0.8, 0.9, 0.95],
+})  # fmt: skip
+CURVE = RUNS.iloc[1:]
+COUNTS = {"dims": [16, 32, 64], "successes": [0, 4, 9], "runs": 10, "delta": 0.2}
+MATRIX = {"dims": [16, 32, 64], "values": VALUES, "kind": "loss"}
+ASKED = {"runs": VALUES, "metric": "train_loss", "level": 0.5, "dims": [16, 32, 64]}
+SAMPLED = {"dimension": 3, "key": KEY, "samples": 4, "chunk": 2}
+TABLE = {"table": RUNS, "metric": "test_accuracy"}
+MONTE_CARLO = {"support": ball(1.0), **SAMPLED}
+CALLS = {
+    "affine.mean_distance": {"dimension": 9, "n": 3, "d": 2, "norm": 1.5},
+    "affine.mean_squared_distance": {"dimension": 9, "n": 3, "d": 2, "norm": 1.5},
+    "affine.simulate_distances": {"dimension": 4, "n": 1, "d": 1, "key": KEY, "runs": 2,
+                                  "start": 1.0},
+    "bisection.Search": {"n": 5},
+    "bisection.quantile_interval": {"grid": [1, 2, 4, 8], "hits": [1, 2, 2], "delta": 0.5,
+                                    "confidence": 0.9},
+    "bisection.reach": {"threshold": Threshold(8, 1, 64, 4, 16, 0.9)},
+    "bootstrap.bootstrap_boundary": {"values": VALUES, "delta": 0.2, "kind": "loss", "rng": 0,
+                                     "confidence": 0.9, "replicates": 9, "present": VALUES > 0},
+    "bootstrap.bootstrap_thresholds": {**MATRIX, "levels": 0.5, "rng": 0, "delta": 0.2,
+                                       "rule": "first", "confidence": 0.9, "replicates": 9,
+                                       "present": VALUES > 0},
+    "bootstrap.percentile_ends": {"replicates": [1.0, 2.0, 3.0], "confidence": 0.9},
+    "bootstrap.resample_runs": {"runs": 3, "replicates": 2, "rng": 0},
+    "compression.compression_table": {**TABLE, "fractions": 0.9, "delta": 0.2, "rule": "first",
+                                      "value": "best", "interval": "bootstrap", "rng": 0},
+    "compression.nested_best": {"table": RUNS, "methods": ("lottery_subspace",)},
+    "cones.ball_angle": {"radius": 1.0, "distance": 2.0},
+    "cones.cap_statistical_dimension": {"angle": 1.0, "dimension": 9},
+    "cones.cap_width": {"angle": 1.0, "dimension": 9},
+    "cones.circular_cone": {"angle": 1.0},
+    "cones.estimate_statistical_dimension": {"projection": jax.numpy.positive, **SAMPLED},
+    "cones.orthant": {},
+    "cones.subspace": {"basis": [[1.0], [1.0]]},
+    "elliptic_cones.EllipticCone": {"tau": [1.0], "axes": np.eye(2)},
+    "elliptic_cones.cone_size": {"cone": EllipticCone([1.0]), "key": KEY, "samples": 3},
+    "elliptic_cones.hitting_cone": {"well": WELL, "eps": 0.5},
+    "escape.cap_hit_probability": {"dimension": 9, "d": [0, 3], "angle": 1.0},
+    "escape.excluded_dimensions": {"dimension": 9, "width": 1.0, "probability": 0.2,
+                                   "bound": "sharp"},
+    "escape.gordon_bound": {"dimension": 9, "d": [0, 3], "width": 1.0},
+    "escape.sharp_bound": {"dimension": 9, "d": [0, 3], "width": 1.0},
+    "escape.simulate_alignment": {"centers": [1.0, 0.0], "key": KEY, "runs": 2},
+    "escape.simulate_subspace_margin": {"dimension": 4, "m": 1, "codimension": 3, "key": KEY,
+                                        "runs": 2},
+    "escape.subspace_hit_probability": {"dimension": 9, "d": [0, 3], "m": 2},
+    "escape.threshold_dimension": {"dimension": 9, "angular_dimension": 2.5},
+    "estimates.threshold_dimensions": {**MATRIX, "levels": 0.5, "delta": 0.2, "rule": "probit",
+                                       "present": VALUES > 0},
+    "gaussian_width.alpha": {"k": [1, 2]},
+    "gaussian_width.ball": {"radius": 1.0},
+    "gaussian_width.cone_in_ball": {"projection": jax.numpy.positive},
+    "gaussian_width.ellipsoid": {"semi_axes": [1.0, 0.0]},
+    "gaussian_width.ellipsoid_width": {"semi_axes": [1.0, 0.0]},
+    "gaussian_width.estimate_width": MONTE_CARLO,
+    "gaussian_width.finite_set": {"points": [[1.0, 0.0]]},
+    "gaussian_width.project_to_sphere": {"points": [[1.0, 0.0]], "center": [0.0, 0.0]},
+    "gaussian_width.spherical_cap": {"angle": 1.0, "centers": [1.0, 0.0]},
+    "gaussian_width.squared": {"width": Estimate(1.0, 0.1, 9)},
+    "gaussian_width.union": {"supports": ball(1.0)},
+    "hits.hit_dimensions": {**MATRIX, "level": 0.5},
+    "hits.interpolated_hits": {**MATRIX, "level": 0.5},
+    "inversion.inverted_interval": {**COUNTS, "confidence": 0.9, "interval": wilson_interval},
+    "isotonic.isotonic_threshold": COUNTS,
+    "montecarlo.gaussian_statistics": {"statistic": ball(1.0), **SAMPLED},
+    "montecarlo.mean_of": {"values": [1.0, 2.0]},
+    "paired.compare_hits": {"table": CURVE, "metric": "test_accuracy", "levels": [0.75],
+                            "method": "lottery_subspace", "first": 0, "second": 0},
+    "paired.half_width": {"values": [1.0, 2.0], "confidence": 0.9},
+    "probability.jeffreys_interval": {"successes": [3, 4], "runs": 5, "confidence": 0.9},
+    "probability.running_maximum": {"values": VALUES, "kind": "loss"},
+    "probability.success_counts": {"values": VALUES, "levels": 0.5, "kind": "loss",
+                                   "present": VALUES > 0},
+    "probability.success_fraction": {"values": VALUES, "levels": 0.5, "kind": "loss",
+                                     "present": VALUES > 0},
+    "probability.success_indicator": {"values": VALUES, "levels": 0.5, "kind": "loss"},
+    "probability.wilson_interval": {"successes": [3, 4], "runs": 5, "confidence": 0.9},
+    "probit.probit_threshold": {**COUNTS, "prior_sd": 1.0},
+    "quadratic.QuadraticWell": {"eigenvalues": [1.0, 2.0], "w0": [1.0, 1.0]},
+    "quadratic.bimodal_spectrum": {"D": 4, "small": 0.1, "large": 1.0},
+    "quadratic.closed_form": {"well": WELL, "eps": 0.5},
+    "quadratic.hitting_dimensions": {"losses": [[3.0, 1.0, 0.0]], "eps": [0.5]},
+    "quadratic.isotropic_direction": {"key": KEY, "D": 3, "R": 1.0},
+    "quadratic.log_uniform_spectrum": {"D": 4, "low": 0.1, "high": 1.0},
+    "quadratic.marchenko_pastur_spectrum": {"D": 4, "ratio": 0.5},
+    "quadratic.minimum_losses": {"well": WELL, "key": KEY, "runs": 2},
+    "quadratic.minimum_losses_along": {"well": WELL, "directions": np.eye(3)},
+    "quadratic.minimum_losses_from": {"eigenvalues": [1.0, 2.0, 4.0], "starts": [[1.0, 1.0, 1.0]],
+                                      "key": KEY, "runs": 2},
+    "quadratic.paper_angular_dimension": {"well": WELL, "eps": 0.5},
+    "quadratic.predicted_success": {"well": WELL, "eps": 0.5, "d": [0, 2]},
+    "quadratic.predicted_threshold": {"well": WELL, "eps": 0.5, "delta": 0.2},
+    "random_matrix.expected_minimum_loss": {"well": WELL, "d": [0, 2]},
+    "random_matrix.ridge_parameter": {"eigenvalues": [1.0, 2.0, 4.0], "d": [0, 2]},
+    "summaries.success_probability": {**ASKED, "confidence": 0.9},
+    "summaries.threshold": {**ASKED, "delta": 0.2, "confidence": 0.9},
+    "tables.RunValues": {"dims": [1, 2, 4], "seeds": [0, 1], "values": VALUES,
+                         "present": VALUES > 0, "kind": "loss"},
+    "tables.baseline_accuracy": {**TABLE, "value": "best"},
+    "tables.check_table": {**TABLE, "value": "best"},
+    "tables.curve_label": {"method": "affine", "t": 4, "variant": ""},
+    "tables.curves": {"table": RUNS},
+    "tables.metric_kind": {"metric": "test_accuracy"},
+    "tables.run_values": {"table": CURVE, "metric": "test_accuracy", "value": "best"},
+    "tables.success_map": {**TABLE, "levels": [0.5], "value": "best", "confidence": 0.9},
+    "tables.threshold_table": {**TABLE, "levels": [0.5], "delta": 0.2, "rule": "first",
+                               "value": "best", "interval": "bootstrap", "rng": 0,
+                               "confidence": 0.9, "replicates": 9},
+    "tomography.dimension_from_hits": {"hits": [5, 7], "D": 9},
+    "tomography.width_lower_bound": {"d": [3, 5], "D": 9, "p": 0.5},
+    "thresholds.Threshold": {"value": 8.0, "d_min": 1.0, "d_max": 64.0, "lower": 4.0,
+                             "upper": 16.0, "confidence": 0.9},
+    "thresholds.first_threshold": COUNTS,
+    "thresholds.phase_boundary": {"values": VALUES, "delta": 0.2, "kind": "loss",
+                                  "present": VALUES > 0},
+    "thresholds.required_successes": {"runs": [3, 5], "delta": 0.2},
+    "thresholds.selected_probability": {"runs": [3, 5], "delta": 0.2},
+    "bisection.Search.ask": {"guess": 2},
+    "bisection.Search.run": {"succeeds": callable, "guess": 2},
+    "bisection.Search.tell": {"point": 2, "success": True},
+    "elliptic_cones.EllipticCone.contains": {"points": [1.0, 2.0]},
+    "elliptic_cones.EllipticCone.project": {"points": [1.0, 2.0]},
+    "quadratic.QuadraticWell.after_gradient_flow": {"time": 1.0},
+    "quadratic.QuadraticWell.at_distance": {"R": 1.0},
+    "quadratic.QuadraticWell.from_hessian": {"hessian": np.eye(2), "w0": [1.0, 2.0]},
+    "tables.RunValues.complete": {},
+    "thresholds.Threshold.interval_text": {},
+    "thresholds.Threshold.value_text": {},
+}  # fmt: skip
+# What the package shares or returns, and nobody outside it calls or makes.
+INTERNAL = {
+    "checks", "precision", "threads", "montecarlo.as_partial", "montecarlo.Estimate",
+    "gaussian_width.unit_vectors", "quadratic.climb", "quadratic.ClosedForm", "cones.ConeEstimate",
+    "elliptic_cones.ConeSize", "tables.CurveKey",
+}  # fmt: skip
+WRONG = {
+    "nan": np.nan, "negative": -1, "fraction": 2.5, "word": "word", "None": None,
+    "shape": np.full((2, 3, 4), 0.5), "ragged": [[1.0], [1.0, 2.0]], "bool": True,
+}  # fmt: skip
+# parameter, or function:parameter -> kinds of wrong value that have a documented meaning.
+ALLOWED = {
+    **dict.fromkeys(["distance", "high", "large", "norm", "R", "radius"], {"fraction"}),
+    **dict.fromkeys(["angular_dimension", "level", "width"], {"negative", "fraction"}),
+    **dict.fromkeys(["eps", "k"], {"fraction", "shape", "bool"}),
+    **dict.fromkeys(["fractions", "p", "semi_axes", "successes"], {"bool"}),
+    "axes": {"None"},
+    "cap_width:angle": {"fraction"},
+    "spherical_cap:angle": {"fraction"},
+    "chunk": {"None"},
+    "d_max": {"fraction"},
+    "d_min": {"fraction"},
+    "hitting_dimensions:losses": {"shape"},
+    "interval": {"None"},
+    "inverted_interval:interval": set(),
+    "levels": {"negative", "fraction", "bool"},
+    "method": {"word"},
+    "p": {"shape", "bool"},
+    "percentile_ends:replicates": {"shape"},
+    "phase_boundary:values": {"shape"},
+    "present": {"None"},
+    "prior_sd": {"None", "fraction"},
+    "semi_axes": {"fraction", "bool"},
+    "start": {"fraction", "bool"},
+    "success": {"bool"},
+    "guess": {"negative"},
+    "time": {"fraction"},
+    "variant": {"word"},
+    # The number of dimensions need not be whole where nothing is drawn.
+    "expected_minimum_loss:d": {"fraction", "shape", "bool"},
+    "predicted_success:d": {"fraction", "shape", "bool"},
+    "ridge_parameter:d": {"fraction", "shape", "bool"},
+    # What lies on the grid, or has no interval.
+    "Threshold:value": {"fraction", "bool"},
+    "Threshold:lower": {"nan", "fraction", "bool"},
+    "Threshold:upper": {"nan", "fraction", "bool"},
+    "Threshold:confidence": {"None"},
+}
+OBJECTS = {
+    "Search": Search(5),
+    "EllipticCone": EllipticCone([1.0]),
+    "QuadraticWell": QuadraticWell([1.0, 2.0], [1.0, 1.0]),
+    "RunValues": RunValues([1, 2], [0], np.ones((2, 1)), np.ones((2, 1), bool), "loss"),
+    "Threshold": Threshold(8, 1, 64, 4, 16, 0.9),
+}
+
+
+def defined_in(module):
+    """Find the public functions, classes and, on an example, methods that a module defines."""
+    for name, thing in vars(module).items():
+        if name.startswith("_") or getattr(thing, "__module__", None) != module.__name__:
+            continue
+        if inspect.isroutine(thing) or inspect.isclass(thing):
+            yield name, thing
+        for method in vars(thing) if name in OBJECTS else ():
+            bound = getattr(OBJECTS[name], method)
+            if not method.startswith("_") and inspect.ismethod(bound):
+                yield f"{name}.{method}", bound
+
+
+def public():
+    """Find what both packages offer, by module and name."""
+    found = {}
+    for package in (dofbook.success, dofbook.geometry):
+        for file in pkgutil.iter_modules(package.__path__):
+            module = importlib.import_module(f"{package.__name__}.{file.name}")
+            found |= {f"{file.name}.{name}": thing for name, thing in defined_in(module)}
+    return {name: f for name, f in found.items() if not {name, name.split(".")[0]} & INTERNAL}
+
+
+PUBLIC = public()
+
+
+def call(name, arguments):
+    if name == "gaussian_width.union":
+        return PUBLIC[name](arguments["supports"])
+    found = PUBLIC[name](**arguments)
+    return list(found) if inspect.isgenerator(found) else found
+
+
+def test_every_public_function_has_an_example_of_all_its_arguments():
+    assert set(PUBLIC) == set(CALLS)
+    for name, arguments in CALLS.items():
+        parameters = inspect.signature(PUBLIC[name]).parameters.values()
+        flags = {p.name for p in parameters if p.annotation is bool}  # any truth value will do
+        assert {p.name for p in parameters} - flags <= {*arguments, "outcomes"}, name
+        call(name, arguments)
+
+
+@pytest.mark.parametrize("name", [name for name, arguments in CALLS.items() if arguments])
+def test_wrong_arguments_are_refused(name):
+    silent = []
+    short = name.split(".", 1)[1]
+    for parameter in CALLS[name]:
+        allowed = ALLOWED.get(f"{short}:{parameter}", ALLOWED.get(parameter, set()))
+        for kind, wrong in WRONG.items():
+            try:
+                call(name, {**CALLS[name], parameter: wrong})
+            except InputError:
+                continue
+            except Exception as error:
+                silent.append(f"{parameter}={kind}: {type(error).__name__}: {error}"[:150])
+            else:
+                if kind not in allowed:
+                    silent.append(f"{parameter}={kind}: accepted")
+    assert not silent, "\n".join(silent)
