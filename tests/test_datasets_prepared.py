@@ -245,6 +245,27 @@ def test_without_tensorflow_nothing_is_downloaded(tmp_path, name):
     _refused(name, None, said)
 
 
+def test_what_a_folder_holds_instead_is_named(tmp_path):
+    _refused("mnist", tmp_path, f"was found in {tmp_path}, and ")
+    for name in ("mnist.npz", "notes.txt", "b", "a"):
+        (tmp_path / name).touch()
+    _refused("mnist", tmp_path, r"was found in .* \(it holds a, b, mnist.npz and 1 more\)")
+
+
+@pytest.mark.parametrize("fault", ["FIFO", "large"])
+def test_a_hostile_cache_is_not_read(copy, fault):
+    root, arrays = copy
+    cache = root / "mnist" / "3.0.1" / "dofbook.npz"
+    if fault == "FIFO":
+        os.mkfifo(cache)
+    else:
+        fields = ("x_train", "y_train", "x_test", "y_test")
+        wrong = dict(zip(fields, arrays["mnist"], strict=True)) | {"y_test": np.zeros(2**26)}
+        np.savez_compressed(cache, **wrong)
+    dataset = load("mnist", root, verify=False)
+    np.testing.assert_array_equal(dataset.y_test, arrays["mnist"][3])
+
+
 def _pretend_tensorflow(monkeypatch):
     """Let `load` believe that TensorFlow is installed; it asks for the network next."""
     find = importlib.util.find_spec

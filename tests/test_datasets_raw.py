@@ -6,9 +6,12 @@ import hashlib
 import importlib.util
 import io
 import os
+import pickle
 import shutil
+import socket
 import struct
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -315,7 +318,8 @@ def test_other_content_is_named_with_both_checksums(tmp_path, monkeypatch, name)
     _make_official(monkeypatch, name, official)
     victim = RELEASES[name].test[0]
     arrays[2][3, 5, 6, 0] ^= 1
-    changed = _files(name, arrays)
+    # Only this file: those of MATLAB hold the second they were written in.
+    changed = official | {victim.name: _files(name, arrays)[victim.name]}
     data = changed[victim.name]
     if len(data) != victim.size:  # MATLAB files are compressed
         monkeypatch.setitem(
@@ -397,11 +401,294 @@ def test_a_matlab_file_of_something_else_is_named(tmp_path):
 def test_an_unreadable_file_is_named(tmp_path, monkeypatch):
     _write(tmp_path, _idx_files(_pixels("mnist")))
 
-    def refuse(path):
+    def refuse(path, flags):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     _refused("mnist", tmp_path, f"{IDX[0]} cannot be read .Permission denied.")
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST")]
+)
+@pytest.mark.parametrize("gz", [True, False])
+def test_torchvision_s_folders_are_read(tmp_path, name, theirs, gz):
+    arrays = _pixels(name)
+    folder = tmp_path / "data" / theirs / "raw"
+    _write(folder, _idx_files(arrays), gz)
+    for place in (tmp_path / "data", tmp_path / "data" / theirs, folder):
+        assert locate(name, place) == str(folder)
+        _same(load(name, place, verify=False), arrays)
+
+
+@pytest.mark.parametrize("gz", [True, False])
+@pytest.mark.parametrize("inside", [True, False])
+def test_idx_names_with_a_dot_and_folders_of_their_names_are_read(tmp_path, gz, inside):
+    arrays = _pixels("mnist")
+    for name, data in _idx_files(arrays).items():
+        dotted = name.replace("-idx", ".idx")
+        folder = tmp_path / name if inside else tmp_path
+        _write(folder, {name if inside and not gz else dotted: data}, gz and not inside)
+    _same(load("mnist", tmp_path, verify=False), arrays)
+
+
+class _Python2(pickle._Pickler):
+    """Pickle bytes as Python 2 did its strings, as in CIFAR's Python version."""
+
+    dispatch = dict(pickle._Pickler.dispatch)
+
+    def save_bytes(self, data):
+        self.write(b"T" + struct.pack("<i", len(data)) + data)
+        self.memoize(data)
+
+    dispatch[bytes] = save_bytes
+
+
+def _pickled(value):
+    stream = io.BytesIO()
+    _Python2(stream, 2).dump(value)
+    return stream.getvalue()
+
+
+def _pickle_files(name, arrays):
+    x_train, y_train, x_test, y_test = arrays
+    files, release = {}, RELEASES[name].python
+    key = b"labels" if name == "cifar10" else b"fine_labels"
+    parts = np.array_split(np.arange(N_TRAIN), len(release.train))
+    splits = [(x_train[p], y_train[p]) for p in parts] + [(x_test, y_test)]
+    for file, (x, y) in zip(release.files, splits, strict=True):
+        rows = np.ascontiguousarray(x.transpose(0, 3, 1, 2)).reshape(len(x), -1)
+        batch = {b"batch_label": b"of five", key: y.tolist(), b"data": rows, b"filenames": [b"a"]}
+        files[file.name] = _pickled(batch)
+    return files
+
+
+def _make_official_pickles(monkeypatch, name, files):
+    def described(file):
+        md5 = hashlib.md5(files[file.name], usedforsecurity=False).hexdigest()
+        return dataclasses.replace(file, md5=md5)
+
+    release = RELEASES[name].python
+    train, test = (tuple(map(described, part)) for part in (release.train, release.test))
+    small = dataclasses.replace(release, train=train, test=test)
+    monkeypatch.setitem(RELEASES, name, dataclasses.replace(RELEASES[name], python=small))
+
+
+@pytest.mark.parametrize("place", ["", "name", "folder", "archive"])
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_the_python_version_of_cifar_is_read(tmp_path, monkeypatch, name, place):
+    arrays = _pixels(name)
+    files = _pickle_files(name, arrays)
+    _make_official_pickles(monkeypatch, name, files)
+    release = RELEASES[name].python
+    base = tmp_path / name if place == "name" else tmp_path
+    if place == "archive":
+        _archive(base / release.archive, release.folder, files)
+    else:
+        _write(base / release.folder, files)
+    dataset = load(name, tmp_path / release.folder if place == "folder" else tmp_path)
+    _same(dataset, arrays)
+    assert dataset.source == "official files (CIFAR Python)"
+    _write(tmp_path / "other", _cifar_files(name, arrays))
+    binary = load(name, tmp_path / "other", verify=False)
+    assert binary.fingerprint == dataset.fingerprint
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_pickles_that_are_not_the_official_ones_are_refused_unread(tmp_path, monkeypatch, verify):
+    _write(tmp_path / "cifar-10-batches-py", _pickle_files("cifar10", _pixels("cifar10")))
+    said = "data_batch_1 is not the official file: its unpacked md5 is .*, expected c99cafc1.*; .* "
+    _refused("cifar10", tmp_path, said + "take the binary version of the data set", verify)
+
+
+class _Calls:
+    def __init__(self, function, *arguments):
+        self.called = function, arguments
+
+    def __reduce__(self):
+        return self.called
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({b"data": _Calls(os.system, "touch witness"), b"labels": [1]}, "it calls posix.system"),
+        ({b"data": _Calls(eval, "1"), b"labels": [1]}, "it calls __builtin__.eval"),
+        ({b"data": _Calls(np.load, "witness"), b"labels": [1]}, "it calls numpy.load"),
+        ({b"data": _Calls(np.ndarray, (2**40,)), b"labels": [1]}, "not callable"),
+        ({b"data": np.zeros((2, 3072), np.uint8), b"labels": [1]}, "it holds other arrays"),
+        ({b"data": np.zeros((1, 3072)), b"labels": [1]}, "it holds other arrays"),
+        ({b"data": np.zeros((1, 3072), np.uint8), b"labels": [256]}, "it holds other arrays"),
+        ({b"data": np.zeros((1, 3072), np.uint8), b"labels": [0.5]}, "it holds other arrays"),
+        ({b"labels": [1]}, "data"),
+        ([1, 2], "list indices"),
+    ],
+)
+def test_a_pickle_can_call_nothing(tmp_path, monkeypatch, value, said):
+    """Even one with the right checksum, which these are given here."""
+    monkeypatch.chdir(tmp_path)
+    files = _pickle_files("cifar10", _pixels("cifar10"))
+    files["data_batch_1"] = _pickled(value)
+    _make_official_pickles(monkeypatch, "cifar10", files)
+    _write(tmp_path / "cifar-10-batches-py", files)
+    message = _refused("cifar10", tmp_path, "data_batch_1 is not a file of CIFAR's Python version")
+    assert said in message and message.endswith("take the binary version of the data set.")
+    assert not (tmp_path / "witness").exists()
+
+
+def test_a_truncated_pickle_is_named(tmp_path, monkeypatch):
+    files = _pickle_files("cifar100", _pixels("cifar100"))
+    files["test"] = _cut(files["test"])
+    _make_official_pickles(monkeypatch, "cifar100", files)
+    _write(tmp_path / "cifar-100-python", files)
+    _refused("cifar100", tmp_path, "test is not a file of CIFAR's Python version")
+
+
+def _zeros(stream, count):
+    chunk = bytes(2**20)
+    for _ in range(count // len(chunk)):
+        stream.write(chunk)
+
+
+def _peak(work):
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_a_gzip_bomb_is_not_unpacked(tmp_path, verify):
+    _write(tmp_path, _idx_files(_pixels("mnist")), gz=True)
+    with gzip.open(tmp_path / f"{IDX[1]}.gz", "wb", compresslevel=1) as stream:
+        _zeros(stream, 2**28)
+    said = f"{IDX[1]}.gz holds more than the 60008 bytes unpacked that the official file has"
+    assert _peak(lambda: _refused("mnist", tmp_path, said, verify)) < 2**27
+
+
+def test_a_file_without_end_is_not_read(tmp_path):
+    _write(tmp_path, _idx_files(_pixels("mnist")))
+    with (tmp_path / IDX[1]).open("wb") as stream:
+        stream.truncate(2**40)  # sparse
+    said = f"{IDX[1]} holds more than the 60008 bytes unpacked"
+    assert _peak(lambda: _refused("mnist", tmp_path, said)) < 2**27
+
+
+def _small_cifar(monkeypatch):
+    files = _files("cifar10", _pixels("cifar10"))
+    _make_official(monkeypatch, "cifar10", files)
+    return files
+
+
+@pytest.mark.parametrize("kind", ["member", "other", "pax", "longname"])
+def test_an_archive_that_claims_more_than_there_is_is_refused(tmp_path, monkeypatch, kind):
+    files = _small_cifar(monkeypatch)
+    path = tmp_path / "cifar-10-binary.tar.gz"
+    names = {"member": "cifar-10-batches-bin/data_batch_2.bin", "other": "large"}
+    types = {"pax": tarfile.XHDTYPE, "longname": tarfile.GNUTYPE_LONGNAME}
+    with gzip.open(path, "wb", compresslevel=1) as stream:
+        member = tarfile.TarInfo(names.get(kind, "header"))
+        member.size, member.type = 2**50, types.get(kind, tarfile.REGTYPE)
+        stream.write(member.tobuf(tarfile.GNU_FORMAT))
+        with tarfile.open(fileobj=stream, mode="w:") as archive:
+            for name, data in files.items():
+                file = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+                file.size = len(data)
+                archive.addfile(file, io.BytesIO(data))
+    said = "more than (the )?[0-9]+ bytes unpacked|not an intact .tar.gz file"
+    assert _peak(lambda: _refused("cifar10", tmp_path, said)) < 2**24
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_an_archive_that_unpacks_without_end_is_refused(tmp_path, monkeypatch, where):
+    files = _small_cifar(monkeypatch)
+    path = tmp_path / "cifar-10-binary.tar.gz"
+    _archive(path, "cifar-10-batches-bin", files)
+    bomb = io.BytesIO()
+    with gzip.open(bomb, "wb", compresslevel=1) as stream:
+        if where == "before":
+            member = tarfile.TarInfo("large")
+            member.size = 2**28
+            stream.write(member.tobuf())
+        _zeros(stream, 2**28)
+    plain = path.read_bytes()
+    whole = bomb.getvalue() + plain if where == "before" else plain + bomb.getvalue()
+    path.write_bytes(whole)
+    said = "holds or claims more than [0-9]+ bytes unpacked, more than the official archive"
+    assert _peak(lambda: _refused("cifar10", tmp_path, said)) < 2**24
+
+
+@pytest.mark.parametrize("gz", [True, False])
+@pytest.mark.parametrize("kind", ["FIFO", "device", "loop", "nothing", "folder", "socket"])
+def test_only_regular_files_are_opened(tmp_path, kind, gz):
+    _write(tmp_path, _idx_files(_pixels("mnist")), gz=gz)
+    victim = tmp_path / (IDX[2] + ".gz" * gz)
+    victim.unlink()
+    said = f"{victim.name} is a {kind}; a regular file is needed"
+    if kind == "FIFO":
+        os.mkfifo(victim)
+    elif kind == "device":
+        victim.symlink_to("/dev/zero")
+    elif kind == "loop":
+        victim.symlink_to(victim)
+        said = f"{victim.name} cannot be read .Too many levels of symbolic links."
+    elif kind == "nothing":
+        victim.symlink_to(tmp_path / "absent")
+        said = f"{victim.name} is a link to nothing; a regular file is needed"
+    elif kind == "folder":
+        victim.mkdir()
+        said = f"^{IDX[2]} missing from"
+    else:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(os.path.relpath(victim))
+        said = f"{victim.name} is a special file; a regular file is needed"
+    _refused("mnist", tmp_path, said)
+    with pytest.raises(InputError, match=said):
+        locate("mnist", tmp_path)
+
+
+def test_an_archive_must_be_a_regular_file(tmp_path):
+    os.mkfifo(tmp_path / "cifar-10-binary.tar.gz")
+    _refused("cifar10", tmp_path, "tar.gz is a FIFO; a regular file is needed")
+
+
+def test_a_file_exchanged_for_a_fifo_does_not_block(tmp_path, monkeypatch):
+    _write(tmp_path, _idx_files(_pixels("mnist")))
+    victim = tmp_path / IDX[0]
+    opened = os.open
+
+    def exchange(path, flags, *rest):
+        if Path(path) == victim:
+            victim.unlink()
+            os.mkfifo(victim)
+        return opened(path, flags, *rest)
+
+    monkeypatch.setattr(os, "open", exchange)
+    _refused("mnist", tmp_path, f"{IDX[0]} is no regular file any more")
+
+
+@pytest.mark.parametrize("label", [np.nan, 1.5, 0.0, 11.0, -1.0, np.inf, 2.0**32 + 1])
+def test_labels_of_svhn_must_be_whole_numbers_from_one_to_ten(tmp_path, label):
+    arrays = _pixels("svhn_cropped")
+    _write(tmp_path, _mat_files(arrays))
+    y = np.where(arrays[1] == 0, 10, arrays[1]).astype(float)[:, None]
+    variables = {"X": np.stack(list(arrays[0]), axis=-1), "y": y}
+    scipy.io.savemat(tmp_path / "train_32x32.mat", variables)
+    _same(load("svhn_cropped", tmp_path, verify=False), arrays)  # whole numbers as floats
+    y[3] = label
+    scipy.io.savemat(tmp_path / "train_32x32.mat", variables)
+    _refused("svhn_cropped", tmp_path, "train_32x32.mat has labels outside 1 to 10", verify=False)
+
+
+def test_a_matlab_file_that_claims_too_much_is_not_unpacked(tmp_path, monkeypatch):
+    _write(tmp_path, _mat_files(_pixels("svhn_cropped")))
+    wide = np.zeros((32, 32, 3, 80_000), np.uint8)
+    scipy.io.savemat(tmp_path / "train_32x32.mat", {"X": wide, "y": [[1]]}, do_compression=True)
+    monkeypatch.setattr(scipy.io, "loadmat", None)
+    said = "train_32x32.mat is not an intact MATLAB file .X or y claims more than 73257 images"
+    _refused("svhn_cropped", tmp_path, said, verify=False)
 
 
 def _registered(resource):
@@ -500,6 +787,7 @@ def test_real_files_cut_short_are_named(tmp_path, name):
     victim = Path(victim)
     os.truncate(victim, victim.stat().st_size // 2 + 1)
     said = "is truncated|whole number of" if victim.suffix == ".gz" else "whole number of"
+    said = said if victim.suffix else "is not the official file"  # a pickle
     assert victim.name in _refused(
         name, tmp_path / found.name if found.is_dir() else tmp_path, said
     )

@@ -400,7 +400,7 @@ def parse_pickle(content: Content, labels: bytes) -> tuple[np.ndarray, np.ndarra
         InputError: If it is not such a file.
 
     >>> batch = {b"labels": [7], b"data": np.zeros((1, 3072), np.uint8)}
-    >>> parse_pickle(Content("batch", pickle.dumps(batch)), b"labels")[1]
+    >>> parse_pickle(Content("batch", pickle.dumps(batch, 4)), b"labels")[1]
     array([7], dtype=uint8)
     """
     where, data = content
