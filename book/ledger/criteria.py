@@ -3,9 +3,10 @@
 The criteria were written before the runs that judge them existed, and amended on 2026-11-26, before
 the panels beside Conv-2 on MNIST were looked at (the history of this file is the witness). Each
 amendment stands with its reason in `Criterion.amended`; the results of Conv-2 on MNIST, of the
-first lottery subspaces on CIFAR-10 and of the linearized networks were known by then. `ledger` ties
-each criterion to the function that applies it; numbers that a criterion names are the constants
-below, and the judges use the same ones.
+first lottery subspaces on CIFAR-10 and of the linearized networks were known by then. The spectra
+of Conv-3 had been published minutes before, and were not read. `ledger` ties each criterion to the
+function that applies it; numbers that a criterion names are the constants below, and the judges use
+the same ones.
 
 Words used by the criteria:
 

@@ -1,12 +1,16 @@
-"""Read the published tables and keep the runs made with the paper's settings."""
+"""Read the published tables and keep the runs made with the paper's settings.
 
-import json
+Every table in the folder counts, whatever its name: those with runs, those with runs of linearized
+networks, and those with singular values are told apart by their columns.
+"""
+
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from dofbook.experiments.published import published_names, read_provenance, read_published
 from dofbook.success.tables import CURVE, METRICS, REQUIRED
 from ledger.criteria import RUNS
 
@@ -14,6 +18,12 @@ TRAIN_IMAGES = {
     "mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000, "cifar100": 50_000,
     "svhn_cropped": 73_257,
 }  # fmt: skip
+EPOCHS = {
+    "conv2": {"mnist": 3, "fashion_mnist": 3, "cifar10": 4, "svhn_cropped": 4},
+    "conv3": {"mnist": 4, "fashion_mnist": 5, "cifar10": 5, "cifar100": 5},
+    "resnet20": {"mnist": 3, "fashion_mnist": 3, "cifar10": 4},
+}
+"""Table 2 of the paper."""
 PRUNING_EPOCHS = 2
 IN_SUBSPACE = ("affine", "lottery_subspace")
 IDENTITY = [*CURVE, "variant", "d", "learning_rate", "seed"]
@@ -21,19 +31,11 @@ IDENTITY = [*CURVE, "variant", "d", "learning_rate", "seed"]
 SPECTRUM_COLUMNS = ("dataset", "network", "seed", "basis", "index", "singular_value")
 LINEARIZED_COLUMNS = ("dataset", "network", "model", "d", "seed", "best_train_accuracy")
 LINEARIZED_MODELS = {"affine": "network", "linearized": "linearized"}
-"""What the tables of Fig. 9 call the network and its linearization; see ``dofbook.experiments.ntk``."""
+"""What the tables of Fig. 9 call the network and its linearization around w_opt."""
 WELL_COLUMNS = ("spectrum", "distance", "run", "level", "d_hit", "bound", "D")
 
 
-def empty(columns) -> pd.DataFrame:
-    """Make a table without rows.
-
-    Args:
-        columns: Names of its columns.
-
-    Returns:
-        The table.
-    """
+def _empty(columns) -> pd.DataFrame:
     return pd.DataFrame({name: [] for name in columns})
 
 
@@ -44,19 +46,17 @@ class Evidence:
     Args:
         runs: Runs with the paper's settings, one row per run and checkpoint (`paper_rows`).
         other_rates: Random affine runs like those, at any learning rate.
-        spectra: Singular values of training trajectories: dataset, network, seed, basis, index
-            (from 0 or 1), singular_value.
-        linearized: Fig. 9: dataset, network, model ("network" or "linearized"), d, seed,
-            best_train_accuracy; one row per run.
-        well: Fig. 5: spectrum, distance (in units of the farthest), run, level (loss in units of
-            that at the farthest start), d_hit, bound (D less Eq. 3.4), D.
+        spectra: Singular values of training trajectories, `SPECTRUM_COLUMNS`; index counts from 1.
+        linearized: Fig. 9, `LINEARIZED_COLUMNS`: one row per run.
+        well: Fig. 5, `WELL_COLUMNS`: distance in units of the farthest, level (loss) in units of
+            that at the farthest start, bound D less Eq. 3.4.
     """
 
-    runs: pd.DataFrame = field(default_factory=lambda: empty(REQUIRED))
-    other_rates: pd.DataFrame = field(default_factory=lambda: empty(REQUIRED))
-    spectra: pd.DataFrame = field(default_factory=lambda: empty(SPECTRUM_COLUMNS))
-    linearized: pd.DataFrame = field(default_factory=lambda: empty(LINEARIZED_COLUMNS))
-    well: pd.DataFrame = field(default_factory=lambda: empty(WELL_COLUMNS))
+    runs: pd.DataFrame = field(default_factory=lambda: _empty(REQUIRED))
+    other_rates: pd.DataFrame = field(default_factory=lambda: _empty(REQUIRED))
+    spectra: pd.DataFrame = field(default_factory=lambda: _empty(SPECTRUM_COLUMNS))
+    linearized: pd.DataFrame = field(default_factory=lambda: _empty(LINEARIZED_COLUMNS))
+    well: pd.DataFrame = field(default_factory=lambda: _empty(WELL_COLUMNS))
 
 
 def _column(table: pd.DataFrame, name: str) -> pd.Series:
@@ -65,55 +65,56 @@ def _column(table: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _is(table: pd.DataFrame, name: str, value: object) -> pd.Series:
-    """Mark rows that have the value or none at all."""
+    """Mark rows that have the value (a Series: the value of that row), or none at all."""
     column = _column(table, name)
     return column.isna() | (column == value)
 
 
-def _expected_epochs(table: pd.DataFrame) -> pd.Series:
-    from dofbook.experiments.config import default_epochs  # imports the networks, and with them JAX
-
-    names = list(zip(table["dataset"], table["network"], strict=True))
-    known = {name: default_epochs(*name) for name in set(names)}
-    return pd.Series([known[name] for name in names], table.index)
+def _whole(table: pd.DataFrame) -> pd.Series:
+    """Mark rows of the paper's data in full, trained for its epochs."""
+    names = zip(table["dataset"], table["network"], strict=True)
+    epochs = [EPOCHS.get(network, {}).get(dataset) for dataset, network in names]
+    images = table["dataset"].map(TRAIN_IMAGES)
+    return (
+        images.notna()
+        & _is(table, "train_images", images)
+        & _is(table, "epochs", pd.Series(epochs, table.index, dtype=float))
+    )
 
 
 def paper_rows(table: pd.DataFrame, *, any_rate: bool = False) -> pd.DataFrame:
     """Keep the runs on the paper's data, networks and settings, each once.
 
     The settings are those of the paper's text: Table 2's epochs, all training images, batches of
-    128, max pooling, Adam with textbook bias correction and rate 5e-2 in subspaces, t burn-in
-    steps, tickets pruned after two epochs, and no variant of a method (see ``results/columns.md``).
-    Where two tables hold the same run, the first one's counts.
-
-    Args:
-        table: Tidy rows of any runs; columns beyond the required ones may be missing.
-        any_rate: Keep subspace runs at every learning rate, not 5e-2 alone.
-
-    Returns:
-        The rows, in the given order.
+    128, max pooling, Adam with textbook bias correction and rate 5e-2 in subspaces (at every rate
+    with `any_rate`), t burn-in steps, tickets pruned after two epochs, and no variant of a method
+    (see ``results/columns.md``). Runs that stopped early do not count. Where two tables hold the
+    same run, the first one's counts.
     """
     if table.empty:
         return table
     method = table["method"]
-    keep = table["network"].isin(RUNS) & table["dataset"].isin(TRAIN_IMAGES)
+    keep = table["network"].isin(RUNS) & _whole(table)
     keep &= _is(table, "batch_size", 128) & _is(table, "pooling", "max")
     keep &= _is(table, "extra_burn_in_step", 0) & _is(table, "bias_correction", "textbook")
-    images = _column(table, "train_images")
-    keep &= images.isna() | (images == table["dataset"].map(TRAIN_IMAGES))
     keep &= ~method.isin(IN_SUBSPACE) | _is(table, "optimizer", "adam")
     if not any_rate:
         rate = _column(table, "learning_rate").astype(float)
         keep &= ~method.isin(IN_SUBSPACE) | rate.isna() | np.isclose(rate, 5e-2)
     keep &= (method != "lottery_ticket") | _is(table, "pruning_epochs", PRUNING_EPOCHS)
-    nested = _column(table, "nested")
-    keep &= (method != "affine") | nested.isna() | (nested == False)  # noqa: E712
+    keep &= (method != "affine") | _is(table, "nested", False)
     # Every other basis, structure of directions, schedule or iteration has a name there.
     keep &= _is(table, "variant", "")
-    rows = table[keep]
-    epochs = _column(rows, "epochs")
-    rows = rows[epochs.isna() | (epochs == _expected_epochs(rows))]
-    return _each_run_once(rows)
+    return _each_run_once(_finished(table[keep]))
+
+
+def _finished(rows: pd.DataFrame) -> pd.DataFrame:
+    """Keep the runs whose last checkpoint is the end of the last epoch."""
+    if not {"epoch", "epochs"} <= set(rows.columns):
+        return rows
+    run = [name for name in (*IDENTITY, "table", "cell") if name in rows.columns]
+    last = rows.groupby(run, dropna=False)["epoch"].transform("max").astype(float)
+    return rows[np.isclose(last, rows["epochs"].astype(float))]
 
 
 def _each_run_once(rows: pd.DataFrame) -> pd.DataFrame:
@@ -125,83 +126,61 @@ def _each_run_once(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[(first == rows[origin]).all(axis=1)]
 
 
-def _with_burn_in(table: pd.DataFrame, provenance: Path) -> pd.DataFrame:
-    """Add the extra burn-in step, which the rows lack, from the cells' configurations."""
-    if "extra_burn_in_step" in table.columns or not provenance.is_file():
-        return table
-    cells = json.loads(provenance.read_text()).get("cells", {})
-    extra = {name: cell.get("task", {}).get("extra_burn_in_step") for name, cell in cells.items()}
-    return table.assign(extra_burn_in_step=table["cell"].map(extra))
-
-
-def load_tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read every published table of runs.
-
-    Args:
-        folder: Folder of the tables.
-
-    Returns:
-        All rows, with the column ``table``, the name of the file without suffix: those of the
-        tables without linearized networks, and those of the tables with them.
-    """
-    plain, linearized = [], []
-    for path in sorted(Path(folder).glob("*.parquet")):
-        rows = pd.read_parquet(path)
-        if {*REQUIRED, *METRICS} <= set(rows.columns):
-            rows = _with_burn_in(rows, path.with_suffix(".provenance.json"))
-            kind = linearized if (rows["method"] == "linearized").any() else plain
-            kind.append(rows.assign(table=path.stem))
-    nothing = empty((*REQUIRED, "table"))
-    plain, linearized = (
-        pd.concat(parts, ignore_index=True) if parts else nothing for parts in (plain, linearized)
-    )
-    return plain, linearized
-
-
 def linearized_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Keep the runs of Fig. 9 at the paper's settings: the network's, and those around w_opt.
-
-    Args:
-        table: Rows of the tables with linearized networks.
-
-    Returns:
-        One row per run, as `Evidence.linearized` describes it.
-    """
+    """Keep the best of every run of Fig. 9 at the paper's settings: network and linearization."""
     if table.empty:
-        return empty(LINEARIZED_COLUMNS)
+        return _empty(LINEARIZED_COLUMNS)
     rows = table[table["method"].isin(LINEARIZED_MODELS) & _is(table, "variant", "")]
-    images = _column(rows, "train_images")
-    rows = rows[images.isna() | (images == rows["dataset"].map(TRAIN_IMAGES))]
-    epochs = _column(rows, "epochs")
-    rows = rows[epochs.isna() | (epochs == _expected_epochs(rows))]
+    rows = rows[_whole(rows)]
     rows = rows.assign(model=rows["method"].map(LINEARIZED_MODELS))
     best = rows.groupby(["dataset", "network", "model", "d", "seed"])["best_train_accuracy"].max()
     return best.reset_index()[list(LINEARIZED_COLUMNS)]
 
 
-def _read(folder: Path, pattern: str, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Join the tables of a pattern that have the columns."""
-    tables = [pd.read_parquet(path) for path in sorted(Path(folder).glob(pattern))]
-    fit = [table for table in tables if set(columns) <= set(table.columns)]
-    return pd.concat(fit, ignore_index=True) if fit else empty(columns)
+def _with_burn_in(rows: pd.DataFrame, cells: dict) -> pd.DataFrame:
+    """Add the extra burn-in step, which the rows lack, from the cells' configurations."""
+    if not {"cell"} <= set(rows.columns) or "extra_burn_in_step" in rows.columns:
+        return rows
+    extra = {name: cell.get("task", {}).get("extra_burn_in_step") for name, cell in cells.items()}
+    return rows.assign(extra_burn_in_step=rows["cell"].map(extra))
 
 
-def load_evidence(folder: Path, well: pd.DataFrame | None = None) -> Evidence:
-    """Read what the folder of published tables holds.
+def load_tables(folder: str | Path | None = None) -> dict[str, pd.DataFrame]:
+    """Read every published table: "runs", those with "linearized" networks, and "spectra".
 
-    Args:
-        folder: Folder of the tables, ``results/``.
-        well: The table of the quadratic well (`landscapes.simulate_well`), which is cheap enough
-            to compute anew; None for none.
-
-    Returns:
-        The evidence.
+    Tables of runs gain the columns ``table``, the name of the file without suffix, and
+    ``extra_burn_in_step`` of the cell. Raises `InputError` where a table cannot be believed, and
+    where there is none.
     """
-    runs, linearized = load_tables(folder)
+    columns = {"runs": (*REQUIRED, "table"), "linearized": (*REQUIRED, "table")}
+    columns["spectra"] = SPECTRUM_COLUMNS
+    parts = {kind: [] for kind in columns}
+    for name in published_names(folder):
+        rows = read_published(name, folder)
+        if set(SPECTRUM_COLUMNS) <= set(rows.columns):
+            parts["spectra"].append(rows)
+        elif {*REQUIRED, *METRICS} <= set(rows.columns):
+            rows = _with_burn_in(rows, read_provenance(name, folder).get("cells", {}))
+            kind = "linearized" if (rows["method"] == "linearized").any() else "runs"
+            parts[kind].append(rows.assign(table=name))
+    return {
+        kind: pd.concat(tables, ignore_index=True) if tables else _empty(columns[kind])
+        for kind, tables in parts.items()
+    }
+
+
+def load_evidence(folder: str | Path | None = None, well: pd.DataFrame | None = None) -> Evidence:
+    """Read what the folder of published tables holds; see `load_tables`.
+
+    `well` is the table of the quadratic well, cheap enough to compute anew
+    (`landscapes.simulate_well`); None for none.
+    """
+    tables = load_tables(folder)
+    runs = tables["runs"]
     return Evidence(
         runs=paper_rows(runs),
         other_rates=paper_rows(runs[runs["method"] == "affine"], any_rate=True),
-        spectra=_read(folder, "spectra*.parquet", SPECTRUM_COLUMNS),
-        linearized=linearized_rows(linearized),
-        well=empty(WELL_COLUMNS) if well is None else well,
+        spectra=tables["spectra"],
+        linearized=linearized_rows(tables["linearized"]),
+        well=_empty(WELL_COLUMNS) if well is None else well,
     )

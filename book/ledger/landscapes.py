@@ -1,50 +1,51 @@
 """Judges of the claims on linearized networks (Fig. 9) and on the quadratic well (Fig. 5)."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from dofbook.figures import DATASETS, NETWORKS
-from dofbook.success.tables import RunValues
+from dofbook.success import RunValues
 from ledger import criteria
 from ledger.evidence import WELL_COLUMNS, Evidence
-from ledger.panels import CannotJudge, align, capped, crossings
+from ledger.panels import (
+    JUDGES,
+    CannotJudge,
+    align,
+    attempt,
+    capped,
+    crossings,
+    panel_label,
+)
 from ledger.verdicts import (
-    Estimate,
     Finding,
-    bootstrap_estimate,
+    combine,
+    decide,
+    decide_means,
     mean_estimate,
+    quantile_estimate,
     side,
-    worst,
+    width_estimate,
 )
 
 NTK_FRACTIONS = criteria.FRACTIONS[:3]
 SPECTRA = {"bimodal": "bimodal spectrum", "log-uniform": "log-uniform spectrum"}
 DISTANCES = (1.0, 0.5, 0.25)
 WELL_LEVELS = (1e-4, 1e-3, 1e-2, criteria.WELL_EPS, 0.1, 0.5)
-LOWEST_LEVEL, HIGHEST_LEVEL = WELL_LEVELS[0], WELL_LEVELS[-1]
+WELL_RUNS = 200
 DELTA = 0.1
+
+# --- the linearized network -----------------------------------------------------------------------
 
 
 def linearized(evidence: Evidence) -> tuple[Finding, ...]:
-    """Judge whether the linearized network has about the same threshold.
-
-    Args:
-        evidence: The tables; `Evidence.linearized` is used.
-
-    Returns:
-        One finding for each of the paper's two data sets.
-    """
-    findings = []
+    """Judge whether the linearized network has about the same threshold, on both data sets."""
+    table, findings = evidence.linearized, []
     for dataset in ("mnist", "fashion_mnist"):
-        label = f"{NETWORKS['conv2']} on {DATASETS[dataset]}"
-        table = evidence.linearized
+        label = panel_label(dataset, "conv2")
         rows = table[(table["dataset"] == dataset) & (table["network"] == "conv2")]
-        try:
-            findings.append(_compare_linearized(label, rows))
-        except CannotJudge as reason:
-            findings.append(Finding(label, "not run", note=f"{reason}."))
+        findings.append(attempt(label, partial(_compare_linearized, label, rows)))
     return tuple(findings)
 
 
@@ -53,53 +54,42 @@ def _curve(rows: pd.DataFrame, model: str) -> RunValues:
     if rows.empty:
         raise CannotJudge(f"no runs of the {model.replace('network', 'full network')}")
     values = rows.groupby(["d", "seed"])["best_train_accuracy"].max().unstack("seed").sort_index()
-    matrix, dims, seeds = values.to_numpy(float), values.index, values.columns
-    curve = RunValues(
-        dims.to_numpy(), seeds.to_numpy(), matrix, values.notna().to_numpy(), "accuracy"
-    )
-    return curve.complete()
+    return RunValues(
+        values.index.to_numpy(), values.columns.to_numpy(), values.to_numpy(float),
+        values.notna().to_numpy(), "accuracy",
+    ).complete()  # fmt: skip
 
 
 def _compare_linearized(label: str, rows: pd.DataFrame) -> Finding:
     network, linear = align(_curve(rows, "network"), _curve(rows, "linearized"))
-    if len(network.seeds) < criteria.NTK_RUNS:
-        raise CannotJudge(f"{len(network.seeds)} of {criteria.NTK_RUNS} runs of both models")
+    if len(network.seeds) < criteria.FEWEST_RUNS:
+        raise CannotJudge(f"{len(network.seeds)} of {criteria.FEWEST_RUNS} runs of both models")
     top = network.values.mean(axis=1).max()
     ratios = {}
-    for fraction in NTK_FRACTIONS:
-        first, second = (capped(crossings(c, fraction * top), c) for c in (network, linear))
-        ratios[fraction * top] = mean_estimate(second - first)
-    level = max(ratios, key=lambda a: max(abs(ratios[a].lower), abs(ratios[a].upper)))
-    bound = criteria.NTK_OCTAVES
-    if all(abs(r.value) <= bound for r in ratios.values()):
-        whole = all(max(-r.lower, r.upper) <= bound for r in ratios.values())
-        outcome = "holds" if whole else "in part"
-    else:
-        outcome = "fails"
+    for level in (fraction * top for fraction in NTK_FRACTIONS):
+        if max(c.values[0].max() for c in (network, linear)) < level:
+            first, second = (capped(crossings(c, level), c) for c in (network, linear))
+            ratios[level] = second - first
+    if not ratios:
+        raise CannotJudge("a run has every level at the smallest d")
+    found = decide_means(ratios, low=-criteria.NTK_OCTAVES, high=criteria.NTK_OCTAVES)
     return Finding(
         label,
-        outcome,
-        f"log2 ratio of d_hit, linearized to network: {ratios[level].text('octaves')}",
-        f"At a training accuracy of {100 * level:.1f} %, the farthest of {len(ratios)} levels; "
-        f"{len(network.seeds)} runs.",
+        found.outcome,
+        f"log2 ratio of d_hit, linearized to network: {found.estimate.text('octaves')}",
+        f"At a training accuracy of {100 * found.key:.1f} %, which decides, of {len(ratios)} "
+        f"level(s) above the smallest d; {len(network.seeds)} runs.",
     )
 
 
 # --- the quadratic well ---------------------------------------------------------------------------
 
 
-def simulate_well(D: int = 500, runs: int = 40, seed: int = 0) -> pd.DataFrame:
+def simulate_well(D: int = 500, runs: int = WELL_RUNS, seed: int = 0) -> pd.DataFrame:
     """Simulate Fig. 5: first hits of random subspaces in quadratic wells, exactly.
 
-    Every run draws its start uniformly on the sphere and subspaces nested in d.
-
-    Args:
-        D: Number of parameters (the paper does not state its own).
-        runs: Runs per spectrum; the paper has 10.
-        seed: Seed.
-
-    Returns:
-        The table that `Evidence.well` describes.
+    Every run draws its start uniformly on the sphere and subspaces nested in d. The paper states
+    neither its D nor its spectra, and has 10 runs. The table is that of `Evidence.well`.
     """
     import jax
 
@@ -120,7 +110,7 @@ def simulate_well(D: int = 500, runs: int = 40, seed: int = 0) -> pd.DataFrame:
         for distance in DISTANCES:
             # Losses scale with the square of the distance.
             hits = quadratic.hitting_dimensions(distance**2 * losses, scale * np.array(WELL_LEVELS))
-            well = quadratic.QuadraticWell(eigenvalues, distance * direction)
+            well = farthest.at_distance(distance)
             for j, level in enumerate(WELL_LEVELS):
                 bound = D - float(quadratic.paper_angular_dimension(well, scale * level))
                 columns = (name, distance, np.arange(runs), level, hits[:, j], bound, D)
@@ -128,131 +118,109 @@ def simulate_well(D: int = 500, runs: int = 40, seed: int = 0) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _hits(table: pd.DataFrame, distance: float, level: float) -> np.ndarray:
-    at = np.isclose(table["distance"], distance) & np.isclose(table["level"], level)
-    rows = table[at].sort_values("run")
-    if rows.empty:
-        raise CannotJudge(f"no runs at distance {distance:g} and loss {level:g}")
-    return rows["d_hit"].to_numpy(float)
+class Well:
+    """The first hits of one spectrum."""
+
+    def __init__(self, table: pd.DataFrame):
+        self.table, self.D = table, int(table["D"].iloc[0])
+
+    def _rows(self, distance: float, level: float) -> pd.DataFrame:
+        table = self.table
+        at = np.isclose(table["distance"], distance) & np.isclose(table["level"], level)
+        if not at.any():
+            raise CannotJudge(f"no runs at distance {distance:g} and loss {level:g}")
+        return table[at].sort_values("run")
+
+    def hits(self, distance: float, level: float) -> np.ndarray:
+        """Take d_hit by run."""
+        return self._rows(distance, level)["d_hit"].to_numpy(float)
+
+    def excess(self, level: float) -> np.ndarray:
+        """Take d_hit less the bound of Eq. 3.4 by run, at the farthest start."""
+        return self.hits(1.0, level) - float(self._rows(1.0, level)["bound"].iloc[0])
 
 
-def _quantile(hits: np.ndarray, share: float) -> float:
-    """The least d at which the share of the runs has hit: Definition 2.1 on nested subspaces."""
-    return float(np.sort(hits)[int(np.ceil(share * len(hits) - 1e-9)) - 1])
-
-
-def _boot(hits: np.ndarray, statistic: Callable[[np.ndarray], float]) -> Estimate:
-    """Bootstrap a statistic of hits, whose last axis is the run."""
-    return bootstrap_estimate(lambda chosen: statistic(hits[..., chosen]), hits.shape[-1])
-
-
-def _well_transition(name: str, table: pd.DataFrame) -> Finding:
-    D = float(table["D"].iloc[0])
-    hits = np.stack([_hits(table, r, criteria.WELL_EPS) for r in DISTANCES])
-    width = max(
-        (
-            _boot(h, lambda x: (_quantile(x, 1 - DELTA) - _quantile(x, DELTA)) / D)
-            for h in hits
-        ),
-        key=lambda e: e.upper,
-    )  # fmt: skip
-    falls = [
-        _boot(hits[i : i + 2], lambda x: _quantile(x[1], 1 - DELTA) - _quantile(x[0], 1 - DELTA))
-        for i in range(len(DISTANCES) - 1)
-    ]
-    least = max(falls, key=lambda e: e.upper)
-    outcomes = [side(width, at_most=criteria.WELL_SHARP), *(side(f, at_most=0) for f in falls)]
+def _well_transition(name: str, well: Well) -> Finding:
+    hits = [well.hits(distance, criteria.WELL_EPS) for distance in DISTANCES]
+    n, shares = len(hits[0]), [h / well.D for h in hits]
+    widths = {
+        r: partial(width_estimate, x.var(ddof=1), n) for r, x in zip(DISTANCES, shares, strict=True)
+    }
+    width = decide(widths, high=criteria.WELL_SHARP)
+    fall = decide_means({i: hits[i + 1] - hits[i] for i in range(len(hits) - 1)}, high=0)
+    outcomes = {width.outcome, fall.outcome}
     return Finding(
         name,
-        worst(outcomes),
-        f"width {width.text('% of D', 100, 1)}; d* at half the distance {least.text('', 1, 0)}",
-        f"D = {D:.0f}, {hits.shape[1]} runs; the widest of {len(DISTANCES)} and the least of "
-        f"{len(falls)} changes of d*.",
+        "fails" if "fails" in outcomes else combine(outcomes),
+        f"width {width.estimate.text('% of D', 100, 1)}; d_hit at half the distance "
+        f"{fall.estimate.text(digits=1)}",
+        f"D = {well.D}, {n} runs; the widest of {len(hits)} and the least of {len(hits) - 1} "
+        "changes of d_hit.",
     )
 
 
-def _well_half(name: str, table: pd.DataFrame) -> Finding:
-    D = float(table["D"].iloc[0])
-    hits = _hits(table, 1.0, criteria.WELL_EPS)
-    early = _boot(hits, lambda x: _quantile(x, DELTA) / D)
-    late = _boot(hits, lambda x: _quantile(x, 1 - DELTA) / D)
-    low, high = criteria.WELL_HALF
-    outcomes = [side(early, at_least=low), side(late, at_most=high)]
+def _well_half(name: str, well: Well) -> Finding:
+    shares, (low, high) = well.hits(1.0, criteria.WELL_EPS) / well.D, criteria.WELL_HALF
+    ends = {q: partial(quantile_estimate, shares, q) for q in (DELTA, 1 - DELTA)}
+    early, late = (end() for end in ends.values())
     return Finding(
         name,
-        worst(outcomes),
+        decide(ends, low, high).outcome,
         f"10 % success at d/D = {early.text(digits=3)}, 90 % at {late.text(digits=3)}",
-        f"D = {D:.0f}, {len(hits)} runs.",
+        f"D = {well.D}, {len(shares)} runs.",
     )
 
 
-def _gap(table: pd.DataFrame, level: float) -> tuple[np.ndarray, float]:
-    rows = table[np.isclose(table["level"], level) & np.isclose(table["distance"], 1.0)]
-    return _hits(table, 1.0, level), float(rows["bound"].iloc[0])
-
-
-def _well_bound(name: str, table: pd.DataFrame) -> Finding:
-    excess = {}
-    for level in WELL_LEVELS:
-        hits, bound = _gap(table, level)
-        excess[level] = _boot(hits, lambda x, b=bound: _quantile(x, 1 - DELTA) - b)
-    level = max(excess, key=lambda a: excess[a].value)
-    if excess[level].value > 0:
-        outcome = "fails"
-    else:
-        outcome = "holds" if all(e.upper <= 0 for e in excess.values()) else "in part"
-    violated = sum(e.value > 0 for e in excess.values())
+def _well_bound(name: str, well: Well) -> Finding:
+    excess = {level: well.excess(level) for level in WELL_LEVELS}
+    found = decide(
+        {level: partial(quantile_estimate, x, 1 - DELTA) for level, x in excess.items()}, high=0
+    )
+    centre = decide_means({level: x - 0.5 for level, x in excess.items()}, high=0)
+    in_part = found.outcome == "fails" and centre.outcome == "holds"
     return Finding(
         name,
-        outcome,
-        f"d* less the bound: {excess[level].text('dimensions', digits=1)}",
-        f"At {100 * level:g} % of the loss at the start, the largest; above 0 at {violated} of "
-        f"{len(excess)} losses.",
+        "in part" if in_part else found.outcome,
+        f"d* less the bound: {found.estimate.text('dimensions', digits=1)}",
+        f"At {100 * found.key:g} % of the loss at the start. The centre less the bound, at "
+        f"{100 * centre.key:g} %: {centre.estimate.text(digits=1)} ({centre.outcome}).",
     )
 
 
-def _well_tight(name: str, table: pd.DataFrame) -> Finding:
-    pairs = [_gap(table, level) for level in (LOWEST_LEVEL, HIGHEST_LEVEL)]
-    hits, bounds = np.stack([h for h, _ in pairs]), [b for _, b in pairs]
-
-    def difference(x: np.ndarray) -> float:
-        near, far = (
-            abs(b - _quantile(h, 1 - DELTA)) for h, b in zip(x, bounds, strict=True)
-        )  # fmt: skip
-        return near - far
-
-    change = _boot(hits, difference)
+def _well_tight(name: str, well: Well) -> Finding:
+    levels = WELL_LEVELS[0], WELL_LEVELS[-1]
+    near, far = (np.sign(x.mean()) * x for x in map(well.excess, levels))
+    change = mean_estimate(near - far)
     return Finding(
         name,
-        side(change, at_most=0),
+        side(change, high=0),
         f"distance to the bound, near 0 less far: {change.text('dimensions', digits=1)}",
-        f"At {100 * LOWEST_LEVEL:g} % and {100 * HIGHEST_LEVEL:g} % of the loss at the start.",
+        f"At {100 * levels[0]:g} % and {100 * levels[1]:g} % of the loss at the start.",
     )
 
 
 def _on_wells(
-    judge: Callable[[str, pd.DataFrame], Finding], names: tuple[str, ...] = tuple(SPECTRA)
+    judge: Callable[[str, Well], Finding], names: tuple[str, ...] = tuple(SPECTRA)
 ) -> Callable[[Evidence], tuple[Finding, ...]]:
+    def judge_one(name: str, rows: pd.DataFrame) -> Finding:
+        if rows.empty:
+            raise CannotJudge("no simulation")
+        return judge(SPECTRA[name], Well(rows))
+
     def judge_all(evidence: Evidence) -> tuple[Finding, ...]:
-        findings = []
-        for name in names:
-            rows = evidence.well[evidence.well["spectrum"] == name]
-            try:
-                if rows.empty:
-                    raise CannotJudge("no simulation")
-                findings.append(judge(SPECTRA[name], rows))
-            except CannotJudge as reason:
-                findings.append(Finding(SPECTRA[name], "not run", note=f"{reason}."))
-        return tuple(findings)
+        table = evidence.well
+        return tuple(
+            attempt(SPECTRA[name], partial(judge_one, name, table[table["spectrum"] == name]))
+            for name in names
+        )
 
     return judge_all
 
 
-JUDGES = {
+JUDGES |= {
     "ntk-threshold-close": linearized,
     "well-transition": _on_wells(_well_transition),
     "well-half": _on_wells(_well_half, ("bimodal",)),
     "well-bound": _on_wells(_well_bound),
     "well-bound-tight": _on_wells(_well_tight),
 }
-"""The judge of each claim, by its id."""

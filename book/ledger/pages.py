@@ -1,22 +1,39 @@
-"""The ledger as HTML: one card per claim, which reads on a phone as well as on a screen."""
+"""The ledger as HTML that reads on a phone as well as on a screen: the verdicts, then the cards."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from ledger.verdicts import Finding, Judgement, Verdict
+from ledger.criteria import FIG2_PANELS, FIG3_PANELS
+from ledger.panels import panel_label
+from ledger.verdicts import Finding, Judgement, Outcome, Verdict, count_verdicts
 
-SIGNS: dict[Verdict, str] = {
-    "reproduced": "✓", "partly": "◐", "not reproduced": "✗", "not run": "–",
+SIGNS: dict[Outcome | Verdict, str] = {
+    "holds": "✓", "reproduced": "✓", "in part": "◐", "partly": "◐", "undecided": "?",
+    "fails": "✗", "not reproduced": "✗", "not run": "·",
 }  # fmt: skip
+GROUPS = {
+    network: [panel_label(*p) for p in dict.fromkeys((*FIG2_PANELS, *FIG3_PANELS)) if p[1] == name]
+    for name, network in (("conv2", "Conv-2"), ("conv3", "Conv-3"), ("resnet20", "ResNet20"))
+}
+OTHERS = 3
+"""Columns for what is no panel: data sets, spectra."""
+SHORT = {"MNIST": "M", "Fashion-MNIST": "F", "CIFAR-10": "C", "SVHN": "S"}
+COLOURS = {
+    "✓": ("#009E73", "white"), "◐": ("#E69F00", "black"), "✗": ("#D55E00", "white"),
+    "?": ("#d0d0d0", "black"), "·": ("transparent", "inherit"),
+}  # fmt: skip
+LEGEND = (
+    "One cell per panel of the paper: ✓ holds, ◐ in part, ✗ fails, ? undecided, · not run. "
+    "M: MNIST, F: Fashion-MNIST, C: CIFAR-10, S: SVHN; other: data sets or spectra."
+)
 STYLE = """<style>
-.claim { border: 1px solid var(--pst-color-border); border-left: 0.4rem solid;
+.claim { border: 1px solid var(--pst-color-border); border-left: 0.4rem solid #8a8a8a;
   border-radius: 0.3rem; padding: 0.6rem 0.9rem; margin: 0 0 1rem; overflow-wrap: anywhere; }
-.claim[data-verdict="reproduced"] { border-left-color: #009E73; }
-.claim[data-verdict="partly"] { border-left-color: #E69F00; }
-.claim[data-verdict="not reproduced"] { border-left-color: #D55E00; }
-.claim[data-verdict="not run"] { border-left-color: #8a8a8a; }
+.claim[data-colour="✓"] { border-left-color: #009E73; }
+.claim[data-colour="◐"] { border-left-color: #E69F00; }
+.claim[data-colour="✗"] { border-left-color: #D55E00; }
 .claim .title { font-weight: 700; font-size: 1.05rem; margin: 0; }
 .claim .verdict { font-weight: 700; margin: 0.1rem 0 0.5rem; }
 .claim p { margin: 0 0 0.5rem; }
@@ -25,47 +42,87 @@ STYLE = """<style>
 .claim dt { font-weight: 600; }
 .claim dd { margin: 0 0 0.5rem 1rem; }
 .claim small { color: var(--pst-color-text-base); font-size: 0.9em; display: block; }
+.verdicts { overflow-x: auto; margin: 0; }
+.verdicts table { border-collapse: separate; border-spacing: 1px; width: auto; margin: 0; }
+.verdicts th, .verdicts td { padding: 0.15rem 0.1rem; line-height: 1.2; border: none; }
+.verdicts thead th { text-align: center; font-weight: 600; font-size: 0.8rem; }
+.verdicts tbody th { text-align: left; font-weight: 400; min-width: 9rem; }
+.verdicts tbody th small { display: block; }
+.verdicts td { width: 1.35rem; min-width: 1.35rem; text-align: center; font-weight: 700; }
+.verdicts figcaption { font-size: 0.9rem; }
+.verdicts .gap { width: 0.3rem; min-width: 0.3rem; }
 </style>"""
 
 
-def coverage(judgement: Judgement) -> str:
-    """Say on how much of its claim a verdict rests.
-
-    Args:
-        judgement: The claim with its findings.
-
-    Returns:
-        Such as "3 of 9 panels run"; empty where a claim has one panel and it was run.
-    """
-    run, total = judgement.panels_run, len(judgement.findings)
-    return "" if run == total == 1 else f"{run} of {total} run"
-
-
 def verdict_text(judgement: Judgement) -> str:
-    """Write the verdict with its coverage.
+    """Write the verdict with the panels it rests on, such as "reproduced on one panel"."""
+    total, decided, verdict = len(judgement.findings), judgement.decided, judgement.verdict
+    if verdict == "not run" or total == 1:
+        return verdict
+    open_ = judgement.count("undecided")
+    where = {1: "one panel"}.get(decided, f"{decided} of {total} panels")
+    text = verdict if decided in (0, total) else f"{verdict} on {where}"
+    return f"{text}, undecided on {open_}" if decided and open_ else text
 
-    Args:
-        judgement: The claim with its findings.
 
-    Returns:
-        Such as "partly (3 of 9 run)".
-    """
-    part = coverage(judgement)
-    if judgement.verdict == "not run" or not part:
-        return judgement.verdict
-    return f"{judgement.verdict} ({part})"
+def colour(judgement: Judgement) -> str:
+    """Give the sign whose colour a verdict has: none where it rests on less than half."""
+    return "·" if judgement.narrow else SIGNS[judgement.verdict]
+
+
+def summary_text(judgements: Iterable[Judgement]) -> str:
+    """Count the verdicts in a sentence."""
+    counts = {verdict: n for verdict, n in count_verdicts(judgements).items() if n}
+    listed = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
+    return f"{sum(counts.values())} claims: {listed}."
+
+
+# --- the figure -----------------------------------------------------------------------------------
+
+
+def _cell(finding: Finding | None) -> str:
+    if finding is None:
+        return "<td></td>"
+    sign = SIGNS[finding.outcome]
+    back, fore = COLOURS[sign]
+    words = f"{escape(finding.subject)}: {finding.outcome}"
+    return (
+        f'<td title="{words}" style="background:{back};color:{fore}">'
+        f'<span role="img" aria-label="{words}">{sign}</span></td>'
+    )
+
+
+def _row(judgement: Judgement) -> str:
+    found = {finding.subject: finding for finding in judgement.findings}
+    groups = [[found.pop(label, None) for label in labels] for labels in GROUPS.values()]
+    rest = list(found.values())[:OTHERS]
+    groups.append([*rest, *[None] * (OTHERS - len(rest))])
+    cells = '<td class="gap"></td>'.join("".join(map(_cell, group)) for group in groups)
+    title = f'<a href="#{judgement.criterion.id}">{escape(judgement.criterion.title)}</a>'
+    return f"<tr><th scope='row'>{title}<small>{verdict_text(judgement)}</small></th>{cells}</tr>"
+
+
+def verdicts_html(judgements: Sequence[Judgement]) -> str:
+    """Draw the verdicts: one row per claim, one cell per panel of the paper."""
+    gap = '<th class="gap"></th>'
+    names = {network: [SHORT[label.split(" on ")[1]] for label in labels]
+             for network, labels in GROUPS.items()}  # fmt: skip
+    names["other"] = [""] * OTHERS
+    above = gap.join(f'<th colspan="{len(x)}">{network}</th>' for network, x in names.items())
+    below = gap.join("".join(f"<th>{name}</th>" for name in x) for x in names.values())
+    rows = "".join(map(_row, judgements))
+    return (
+        f'{STYLE}<figure class="verdicts"><table><thead><tr><th></th>{above}</tr>'
+        f"<tr><th></th>{below}</tr></thead><tbody>{rows}</tbody></table>"
+        f"<figcaption>{summary_text(judgements)} {LEGEND}</figcaption></figure>"
+    )
+
+
+# --- the cards ------------------------------------------------------------------------------------
 
 
 def figure_link(judgement: Judgement, book: Path) -> tuple[str, str] | None:
-    """Find where the figure of a claim is, if its page is written.
-
-    Args:
-        judgement: The claim.
-        book: Folder of the pages' sources.
-
-    Returns:
-        Address relative to the ledger's page, and the page's title; None without the page.
-    """
+    """Find where the figure of a claim is, if its page is written: address and title."""
     criterion = judgement.criterion
     source = Path(book) / f"{criterion.page}.md"
     if not source.is_file():
@@ -78,29 +135,22 @@ def figure_link(judgement: Judgement, book: Path) -> tuple[str, str] | None:
 
 
 def card(number: int, judgement: Judgement, book: Path) -> str:
-    """Write one claim.
-
-    Args:
-        number: Its number in the ledger.
-        judgement: The claim with its findings.
-        book: Folder of the pages' sources, for the link to the figure.
-
-    Returns:
-        HTML.
-    """
+    """Write one claim, with the link to its figure."""
     c, sign = judgement.criterion, SIGNS[judgement.verdict]
     link = figure_link(judgement, book)
     shown = f'<p>Figure: <a href="{link[0]}">{escape(link[1])}</a></p>' if link else ""
+    amended = f"<p><em>Amended.</em> {escape(c.amended)}</p>" if c.amended else ""
     done = [f for f in judgement.findings if f.outcome != "not run"]
     rest = [f for f in judgement.findings if f.outcome == "not run"]
     return (
-        f'<article class="claim" id="{c.id}" data-verdict="{judgement.verdict}">'
+        f'<article class="claim" id="{c.id}" data-verdict="{judgement.verdict}" '
+        f'data-colour="{colour(judgement)}">'
         f'<p class="title">{number}. {escape(c.title)}</p>'
         f'<p class="verdict"><span aria-hidden="true">{sign}</span> '
         f"{escape(verdict_text(judgement))}</p>"
         f"<p>{escape(c.claim)} <em>({escape(c.place)})</em></p>"
         f"{_findings(done)}"
-        f"<details><summary>Criterion</summary><p>{escape(c.criterion)}</p></details>"
+        f"<details><summary>Criterion</summary><p>{escape(c.criterion)}</p>{amended}</details>"
         f"{_missing(rest)}{shown}</article>"
     )
 
@@ -122,14 +172,6 @@ def _missing(findings: list[Finding]) -> str:
 
 
 def ledger_html(judgements: Iterable[Judgement], book: Path) -> str:
-    """Write all cards.
-
-    Args:
-        judgements: The ledger.
-        book: Folder of the pages' sources.
-
-    Returns:
-        HTML with its style.
-    """
+    """Write all cards, with their style; `book` is the folder of the pages' sources."""
     cards = (card(number, judgement, book) for number, judgement in enumerate(judgements, 1))
     return STYLE + "".join(cards)

@@ -7,29 +7,41 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from dofbook.errors import InputError
 from dofbook.figures import DATASETS, NETWORKS
-from dofbook.success import baseline_accuracy, interpolated_hits, run_values
-from dofbook.success.tables import RunValues, metric_kind
-from ledger.criteria import BURN_INS, DIMS, LOTTERY_RUNS, RUNS
+from dofbook.success import RunValues, baseline_accuracy, interpolated_hits, run_values
+from ledger.criteria import BURN_INS, DIMS, FRACTIONS, LEAST_RUNS
 from ledger.evidence import Evidence
 from ledger.verdicts import Finding
 
+ACCURACY = "train_accuracy"
 BASELINE_RATES = 2  # paper A.4: the better of 5e-2 and 1e-2
+METHODS = {
+    "affine": "random affine subspaces", "lottery_subspace": "lottery subspaces",
+    "lottery_ticket": "lottery tickets", "random_pruning": "random pruning",
+}  # fmt: skip
+NOT_RUN = {
+    "resnet20": "0.5 s a step of one run on two CPU cores: a day for the random and burn-in "
+    "subspaces of one data set",
+    "svhn_cropped": "its data are not at hand",
+}
+"""Why panels are missing for now, by network or data set."""
+JUDGES: dict[str, Callable[[Evidence], tuple[Finding, ...]]] = {}
+"""The judge of each claim, by its id; the modules with the judges fill it."""
 
 
 class CannotJudge(Exception):
-    """Say in one sentence why a panel gives no figure."""
+    """Say in a few words why a panel gives no figure."""
+
+
+def panel_label(dataset: str, network: str) -> str:
+    """Name a panel for readers, such as "Conv-2 on MNIST"."""
+    return f"{NETWORKS[network]} on {DATASETS[dataset]}"
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One network on one data set, with the runs made for it.
-
-    Args:
-        dataset: Name of the data set.
-        network: Name of the network.
-        rows: Its rows, of all methods.
-    """
+    """One network on one data set, with its runs of all methods at the paper's settings."""
 
     dataset: str
     network: str
@@ -38,269 +50,183 @@ class Panel:
     @property
     def label(self) -> str:
         """Name for readers."""
-        return f"{NETWORKS[self.network]} on {DATASETS[self.dataset]}"
+        return panel_label(self.dataset, self.network)
 
     @property
-    def runs(self) -> int:
-        """Number of initializations the paper has."""
-        return RUNS[self.network]
-
-    @property
-    def few_runs(self) -> int:
-        """Number of initializations needed of methods that use training."""
-        return min(self.runs, LOTTERY_RUNS)
-
-    @property
-    def delta(self) -> float:
-        """All but one of the runs must succeed."""
-        return 1 / self.runs
+    def D(self) -> int:
+        """Number of parameters."""
+        return int(self.rows["D"].iloc[0])
 
     @property
     def burn_ins(self) -> tuple[int, ...]:
         """The paper's burn-in times, 0 among them."""
         return BURN_INS[self.network]
 
-    def require(
-        self, burn_ins: Iterable[int] = (), dims: Iterable[int] = DIMS, baseline: bool = False
-    ) -> None:
-        """Make sure that the affine runs that a criterion needs are there.
+    def curve(
+        self,
+        method: str,
+        t: int = 0,
+        metric: str = ACCURACY,
+        dims: Iterable[int] = (),
+        least: int | None = None,
+    ) -> RunValues:
+        """Arrange one method's best values over d and the seeds that were run at every d.
 
-        Args:
-            burn_ins: Values of t.
-            dims: Training dimensions needed at each.
-            baseline: Whether full training is needed too.
-
-        Raises:
-            CannotJudge: If runs are missing; the sentence says which.
+        Random affine subspaces need the dimensions given, by default the whole grid, and no other
+        d counts: a finer grid with fewer seeds must not cost seeds. `least` seeds are needed, by
+        default `LEAST_RUNS`.
         """
-        dims, missing = tuple(dims), []
-        for t in burn_ins:
-            seeds = self._seeds("affine", t)
-            lacking = [d for d in dims if seeds.get(d, 0) < self.runs]
-            if lacking:
-                missing.append(
-                    f"t = {t}: {len(dims) - len(lacking)} of {len(dims)} dimensions have "
-                    f"{self.runs} runs"
-                )
-        if baseline:
-            full = self.rows[self.rows["method"] == "full"]
-            rates = full.groupby("learning_rate")["seed"].nunique() if len(full) else pd.Series()
-            ready = int((rates >= self.runs).sum())
-            if ready < BASELINE_RATES:
-                missing.append(
-                    f"full training: {ready} of {BASELINE_RATES} learning rates have {self.runs} "
-                    "runs"
-                )
-        if missing:
-            raise CannotJudge("; ".join(missing))
-
-    def _seeds(self, method: str, t: int = 0) -> dict[int, int]:
-        """Count the seeds that were trained to the end, by d."""
+        least = LEAST_RUNS[self.network] if least is None else least
         rows = self.rows[(self.rows["method"] == method) & (self.rows["burn_in_steps"] == t)]
-        if "epochs" in rows.columns and "epoch" in rows.columns:
-            rows = rows[np.isclose(rows["epoch"].astype(float), rows["epochs"].astype(float))]
-        return rows.groupby("d")["seed"].nunique().to_dict()
-
-    def require_method(self, method: str, least: int, what: str) -> None:
-        """Make sure that there are enough runs of a method other than affine.
-
-        Args:
-            method: The method.
-            least: Seeds needed at every d there is.
-            what: Its name for readers.
-
-        Raises:
-            CannotJudge: If there are none or too few.
-        """
-        counts = self._seeds(method)
-        if not counts:
-            raise CannotJudge(f"no runs of {what}")
-        if min(counts.values()) < least:
-            raise CannotJudge(f"{what}: {min(counts.values())} of {least} runs at some d")
-
-    def curve(self, method: str, t: int = 0, metric: str = "train_accuracy") -> RunValues:
-        """Arrange one method's best values as a matrix over d and seed.
-
-        Args:
-            method: The method.
-            t: Burn-in steps.
-            metric: One of ``success.METRICS``.
-
-        Returns:
-            The matrix, with the seeds that were run at every d.
-
-        Raises:
-            CannotJudge: If there are no such runs.
-        """
-        rows = self.rows[(self.rows["method"] == method) & (self.rows["burn_in_steps"] == t)]
+        what = f"{METHODS[method]}, t = {t}"
+        if method == "affine":
+            wanted = tuple(dims) or DIMS
+            rows = rows[rows["d"].isin(wanted)]
+            seeds = rows.groupby("d")["seed"].nunique()
+            ready = int((seeds >= least).sum())
+            if ready < len(wanted):
+                raise CannotJudge(f"{what}: {ready} of {len(wanted)} dimensions have {least} runs")
         if rows.empty:
-            raise CannotJudge(f"no runs of {method.replace('_', ' ')} at t = {t}")
-        if method == "affine":  # a finer grid with fewer seeds must not cost seeds
-            rows = rows[rows["d"].isin(DIMS)]
-        return run_values(rows, metric).complete()
+            raise CannotJudge(f"no runs of {what}")
+        found = run_values(rows, metric).complete()
+        if len(found.seeds) < least:
+            raise CannotJudge(f"{what}: {len(found.seeds)} of {least} runs at every d")
+        return found
 
-    def affine(self, metric: str = "train_accuracy") -> dict[int, RunValues]:
-        """Arrange the affine runs at every burn-in time, on the seeds and dimensions they share.
-
-        Args:
-            metric: One of ``success.METRICS``.
-
-        Returns:
-            Burn-in time to its matrix; all of one shape.
-        """
-        found = {t: self.curve("affine", t, metric) for t in self.burn_ins}
+    def affine(
+        self, times: Iterable[int] = (), metric: str = ACCURACY, least: int | None = None
+    ) -> dict[int, RunValues]:
+        """Arrange the affine runs at several t, by default the paper's, on shared seeds."""
+        found = {
+            t: self.curve("affine", t, metric, least=least) for t in tuple(times) or self.burn_ins
+        }
         return dict(zip(found, align(*found.values()), strict=True))
 
-    def start(self, t: int, seeds: np.ndarray, metric: str = "train_accuracy") -> np.ndarray:
-        """Take each seed's value at w_t itself, where training in the subspace starts.
-
-        Args:
-            t: Burn-in steps.
-            seeds: The seeds wanted, those of the curve it is compared with.
-            metric: One of ``success.METRICS``.
-
-        Returns:
-            Values in the order of the seeds, shape (seeds,).
-
-        Raises:
-            CannotJudge: If a seed has no checkpoint at step 0.
-        """
-        rows = self.rows
-        rows = rows[
-            (rows["method"] == "affine") & (rows["burn_in_steps"] == t) & (rows["step"] == 0)
+    def start(self, t: int, seeds: np.ndarray, metric: str = ACCURACY) -> np.ndarray:
+        """Take each seed's value at w_t itself, where training in the subspace starts."""
+        rows = self.rows[
+            (self.rows["method"] == "affine")
+            & (self.rows["burn_in_steps"] == t)
+            & (self.rows["step"] == 0)
         ]
         if not set(seeds) <= set(rows["seed"]):
             raise CannotJudge(f"no checkpoint at the start of t = {t}")
         return rows.groupby("seed")[metric].mean().loc[seeds].to_numpy(float)
 
-    def baseline(self, metric: str = "train_accuracy") -> float:
-        """Average full training over seeds at the better learning rate.
-
-        Args:
-            metric: One of ``success.METRICS``.
-
-        Returns:
-            The baseline.
-        """
+    def baseline(self, metric: str = ACCURACY) -> float:
+        """Average full training over seeds at the better learning rate."""
+        least = LEAST_RUNS[self.network]
+        full = self.rows[self.rows["method"] == "full"]
+        seeds = full.groupby("learning_rate")["seed"].nunique() if len(full) else pd.Series()
+        ready = int((seeds >= least).sum())
+        if ready < BASELINE_RATES:
+            raise CannotJudge(
+                f"full training: {ready} of {BASELINE_RATES} learning rates have {least} runs"
+            )
         return float(baseline_accuracy(self.rows, metric)["baseline"].iloc[0])
+
+    def levels(self, metric: str = ACCURACY) -> np.ndarray:
+        """List the levels of accuracy that criteria name, lowest first."""
+        return self.baseline(metric) * np.array(FRACTIONS)
+
+
+def judges(
+    claim: str, panels: Iterable[tuple[str, str]]
+) -> Callable[[Callable[[Panel], Finding]], Callable[[Panel], Finding]]:
+    """Register a function of one panel as the judge of a claim on the panels given."""
+    panels = tuple(panels)
+
+    def register(judge: Callable[[Panel], Finding]) -> Callable[[Panel], Finding]:
+        JUDGES[claim] = lambda evidence: panel_findings(judge, panels, evidence)
+        return judge
+
+    return register
 
 
 def panel_findings(
     judge: Callable[[Panel], Finding], panels: Iterable[tuple[str, str]], evidence: Evidence
 ) -> tuple[Finding, ...]:
-    """Judge every panel; what cannot be judged is "not run", with the reason.
-
-    Args:
-        judge: Function of one panel.
-        panels: Data set and network of each.
-        evidence: The tables.
-
-    Returns:
-        One finding per panel.
-    """
+    """Judge every panel; what cannot be judged is "not run", with the reason."""
     findings, runs = [], evidence.runs
     for dataset, network in panels:
         rows = runs[(runs["dataset"] == dataset) & (runs["network"] == network)]
         panel = Panel(dataset, network, rows)
-        try:
-            findings.append(judge(panel) if len(rows) else absent(panel))
-        except CannotJudge as reason:
-            findings.append(Finding(panel.label, "not run", note=f"{reason}."))
+        findings.append(attempt(panel.label, lambda panel=panel: judge(_some(panel))))
     return tuple(findings)
 
 
-def absent(panel: Panel) -> Finding:
-    """Say that a panel has no run at all.
+def _some(panel: Panel) -> Panel:
+    if panel.rows.empty:
+        reason = NOT_RUN.get(panel.network) or NOT_RUN.get(panel.dataset)
+        raise CannotJudge(f"no runs at the paper's settings{f' ({reason})' if reason else ''}")
+    return panel
 
-    Args:
-        panel: The panel.
 
-    Returns:
-        The finding.
-    """
-    return Finding(panel.label, "not run", note="No runs at the paper's settings.")
+def attempt(label: str, judge: Callable[[], Finding]) -> Finding:
+    """Judge; where that cannot be done the finding is "not run", with the reason."""
+    try:
+        return judge()
+    except (CannotJudge, InputError) as reason:
+        text = str(reason).removesuffix(".")
+        return Finding(label, "not run", note=f"{text[:1].upper()}{text[1:]}.")
+
+
+# --- curves ---------------------------------------------------------------------------------------
+
+
+def take(curve: RunValues, dims: Iterable[int], seeds: Iterable[int]) -> RunValues:
+    """Cut a curve to some of its dimensions and seeds."""
+    dims, seeds = np.array(sorted(dims)), np.array(sorted(seeds))
+    at = np.ix_(np.isin(curve.dims, dims), np.isin(curve.seeds, seeds))
+    return RunValues(dims, seeds, curve.values[at], curve.present[at], curve.kind)
 
 
 def align(*curves: RunValues) -> list[RunValues]:
-    """Cut curves to the seeds and dimensions they share.
-
-    Args:
-        *curves: Complete matrices.
-
-    Returns:
-        The same with one shape.
-
-    Raises:
-        CannotJudge: If they share no seed or no dimension.
-    """
-    seeds = sorted(set.intersection(*(set(c.seeds.tolist()) for c in curves)))
-    dims = sorted(set.intersection(*(set(c.dims.tolist()) for c in curves)))
-    if not seeds or not dims:
-        raise CannotJudge("the methods share no seed or no dimension")
-    return [_cut(curve, dims, seeds) for curve in curves]
-
-
-def _cut(curve: RunValues, dims: list[int], seeds: list[int]) -> RunValues:
-    at = np.ix_(np.isin(curve.dims, dims), np.isin(curve.seeds, seeds))
-    values, present = curve.values[at], curve.present[at]
-    return RunValues(np.array(dims), np.array(seeds), values, present, curve.kind)
+    """Cut curves to the seeds and dimensions they share."""
+    dims = set.intersection(*(set(c.dims.tolist()) for c in curves))
+    if not dims:
+        raise CannotJudge("the methods share no dimension")
+    return [take(curve, dims, curve.seeds) for curve in share_seeds(*curves)]
 
 
 def share_seeds(*curves: RunValues) -> list[RunValues]:
-    """Cut curves to the seeds they share; each keeps its dimensions.
-
-    Args:
-        *curves: Complete matrices.
-
-    Returns:
-        The same with equal seeds.
-
-    Raises:
-        CannotJudge: If they share fewer than two seeds.
-    """
-    seeds = sorted(set.intersection(*(set(c.seeds.tolist()) for c in curves)))
+    """Cut curves to the seeds they share; each keeps its dimensions."""
+    seeds = set.intersection(*(set(c.seeds.tolist()) for c in curves))
     if len(seeds) < 2:
         raise CannotJudge("the methods share fewer than two seeds")
-    return [_cut(curve, curve.dims.tolist(), seeds) for curve in curves]
+    return [take(curve, curve.dims, seeds) for curve in curves]
 
 
 def crossings(curve: RunValues, level: float) -> np.ndarray:
-    """Find each seed's d_hit, interpolated between grid points.
-
-    Args:
-        curve: Values over d and seed.
-        level: Loss or accuracy.
-
-    Returns:
-        log2 of ``success.interpolated_hits``, shape (seeds,).
-    """
+    """Find log2 of each seed's d_hit, interpolated between grid points; inf where it misses."""
     return np.log2(interpolated_hits(curve.dims, curve.values, level, kind=curve.kind))
 
 
+def settlings(curve: RunValues, level: float) -> np.ndarray:
+    """Find log2 of the d from which on each seed has the level, interpolated; inf if at none."""
+    with np.errstate(divide="ignore"):
+        up, goal = (-np.log(curve.values), -math.log(level)) if curve.kind == "loss" else (
+            curve.values, level)  # fmt: skip
+    up = np.where(np.isnan(up), -1e12, up)  # diverged: far below every level
+    # From the largest d downwards, the first failure is the last one.
+    downwards = curve.dims[-1] / curve.dims[::-1]
+    failed = interpolated_hits(downwards, -up[::-1], -np.nextafter(goal, -np.inf), kind="accuracy")
+    settled = np.log2(curve.dims[-1] / np.minimum(failed, downwards[-1]))
+    return np.where(up[-1] >= goal, settled, np.inf)
+
+
 def capped(log_hits: np.ndarray, curve: RunValues) -> np.ndarray:
-    """Let seeds that never reach a level count as the largest d.
-
-    Args:
-        log_hits: What `crossings` gave.
-        curve: The curve it was given.
-
-    Returns:
-        The same, finite.
-    """
+    """Let seeds that never reach a level count as the largest d."""
     return np.minimum(log_hits, math.log2(curve.dims[-1]))
 
 
-def metric_level(metric: str, value: float) -> str:
+def level_text(metric: str, value: float) -> str:
     """Write a level for readers.
 
-    Args:
-        metric: One of ``success.METRICS``.
-        value: The level.
-
-    Returns:
-        Such as "a training accuracy of 97.1 %".
+    >>> level_text("train_accuracy", 0.9), level_text("test_loss", 0.5)
+    ('a training accuracy of 90.0 %', 'a test loss of 0.5')
     """
     split = "training" if metric.startswith("train") else "test"
-    if metric_kind(metric) == "loss":
+    if metric.endswith("loss"):
         return f"a {split} loss of {value:.3g}"
     return f"a {split} accuracy of {100 * value:.1f} %"

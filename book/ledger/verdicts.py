@@ -1,46 +1,47 @@
-"""Estimates, what a panel shows, and the verdict that the panels of a claim give together."""
+"""Intervals, the rule that makes an outcome of them, and the verdict of all panels of a claim."""
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Literal, NamedTuple
 
 import numpy as np
+from scipy.stats import beta, chi2, nct, norm
 from scipy.stats import t as student
 
-from dofbook.success.bootstrap import percentile_ends, resample_runs
 from ledger.criteria import Criterion
 
 CONFIDENCE = 0.95
-REPLICATES = 500
+OCTAVES_10_TO_90 = 2 * norm.ppf(0.9)  # of a normal distribution, in standard deviations
 
-Outcome = Literal["holds", "in part", "fails", "not run"]
-Verdict = Literal["reproduced", "partly", "not reproduced", "not run"]
-VERDICTS: tuple[Verdict, ...] = ("reproduced", "partly", "not reproduced", "not run")
+Outcome = Literal["holds", "in part", "undecided", "fails", "not run"]
+Verdict = Literal["reproduced", "partly", "undecided", "not reproduced", "not run"]
+VERDICTS: tuple[Verdict, ...] = (
+    "reproduced", "partly", "undecided", "not reproduced", "not run",
+)  # fmt: skip
 
 
 class Estimate(NamedTuple):
-    """A figure with the ends of its interval; the ends are NaN where there is none."""
+    """A figure with the ends of its interval."""
 
     value: float
-    lower: float = math.nan
-    upper: float = math.nan
+    lower: float
+    upper: float
 
     def text(self, unit: str = "", scale: float = 1.0, digits: int = 2) -> str:
         """Write the figure with its interval.
 
-        Args:
-            unit: What follows the numbers.
-            scale: Factor to the unit, 100 for percent.
-            digits: Digits behind the point.
-
-        Returns:
-            Such as "-0.42 [-0.61, -0.23] octaves".
+        >>> Estimate(-0.42, -0.61, -0.23).text("octaves")
+        '−0.42 [−0.61, −0.23] octaves'
         """
         value, lower, upper = (_number(scale * x, digits) for x in self)
-        interval = "" if math.isnan(self.lower) else f" [{lower}, {upper}]"
-        return f"{value}{interval} {unit}".strip()
+        return f"{value} [{lower}, {upper}] {unit}".strip()
+
+    def through(self, transform: Callable[[float], float]) -> "Estimate":
+        """Apply an increasing function to the figure and its ends."""
+        return Estimate(*map(transform, self))
 
 
 def _number(x: float, digits: int) -> str:
@@ -49,15 +50,145 @@ def _number(x: float, digits: int) -> str:
     return f"{x:.{digits}f}".replace("-", "−")
 
 
+# --- intervals ------------------------------------------------------------------------------------
+
+
+def mean_estimate(
+    sample: np.ndarray, confidence: float = CONFIDENCE, least_sd: float = 0.0
+) -> Estimate:
+    """Average over initializations, with Student's t-interval; one alone bounds nothing.
+
+    >>> mean_estimate([1.0, 2.0, 3.0]).text()
+    '2.00 [−0.48, 4.48]'
+    """
+    sample = np.asarray(sample, float)
+    n, mean = len(sample), float(sample.mean())
+    if n < 2:
+        return Estimate(mean, -math.inf, math.inf)
+    sd = max(sample.std(ddof=1), least_sd)
+    half = _student_reach(n - 1, confidence) * sd / math.sqrt(n)
+    return Estimate(mean, mean - half, mean + half)
+
+
+@cache
+def _student_reach(degrees: int, confidence: float) -> float:
+    return float(student.ppf((1 + confidence) / 2, degrees))
+
+
+def held_out_estimate(sample: np.ndarray, confidence: float = CONFIDENCE) -> Estimate:
+    """Average figures of which each rests on a choice made on the others, two or more.
+
+    Those choices share data, which Student's interval does not know; it is widened.
+
+    Source: Nadeau and Bengio (2003), "Inference for the generalization error", the corrected test.
+    """
+    value, lower, upper = mean_estimate(sample, confidence)
+    wider = math.sqrt(1 + len(sample) / (len(sample) - 1))
+    return Estimate(value, value - wider * (value - lower), value + wider * (upper - value))
+
+
+def width_estimate(variance: float, n: int, confidence: float = CONFIDENCE) -> Estimate:
+    """Take the range from 10 to 90 % of a normal distribution from the variance of n numbers.
+
+    >>> width_estimate(1.0, 10).text()
+    '2.56 [1.76, 4.68]'
+    """
+    tails = np.array([(1 + confidence) / 2, (1 - confidence) / 2])
+    ends = np.sqrt((n - 1) / chi2.ppf(tails, n - 1))
+    return Estimate(*(OCTAVES_10_TO_90 * math.sqrt(variance) * np.array([1.0, *ends])).tolist())
+
+
+def quantile_estimate(sample: np.ndarray, share: float, confidence: float = CONFIDENCE) -> Estimate:
+    """Estimate a quantile of a normal distribution, with the exact interval (noncentral t)."""
+    sample = np.asarray(sample, float)
+    n, z = len(sample), float(norm.ppf(share))
+    tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
+    ends = nct.ppf(tails, n - 1, z * math.sqrt(n)) / math.sqrt(n)
+    return Estimate(*(sample.mean() + sample.std(ddof=1) * np.array([z, *ends])).tolist())
+
+
+def least_probability(successes: int, runs: int, confidence: float = CONFIDENCE) -> float:
+    """Bound a probability from below by the lower end of Clopper and Pearson's interval.
+
+    >>> round(least_probability(10, 10), 3), least_probability(0, 10)
+    (0.692, 0.0)
+    """
+    if successes == 0:
+        return 0.0
+    return float(beta.ppf((1 - confidence) / 2, successes, runs - successes + 1))
+
+
+# --- outcomes -------------------------------------------------------------------------------------
+
+
+def side(estimate: Estimate, low: float = -math.inf, high: float = math.inf) -> Outcome:
+    """Compare an interval with the claim's range (low, high); the ends are not in it.
+
+    >>> side(Estimate(-1, -2, -0.5), high=0), side(Estimate(-1, -2, 0.5), high=0)
+    ('holds', 'undecided')
+    """
+    if low < estimate.lower and estimate.upper < high:
+        return "holds"
+    return "fails" if estimate.upper <= low or estimate.lower >= high else "undecided"
+
+
+class Decision(NamedTuple):
+    """What several conditions give together, and the one that decides."""
+
+    outcome: Outcome
+    key: Hashable
+    estimate: Estimate
+
+
+def decide(
+    conditions: Mapping[Hashable, Callable[..., Estimate]],
+    low: float = -math.inf,
+    high: float = math.inf,
+) -> Decision:
+    """Judge conditions that must all hold; each is a function of the confidence.
+
+    They hold if every interval lies in (low, high), and fail if one lies outside at the
+    confidence at which all intervals hold jointly (Bonferroni). The condition that decides is the
+    one farthest outside, or else the one with the least margin.
+    """
+    joint = 1 - (1 - CONFIDENCE) / len(conditions)
+    single = {key: condition(CONFIDENCE) for key, condition in conditions.items()}
+    failed = [key for key, c in conditions.items() if side(c(joint), low, high) == "fails"]
+
+    def margin(key: Hashable) -> float:
+        estimate = single[key]
+        if key in failed:
+            return max(estimate.lower - high, low - estimate.upper)
+        return -min(estimate.lower - low, high - estimate.upper)
+
+    key = max(failed or single, key=margin)
+    outcomes = {side(estimate, low, high) for estimate in single.values()}
+    outcome = "fails" if failed else "holds" if outcomes == {"holds"} else "undecided"
+    return Decision(outcome, key, single[key])
+
+
+def decide_means(samples: Mapping[Hashable, np.ndarray], **bounds: float) -> Decision:
+    """Judge means over initializations that must all lie in the range; see `decide`."""
+    return decide({key: partial(mean_estimate, x) for key, x in samples.items()}, **bounds)
+
+
+def combine(outcomes: Iterable[Outcome]) -> Outcome:
+    """Join parts of a claim of which each can be true alone.
+
+    >>> combine(["holds", "fails"]), combine(["holds", "undecided"]), combine(["fails"])
+    ('in part', 'undecided', 'fails')
+    """
+    seen = set(outcomes)
+    if len(seen) == 1:
+        return seen.pop()
+    return "in part" if seen >= {"holds", "fails"} or "in part" in seen else "undecided"
+
+
 @dataclass(frozen=True)
 class Finding:
-    """What one panel (or other part of a claim) shows.
+    """What one panel, or other part of a claim, shows; `measured` is empty if not run.
 
-    Args:
-        subject: Its name, such as "Conv-2 on MNIST".
-        outcome: Whether the claim holds there.
-        measured: The figure with its interval, in words and numbers; empty if not run.
-        note: Level used, what is missing, why it could not be judged.
+    `note` has what is beside the figure: the level used, what is missing.
     """
 
     subject: str
@@ -68,133 +199,40 @@ class Finding:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A claim with its findings.
-
-    Args:
-        criterion: The claim.
-        findings: One per panel.
-    """
+    """A claim with one finding per panel."""
 
     criterion: Criterion
     findings: tuple[Finding, ...]
 
     @property
     def verdict(self) -> Verdict:
-        """Reproduced if all panels that were run hold, not if all fail, else partly."""
+        """Read the panels together; those undecided neither help nor harm."""
         seen = {f.outcome for f in self.findings} - {"not run"}
         if not seen:
             return "not run"
-        if seen == {"holds"}:
-            return "reproduced"
-        return "not reproduced" if seen == {"fails"} else "partly"
+        seen -= {"undecided"}
+        alone: dict[frozenset[Outcome], Verdict] = {
+            frozenset(): "undecided", frozenset({"holds"}): "reproduced",
+            frozenset({"fails"}): "not reproduced",
+        }  # fmt: skip
+        return alone.get(frozenset(seen), "partly")
+
+    def count(self, *outcomes: Outcome) -> int:
+        """Count the panels with one of the outcomes."""
+        return sum(f.outcome in outcomes for f in self.findings)
 
     @property
-    def panels_run(self) -> int:
-        """Number of panels that could be judged."""
-        return sum(f.outcome != "not run" for f in self.findings)
+    def decided(self) -> int:
+        """Number of panels that hold, fail, or do so in part."""
+        return self.count("holds", "in part", "fails")
+
+    @property
+    def narrow(self) -> bool:
+        """Whether less than half of the paper's panels were decided."""
+        return 2 * self.decided < len(self.findings)
 
 
-def count_verdicts(judgements: Iterable[Judgement]) -> dict[Verdict, tuple[int, int]]:
-    """Count the claims of each verdict.
-
-    Args:
-        judgements: The ledger.
-
-    Returns:
-        Verdict to the number of claims, and how many of them were judged on all their panels.
-    """
-    judgements = list(judgements)
-    total = Counter(j.verdict for j in judgements)
-    whole = Counter(j.verdict for j in judgements if j.panels_run == len(j.findings))
-    return {verdict: (total[verdict], whole[verdict]) for verdict in VERDICTS}
-
-
-def side(
-    estimate: Estimate, *, at_most: float | None = None, at_least: float | None = None
-) -> Outcome:
-    """Compare a figure and its interval with one bound; above and below 0 count 0 as outside.
-
-    Args:
-        estimate: The figure.
-        at_most: The claim's side is at or below it; at 0 strictly below.
-        at_least: The claim's side is at or above it; at 0 strictly above.
-
-    Returns:
-        "holds" if value and far end are on the claim's side, "in part" if the value alone is.
-    """
-    bound, sign = (at_most, 1) if at_most is not None else (at_least, -1)
-
-    def inside(x: float) -> bool:
-        return sign * x < sign * bound or (x == bound and bound != 0)
-
-    if not inside(estimate.value):
-        return "fails"
-    return "holds" if inside(estimate.upper if sign > 0 else estimate.lower) else "in part"
-
-
-def combine(outcomes: Iterable[Outcome]) -> Outcome:
-    """Join the outcomes of several conditions on one panel.
-
-    Args:
-        outcomes: What each condition gave; "not run" is passed over.
-
-    Returns:
-        "holds" if all hold, "fails" if all fail, "not run" if there is none, else "in part".
-    """
-    seen = set(outcomes) - {"not run"}
-    if not seen:
-        return "not run"
-    return seen.pop() if len(seen) == 1 else "in part"
-
-
-def worst(outcomes: Iterable[Outcome]) -> Outcome:
-    """Join the outcomes of conditions that must all hold.
-
-    Args:
-        outcomes: What each condition gave, at least one.
-
-    Returns:
-        The worst of them.
-    """
-    return min(outcomes, key=("fails", "in part", "holds").index)
-
-
-def mean_estimate(sample: np.ndarray, confidence: float = CONFIDENCE) -> Estimate:
-    """Average over initializations, with Student's t-interval.
-
-    Args:
-        sample: One number per seed, shape (seeds,), finite.
-        confidence: Coverage aimed at.
-
-    Returns:
-        The mean; a single seed has an unbounded interval.
-    """
-    sample = np.asarray(sample, float)
-    n, mean = len(sample), float(sample.mean())
-    if n < 2:
-        return Estimate(mean, -math.inf, math.inf)
-    half = student.ppf((1 + confidence) / 2, n - 1) * sample.std(ddof=1) / math.sqrt(n)
-    return Estimate(mean, mean - half, mean + half)
-
-
-def bootstrap_estimate(
-    statistic: Callable[[np.ndarray], float], seeds: int, replicates: int = REPLICATES
-) -> Estimate:
-    """Evaluate a statistic on the seeds, with the percentile bootstrap over them.
-
-    Args:
-        statistic: Function of the indices of the seeds to use, with repetitions.
-        seeds: Number of seeds.
-        replicates: Number of bootstrap samples.
-
-    Returns:
-        The statistic of all seeds with its interval; replicates without a value (NaN) are left
-        out, and where none has one the ends are infinite.
-    """
-    value = float(statistic(np.arange(seeds)))
-    drawn = np.array([statistic(chosen) for chosen in resample_runs(seeds, replicates, rng=0)])
-    drawn = drawn[~np.isnan(drawn)]
-    if drawn.size == 0:
-        return Estimate(value, -math.inf, math.inf)
-    lower, upper = percentile_ends(drawn, CONFIDENCE)
-    return Estimate(value, float(lower), float(upper))
+def count_verdicts(judgements: Iterable[Judgement]) -> dict[Verdict, int]:
+    """Count the claims of each verdict, in the order of `VERDICTS`."""
+    counts = Counter(judgement.verdict for judgement in judgements)
+    return {verdict: counts[verdict] for verdict in VERDICTS}
