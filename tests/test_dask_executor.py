@@ -40,7 +40,7 @@ def make_rows(cell, data_dir=None, folder=None, raising=(), size=1, pause=0.0) -
         time.sleep(60)
     seeds = list(cell.seeds)
     return pd.DataFrame(
-        {"cell": cell.name, "d": cell.d, "seed": seeds, "step": 0, "note": "x" * size}
+        {"cell": cell.name, "d": cell.d, "seed": seeds, "step": 0, "variant": "x" * size}
     )
 
 

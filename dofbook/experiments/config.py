@@ -118,6 +118,10 @@ class Cell:
         """Say what it costs."""
         raise NotImplementedError
 
+    def most_rows(self) -> int:
+        """Bound the number of its rows, before any is read."""
+        return len(self.seeds) * 3 * 10**5
+
     def rows(self, task: "Task", batching: "Batching") -> "pd.DataFrame":
         """Compute its tidy rows; they depend on the cell alone."""
         raise NotImplementedError
@@ -184,6 +188,9 @@ class CellConfig(Cell):
         explicit = self.method.explicit_dimension(self.d)
         before = self.method.epochs_before(task.epochs or 0)
         return Work(kind, len(self.seeds), task.epochs or 0, before, explicit)
+
+    def most_rows(self):
+        return len(self.seeds) * (1 + (self.task.epochs or 0) * self.task.checkpoints_per_epoch)
 
     def rows(self, task, batching):
         from dofbook.experiments.cell import training_rows

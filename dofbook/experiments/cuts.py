@@ -52,6 +52,9 @@ class CutCell(Cell):
         evaluations = 2 * self.grid**2 / 20  # a twentieth of an epoch each, about
         return Work((*kind, self.kind), len(self.seeds), evaluations, 2 * (task.epochs or 0))
 
+    def most_rows(self):
+        return len(self.seeds) * 2 * (self.grid**2 + len(PLACES))
+
     def rows(self, task, batching):
         """Evaluate the plane: one row per seed, model ("network", "linearized") and point.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from dofbook.errors import InputError
-from dofbook.experiments.store import parquet_bytes, write_atomically
+from dofbook.experiments.store import parquet_bytes, remove_orphans, write_atomically
 
 
 def check_table_path(path: Path) -> None:
@@ -53,6 +53,7 @@ def publish(
     content = parquet_bytes(table, metadata or {})
     record = origin | {"table_sha256": hashlib.sha256(content).hexdigest()}
     text = json.dumps(record, indent=1, sort_keys=True) + "\n"
-    write_atomically(path.with_suffix(".provenance.json"), text.encode())
-    write_atomically(path, content)
+    for file, written in ((path.with_suffix(".provenance.json"), text.encode()), (path, content)):
+        write_atomically(file, written)
+        remove_orphans(path.parent, path.parent.stat().st_mtime, f".{file.name}.*")
     return table.num_rows

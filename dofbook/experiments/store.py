@@ -7,8 +7,11 @@ whole one, and two sweeps on one store at worst compute the same cell twice. No 
 The digest covers every byte of the file: it is the SHA-256 of the file with 64 zeros in the
 digest's own place. Damage is thus found before a Parquet reader sees it.
 
-A process killed while it writes leaves a hidden temporary file, named by its host and number. The
-next sweep removes it once that process is gone, or after a day if it ran on another host.
+A process killed while it writes leaves a hidden temporary file. The next sweep, or the next table of
+that name, removes it an hour later: whether a process lives cannot be asked on every system.
+
+What is read is checked: a regular file of bounded size, its digest, and its rows against the cell
+it is named by (``contents``). Whatever fails is moved aside.
 """
 
 import contextlib
@@ -17,7 +20,7 @@ import json
 import logging
 import os
 import re
-import socket
+import stat
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,19 +31,18 @@ import pyarrow.parquet as pq
 
 from dofbook.errors import InputError, RunFailed
 from dofbook.experiments.config import SCHEMA_VERSION, Cell, canonical_json, cell_from_json
+from dofbook.experiments.contents import BYTES_PER_ROW, DamagedCell, check_rows
 
 log = logging.getLogger(__name__)
 
 _MARK = b"dofbook-digest:"
 _DIGEST = re.compile(_MARK + rb"([0-9a-f]{64})")
 _NAME = re.compile(r"[0-9a-f]{16}")
-_TEMPORARY = re.compile(r"\..*\.(?:(?P<host>[^.]*)-)?(?P<process>\d+)-[0-9a-f]{8}\.tmp")
-_SETTLED, _ABANDONED = 60.0, 86400.0
-"""Seconds after which the temporary file of a dead process, or of any, is taken for an orphan."""
-
-
-class DamagedCell(Exception):
-    """Say why a cell's file cannot be trusted."""
+_TEMPORARY = re.compile(r"\.(probe-[0-9a-f]{8}|.*[.-]\d+-[0-9a-f]{8}\.tmp)")
+_ABANDONED = 3600.0
+"""Seconds after which a temporary file is taken for an orphan; writing one takes less than one."""
+_LARGEST_FILE, _LARGEST_RECORD = 2**28, 2**22
+"""Bytes of a cell's file, and of a failure's record or of what a cell has beside its rows."""
 
 
 class StoreError(RunFailed):
@@ -76,17 +78,12 @@ class FailedCell:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that its name never stands for a part of it.
-
-    Args:
-        path: Final name; its folder is created.
-        data: The content.
+    """Write a file so that its name never stands for a part of it; its folder is created.
 
     Raises:
         StoreError: If the system refuses (disk full, permissions); no partial file is left.
     """
-    unique = f"{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    temporary = path.with_name(f".{path.name}.{unique}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "xb") as file:
@@ -102,27 +99,35 @@ def write_atomically(path: Path, data: bytes) -> None:
             temporary.unlink()
 
 
-def _host() -> str:
-    return socket.gethostname().split(".")[0].replace("/", "_")
+def remove_orphans(folder: Path, now: float, pattern: str = ".*") -> None:
+    """Remove temporary files that killed processes left in a folder, by their age alone.
+
+    Args:
+        now: Seconds, by the clock that dates the folder's files.
+    """
+    for path in folder.glob(pattern):
+        with contextlib.suppress(OSError):  # another sweep was first, or it is not ours
+            old = now - path.stat().st_mtime > _ABANDONED
+            if old and _TEMPORARY.fullmatch(path.name):
+                path.unlink()
+                log.info("removed %s, left by a process that was killed.", path)
 
 
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True
+def read_regular(path: Path, largest: int) -> bytes:
+    """Read a regular file of bounded size; devices, pipes and folders are not opened to be read.
 
-
-def _is_orphan(name: str, age: float) -> bool:
-    """Decide by a temporary file's name and age in seconds whether nobody will rename it."""
-    match = _TEMPORARY.fullmatch(name)
-    if match is None:
-        return False
-    gone = match["host"] == _host() and not _is_running(int(match["process"]))
-    return age > (_SETTLED if gone else _ABANDONED)
+    Raises:
+        OSError: If the system refuses.
+        DamagedCell: If it is something else or larger.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise DamagedCell("it is not a regular file")
+    # Not to wait for ever should a pipe have taken its place.
+    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode) or about.st_size > largest:
+            raise DamagedCell(f"it has {about.st_size} bytes, more than any such file")
+        return file.read(largest + 1)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -171,14 +176,11 @@ def seal(table: pa.Table, metadata: dict[str, str]) -> bytes:
     return data.replace(blank, _MARK + hashlib.sha256(data).hexdigest().encode(), 1)
 
 
-def unseal(data: bytes) -> tuple[pa.Table, dict[str, str]]:
-    """Verify and read what ``seal`` wrote.
-
-    Args:
-        data: The content.
+def unseal(data: bytes) -> tuple[pq.ParquetFile, dict[str, str]]:
+    """Verify what ``seal`` wrote, and open it: its rows are not read yet.
 
     Returns:
-        The table and the footer's metadata.
+        The file and its footer's metadata.
 
     Raises:
         DamagedCell: If the content is cut, altered or foreign.
@@ -189,21 +191,19 @@ def unseal(data: bytes) -> tuple[pa.Table, dict[str, str]]:
     blank = data.replace(_MARK + digests[0], _MARK + b"0" * 64)
     if hashlib.sha256(blank).hexdigest().encode() != digests[0]:
         raise DamagedCell("its content does not match its digest")
-    file = pq.ParquetFile(pa.BufferReader(data))
-    metadata = {key.decode(): value.decode() for key, value in file.metadata.metadata.items()}
-    return file.read().replace_schema_metadata(None), metadata
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data))
+        about = {k.decode(): v.decode() for k, v in (file.metadata.metadata or {}).items()}
+    except (pa.ArrowException, OSError, ValueError) as problem:
+        raise DamagedCell(f"it cannot be read as Parquet ({problem})") from None
+    return file, about
 
 
 def encode(cell: Cell, rows: pd.DataFrame, provenance: dict) -> bytes:
-    """Write a result as the content of a cell file.
+    """Write a result as the content of a cell file, with its digest in place.
 
     Args:
-        cell: The cell.
-        rows: Its tidy rows.
         provenance: What it was computed with; must fit in JSON.
-
-    Returns:
-        The content, with its digest in place.
     """
     metadata = {
         "dofbook.schema": str(SCHEMA_VERSION),
@@ -214,24 +214,36 @@ def encode(cell: Cell, rows: pd.DataFrame, provenance: dict) -> bytes:
 
 
 def decode(name: str, data: bytes) -> StoredCell:
-    """Verify and read the content of a cell file.
-
-    Args:
-        name: The hash that names the file.
-        data: Its content.
-
-    Returns:
-        The result.
+    """Verify and read the content of a cell file, and check it against the cell of that name.
 
     Raises:
-        DamagedCell: If the content is cut, altered, foreign or another cell's.
+        DamagedCell: If the content is cut, altered, foreign, another cell's or no such cell's.
         InputError: If it is intact but has another schema version.
     """
-    table, metadata = unseal(data)
-    config = metadata["dofbook.config"]
+    file, metadata = unseal(data)
+    config = metadata.get("dofbook.config", "")
     if hashlib.sha256(config.encode()).hexdigest()[:16] != name:
         raise DamagedCell("it holds another cell than its name says")
-    return StoredCell(cell_from_json(config), table, json.loads(metadata["dofbook.provenance"]))
+    cell = cell_from_json(config)
+    table = _read_rows(file, cell)
+    check_rows(cell, table)
+    try:
+        provenance = json.loads(metadata["dofbook.provenance"])
+    except (KeyError, ValueError):
+        raise DamagedCell("it does not say where it comes from") from None
+    return StoredCell(cell, table, provenance)
+
+
+def _read_rows(file: pq.ParquetFile, cell: Cell) -> pa.Table:
+    """Read the rows once their number and size, unpacked, are known to be those of a cell."""
+    about, most = file.metadata, cell.most_rows()
+    size = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+    if about.num_rows > most or size > _LARGEST_RECORD + BYTES_PER_ROW * most:
+        raise DamagedCell(f"it has {about.num_rows} rows of {size} bytes; the cell has {most}")
+    try:
+        return file.read().replace_schema_metadata(None)
+    except (pa.ArrowException, OSError, ValueError) as problem:
+        raise DamagedCell(f"it cannot be read as Parquet ({problem})") from None
 
 
 @dataclass(frozen=True)
@@ -261,14 +273,7 @@ class Store:
             probe.unlink()
         except (OSError, StoreError) as problem:
             raise InputError(f"the store {self.root} cannot be used: {problem}") from problem
-        self._remove_orphans(now)
-
-    def _remove_orphans(self, now: float) -> None:
-        for path in self.root.glob(".*.tmp"):
-            with contextlib.suppress(OSError):  # another sweep was first, or it is not ours
-                if _is_orphan(path.name, now - path.stat().st_mtime):
-                    path.unlink()
-                    log.info("removed %s, left by a process that was killed.", path)
+        remove_orphans(self.root, now)
 
     def path(self, name: str) -> Path:
         """Give the file of a cell.
@@ -307,7 +312,7 @@ class Store:
             StoreError: If the system refuses to read it.
         """
         try:
-            data = self.path(name).read_bytes()
+            data = read_regular(self.path(name), _LARGEST_FILE)
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(self.path(name)) from None
         except OSError as problem:
@@ -387,9 +392,11 @@ class Store:
         found = {}
         for path in sorted(self.root.glob("*.failed.json")):
             try:
-                record = json.loads(path.read_bytes())
-                failed = FailedCell(cell_from_json(record["config"]), record["traceback"])
-            except (OSError, ValueError, KeyError, TypeError):
+                record = json.loads(read_regular(path, _LARGEST_RECORD))
+                failed = FailedCell(cell_from_json(record["config"]), str(record["traceback"]))
+            except FileNotFoundError:  # it succeeded meanwhile
+                continue
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, DamagedCell):
                 log.warning("%s is not the record of a failed cell; it is ignored.", path)
             else:
                 found[failed.config.name] = failed

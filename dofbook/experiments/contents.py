@@ -1,0 +1,120 @@
+"""What the rows of a cell must be: checked against its configuration whenever a file is read.
+
+A digest says that a file is as it was written, not that it holds what its name says.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as kinds
+
+from dofbook.experiments.config import Cell, CellConfig
+
+BYTES_PER_ROW = 2**12
+"""Allowed of the unpacked content; real rows have a few hundred."""
+_TYPES: dict[str, tuple[Callable[[pa.DataType], bool], ...]] = {
+    "text": (kinds.is_string, kinds.is_large_string),
+    "whole": (kinds.is_integer,),
+    "number": (kinds.is_floating, kinds.is_integer),
+    "truth": (kinds.is_boolean,),
+}
+_COLUMNS = {
+    "text": "cell dataset network pooling method variant optimizer bias_correction collapsed basis "
+    "model place",
+    "whole": "burn_in_steps d D epochs batch_size train_images test_images seed step "
+    "pruning_epochs newton_steps index",
+    "number": "learning_rate epoch gradient_norm gap singular_value x y",
+    "truth": "nested",
+}
+_KIND_OF = {name: kind for kind, names in _COLUMNS.items() for name in names.split()}
+_METRICS = ("train_", "test_", "best_train_", "best_test_")
+
+
+class DamagedCell(Exception):
+    """Say why a cell's file cannot be trusted."""
+
+
+def check_rows(cell: Cell, table: pa.Table) -> None:
+    """Refuse rows that are not those of a cell: columns, types, names, seeds, steps and ranges.
+
+    Raises:
+        DamagedCell: If they are not.
+    """
+    _check_columns(cell, table)
+    _check_constants(cell, table)
+    seeds = table["seed"].to_numpy()
+    if set(seeds.tolist()) != set(cell.seeds):
+        raise DamagedCell(f"it has the seeds {sorted(set(seeds.tolist()))}, not {cell.seeds}")
+    if "step" in table.column_names:
+        _check_steps(cell, table, seeds)
+    elif "place" in table.column_names and len(table) != cell.most_rows():
+        raise DamagedCell(f"it has {len(table)} of {cell.most_rows()} rows")
+    positive = cell.task.objective == "classification"
+    for name in table.column_names:
+        values = table[name].to_numpy() if name.startswith(_METRICS) else np.zeros(0)
+        if name.endswith("_accuracy") and not ((values >= 0) & (values <= 1)).all():
+            raise DamagedCell(f"its column {name} leaves the range from 0 to 1")
+        # A run that diverged has NaN.
+        if name.endswith("_loss") and positive and (values < 0).any():
+            raise DamagedCell(f"its column {name} has values below 0")
+
+
+def _check_columns(cell: Cell, table: pa.Table) -> None:
+    needed = {"cell", "seed"} | ({"step"} if isinstance(cell, CellConfig) else set())
+    if missing := sorted(needed - set(table.column_names)):
+        raise DamagedCell(f"it has no column {', '.join(missing)}")
+    if len(set(table.column_names)) < table.num_columns:
+        raise DamagedCell("a column occurs twice")
+    own = isinstance(cell, CellConfig) and not type(cell.method).__module__.startswith("dofbook.")
+    for field in table.schema:
+        metric = "number" if field.name.startswith(_METRICS) else None
+        kind = _KIND_OF.get(field.name, metric)
+        if kind is None:
+            if not own:  # a reader's method may have columns of its own
+                raise DamagedCell(f"it has a column {field.name}, which no such cell has")
+        elif not any(fits(field.type) for fits in _TYPES[kind]):
+            raise DamagedCell(f"its column {field.name} holds {field.type}")
+
+
+def _expected(cell: Cell) -> Mapping[str, object]:
+    task = cell.task
+    found: dict[str, object] = {"cell": cell.name, "dataset": task.dataset, "network": task.network}
+    if isinstance(cell, CellConfig):
+        found |= {
+            "pooling": task.pooling, "method": cell.method.name, "burn_in_steps": cell.method.t,
+            "nested": cell.method.is_nested, "epochs": task.epochs, "batch_size": task.batch_size,
+        }  # fmt: skip
+        if cell.d is not None:
+            found["d"] = cell.d
+    return found
+
+
+def _check_constants(cell: Cell, table: pa.Table) -> None:
+    for name, value in _expected(cell).items():
+        if name in table.column_names:
+            found = pc.unique(table[name]).to_pylist()
+            if found not in ([], [value]):
+                raise DamagedCell(f"its column {name} says {found[:3]}, not {value!r}")
+
+
+def _check_steps(cell: Cell, table: pa.Table, seeds: np.ndarray) -> None:
+    steps = table["step"].to_numpy()
+    of_seed = [steps[seeds == seed].tolist() for seed in cell.seeds]
+    wanted = _expected_steps(cell, table) or of_seed[0]
+    if any(found != wanted for found in of_seed) or sorted(set(wanted)) != wanted:
+        raise DamagedCell("its checkpoints are not those of the cell")
+
+
+def _expected_steps(cell: Cell, table: pa.Table) -> list[int] | None:
+    """List the checkpoints by the size of the training set; None where the rows do not say it."""
+    task = cell.task
+    if "train_images" not in table.column_names or not len(table):
+        return None
+    if task.solver == "exact":
+        return [0]
+    each = -(-table["train_images"][0].as_py() // task.batch_size)
+    cuts = np.unique(np.linspace(0, each, task.checkpoints_per_epoch + 1).round().astype(int))
+    made = [epoch * each + int(stop) for epoch in range(task.epochs or 0) for stop in cuts[1:]]
+    return [0, *made]
