@@ -44,8 +44,16 @@ class Objective:
     )
 
     def __post_init__(self):
+        if not isinstance(self.name, str) or not self.name.isprintable() or not self.name:
+            raise InputError(f"name is {self.name!r:.80}; it must be printable text.")
         given = self.metrics.items() if isinstance(self.metrics, Mapping) else self.metrics
-        object.__setattr__(self, "metrics", tuple(map(tuple, given)))
+        try:
+            pairs = tuple((name, function) for name, function in given)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"metrics is {given!r:.80}; give pairs of a name and a function, or a mapping."
+            ) from None
+        object.__setattr__(self, "metrics", pairs)
         names = ["loss", *(name for name, _ in self.metrics)]
         for name in names:
             if not (isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9_]*", name)):
