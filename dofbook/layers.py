@@ -2,8 +2,11 @@
 
 Autodiff turns the gradients of a convolution into convolutions with unusual layouts, which XLA's
 CPU backend runs about forty times slower inside any loop. Here the gradients are written as
-ordinary convolutions and matrix products instead. On other backends, and for shapes not covered
-(dilation, groups, other layouts), the call goes to ``lax.conv_general_dilated`` unchanged.
+ordinary convolutions and matrix products instead. On a GPU every convolution is a matrix product
+with patches of the images: of runs that train together each has its own kernels, and ``vmap`` turns
+that into one batched product, where a convolution becomes one of many groups. On other backends,
+and for shapes not covered (dilation, groups, other layouts), the call goes to
+``lax.conv_general_dilated`` unchanged.
 
 Like every custom gradient, that of ``loop_convolution`` has no forward mode (jvp) on a CPU.
 ``linear_convolution`` is the same function with the derivative in both directions, as a
@@ -48,6 +51,22 @@ def _patches(x, kernel_shape, strides, padding):
     return jnp.concatenate(shifted, axis=-1)
 
 
+def patch_convolution(x, kernel, strides, padding):
+    """Convolve by one matrix product with all receptive fields; JAX has its every derivative.
+
+    Args:
+        x: Images, (N, H, W, C).
+        kernel: Kernels, (kh, kw, C, features).
+        strides: Steps down and across, two integers.
+        padding: Zeros (above, below), (left, right).
+
+    Returns:
+        Feature maps, (N, H', W', features).
+    """
+    patches = _patches(x, kernel.shape, strides, padding)
+    return patches @ kernel.reshape(-1, kernel.shape[-1])
+
+
 def _small(kernel) -> bool:
     return kernel.shape[0] * kernel.shape[1] * kernel.shape[2] <= _PATCH_COLUMNS
 
@@ -66,8 +85,7 @@ def loop_convolution(x, kernel, strides, padding):
         Feature maps, (N, H', W', features).
     """
     if _small(kernel):
-        patches = _patches(x, kernel.shape, strides, padding)
-        return patches @ kernel.reshape(-1, kernel.shape[-1])
+        return patch_convolution(x, kernel, strides, padding)
     return _convolve(x, kernel, strides, padding)
 
 
@@ -163,7 +181,7 @@ def conv_general_dilated(
     precision=None,
     convolution=loop_convolution,
 ):
-    """Convolve as ``lax.conv_general_dilated`` does, with loop-proof gradients on a CPU.
+    """Convolve as ``lax.conv_general_dilated`` does, as fits the backend (see the module).
 
     Args:
         lhs: Images, (N, H, W, C).
@@ -175,15 +193,17 @@ def conv_general_dilated(
         dimension_numbers: As in ``lax.conv_general_dilated``.
         feature_group_count: As in ``lax.conv_general_dilated``.
         precision: As in ``lax.conv_general_dilated``.
-        convolution: ``loop_convolution`` or ``linear_convolution``.
+        convolution: On a CPU, ``loop_convolution`` or ``linear_convolution``; on a GPU it is
+            ``patch_convolution``.
 
     Returns:
         Feature maps, (N, H', W', features).
     """
     numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
     dilation = tuple(lhs_dilation or ()) + tuple(rhs_dilation or ())
+    backend = jax.default_backend()
     covered = (
-        jax.default_backend() == "cpu"
+        backend in ("cpu", "gpu")
         and lhs.ndim == 4
         and numbers == lax.conv_dimension_numbers(lhs.shape, rhs.shape, LAYOUT)
         and all(step == 1 for step in dilation)
@@ -205,6 +225,8 @@ def conv_general_dilated(
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
     pads = tuple((int(low), int(high)) for low, high in padding)
+    if backend == "gpu":
+        convolution = patch_convolution
     return convolution(lhs, rhs, tuple(window_strides), pads)
 
 

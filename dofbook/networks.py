@@ -312,14 +312,16 @@ _CACHED_PIXELS = 16 * 28 * 28  # so many fit a core's cache in Conv-2 and Conv-3
 def _chunks(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[int, int | None]:
     """Choose the images evaluated at once, and those whose gradients are.
 
-    A single core is a quarter faster on what stays in its cache; several share a whole batch.
+    A single core is a quarter faster on what stays in its cache; several share a whole batch. A
+    GPU waits for the launch of its kernels where an evaluation has many small chunks.
     """
     if isinstance(module, ResNet20):  # the statistics of its batches
         return 1000, None
     images = 2 ** int(math.log2(max(_CACHED_PIXELS // (image_shape[0] * image_shape[1]), 1)))
     alone = jax.default_backend() == "cpu" and cores() == 1
     if not alone or images > 32 or not isinstance(module, ConvNet):
-        return 100, None
+        alike = jax.default_backend() == "gpu" and isinstance(module, ConvNet)
+        return (500 if alike else 100), None
     return images, images
 
 
