@@ -1,7 +1,7 @@
 """The data set every experiment reads: four arrays, and a fingerprint of what they hold."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -90,10 +90,6 @@ class Dataset:
         for images of bytes there is `from_pixels`. Integer targets from 0 on are labels.
 
         Args:
-            x_train: Training inputs, (N, ...).
-            y_train: Training targets, (N, ...).
-            x_test: Test inputs, (M, ...).
-            y_test: Test targets, (M, ...).
             name: What tables and figures call it; "own" by default.
 
         Raises:
@@ -108,12 +104,18 @@ class Dataset:
         name = "own" if name is None else name
         given = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
         arrays = {part: _copy(f"{part} of {name}", array) for part, array in given.items()}
-        targets = (arrays["y_train"], arrays["y_test"])
-        labels = all(y.dtype == np.int32 and y.min() >= 0 for y in targets)
-        classes = max(int(y.max()) for y in targets) + 1 if labels else None
-        print_ = _hash_arrays(arrays.values())
+        digest = hashlib.sha256()
+        for array in arrays.values():
+            digest.update(f"{array.dtype} {array.shape}".encode())
+            digest.update(array.astype(array.dtype.newbyteorder("<")))
+        targets = [arrays["y_train"], arrays["y_test"]]
+        labels = all(y.dtype == np.int32 and y.min(initial=0) >= 0 for y in targets)
         return cls(
-            name=name, **arrays, num_classes=classes, source="arrays in memory", fingerprint=print_
+            name=name,
+            **arrays,
+            num_classes=max(int(y.max(initial=0)) for y in targets) + 1 if labels else None,
+            source="arrays in memory",
+            fingerprint=digest.hexdigest(),
         )
 
     @property
@@ -170,14 +172,6 @@ def _copy(what: str, values: ArrayLike) -> np.ndarray:
     return copy
 
 
-def _hash_arrays(arrays) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(array.astype(array.dtype.newbyteorder("<")))
-    return digest.hexdigest()
-
-
 def check_labels(what: str, labels: np.ndarray, num_classes: int) -> None:
     """Raise InputError unless there are integers and all lie in [0, num_classes)."""
     if labels.dtype.kind not in "iu":
@@ -206,10 +200,8 @@ def from_pixels(
     github.com/ganguli-lab/degrees-of-freedom); only the mean is taken in double precision here.
 
     Args:
-        x_train: Training images, uint8 (N, H, W, C).
-        y_train: Training labels, integers (N,) in [0, num_classes).
-        x_test: Test images, uint8 (M, H, W, C).
-        y_test: Test labels, integers (M,).
+        x_train: uint8 (N, H, W, C), as x_test.
+        y_train: Integers (N,) in [0, num_classes), as y_test.
         num_classes: At most 256.
         white: The pixel value that becomes 1, from 1 to 255.
 
@@ -310,13 +302,12 @@ def subset(
         shift = x_train.mean(axis=0, dtype=np.float64).astype(np.float32)
         x_train, x_test, mean_image = x_train - shift, x_test - shift, mean_image + shift
         what = "images"
-    return Dataset(
-        name=dataset.name,
+    return replace(
+        dataset,
         x_train=x_train,
         y_train=dataset.y_train[train],
         x_test=x_test,
         y_test=dataset.y_test[test],
-        num_classes=dataset.num_classes,
         source=f"{dataset.source}; {n_train} training and {n_test} test {what}, seed {seed}",
         fingerprint=digest.hexdigest(),
         mean_image=mean_image,

@@ -62,7 +62,6 @@ def read_raw(name: str, root: Path, verify: bool) -> tuple[Pixels, str] | None:
     """Read a data set from official raw files in `root / name` or `root`.
 
     Args:
-        name: A key of `official.RELEASES`.
         verify: Hold sizes and checksums to the official ones; those of pickles always are.
 
     Returns:
@@ -133,11 +132,7 @@ def _paths(folder: Path, name: str) -> list[Path]:
 
 
 def is_regular(path: Path) -> bool:
-    """Tell whether a regular file is there; a folder counts as nothing.
-
-    Raises:
-        InputError: If it is a FIFO, a device, a broken link, or cannot be reached.
-    """
+    """Tell whether a regular file is there (a folder counts as nothing), or raise InputError."""
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -284,36 +279,26 @@ def _whose(sha256: str) -> str:
 def _parse(release: Release, contents: dict[str, Content]) -> Pixels:
     splits = []
     for files in (release.train, release.test):
-        x, y = _READERS[release.format](release, [contents[file.name] for file in files])
-        where = contents[files[0].name].where
+        stored = [contents[file.name] for file in files]
+        if release.format == "idx":
+            x, y = _parse_idx(stored[0], ndim=3)[..., None], _parse_idx(stored[1], ndim=1)
+        else:
+            parts = [_PARSERS[release.format](content, release) for content in stored]
+            x, y = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        where = stored[0].where
         if x.shape[1:] != release.image_shape:
             raise InputError(
                 f"{where} holds images of shape {x.shape[1:]}; {release.image_shape} is expected."
             )
         if len(x) != len(y):
             raise InputError(f"{where} holds {len(x)} images, but there are {len(y)} labels.")
-        check_labels(contents[files[-1].name].where, y, release.num_classes)
+        check_labels(stored[-1].where, y, release.num_classes)
         splits += [x, y]
     return Pixels(*splits)
 
 
-def _read_idx(release, contents):
-    images, labels = contents
-    return parse_idx(images, ndim=3)[..., None], parse_idx(labels, ndim=1)
-
-
-def parse_idx(content: Content, ndim: int) -> np.ndarray:
-    """Parse one IDX file of unsigned bytes: big-endian magic 0x0800 + ndim, sizes, then the bytes.
-
-    Args:
-        ndim: 3 for images (magic 2051), 1 for labels (magic 2049).
-
-    Raises:
-        InputError: If the magic number or the length is wrong.
-
-    >>> parse_idx(Content("labels", bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 3])), 1)
-    array([7, 3], dtype=uint8)
-    """
+def _parse_idx(content: Content, ndim: int) -> np.ndarray:
+    """Parse unsigned bytes: big-endian magic 0x0800 + ndim (3: images, 1: labels), sizes, bytes."""
     where, data = content
     start = 4 * (1 + ndim)
     if len(data) < start:
@@ -332,28 +317,10 @@ def parse_idx(content: Content, ndim: int) -> np.ndarray:
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
-def _read_cifar(release, contents):
-    label_bytes = 2 if release.num_classes == 100 else 1  # CIFAR-100: coarse, then fine label
-    splits = [parse_cifar(content, label_bytes) for content in contents]
-    return tuple(np.concatenate(arrays) for arrays in zip(*splits, strict=True))
-
-
-def parse_cifar(content: Content, label_bytes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Parse one file of CIFAR records: label bytes, then 1024 red, green and blue bytes.
-
-    Args:
-        label_bytes: Labels per record; the last one is used.
-
-    Returns:
-        uint8 images (N, 32, 32, 3) and uint8 labels (N,).
-
-    Raises:
-        InputError: If the length is not a whole number of records.
-
-    >>> parse_cifar(Content("records", bytes([4]) + bytes(3072)), 1)[1]
-    array([4], dtype=uint8)
-    """
+def _parse_cifar(content: Content, release: Release) -> tuple[np.ndarray, np.ndarray]:
+    """Parse records of label bytes (the last counts), then 1024 red, green and blue bytes."""
     where, data = content
+    label_bytes = 2 if release.num_classes == 100 else 1  # CIFAR-100: coarse, then fine label
     size = label_bytes + 3072
     if len(data) == 0 or len(data) % size:
         raise InputError(
@@ -381,31 +348,12 @@ def _no_array(*_):
     return np.empty(0, np.uint8)  # its shape and bytes follow, checked by NumPy
 
 
-def _read_pickles(release, contents):
-    labels = b"fine_labels" if release.num_classes == 100 else b"labels"
-    splits = [parse_pickle(content, labels) for content in contents]
-    return tuple(np.concatenate(arrays) for arrays in zip(*splits, strict=True))
-
-
-def parse_pickle(content: Content, labels: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Parse one file of CIFAR's Python version, running nothing that it may hold.
-
-    Args:
-        labels: Key of the labels.
-
-    Returns:
-        uint8 images (N, 32, 32, 3) and uint8 labels (N,).
-
-    Raises:
-        InputError: If it is not such a file.
-
-    >>> batch = {b"labels": [7], b"data": np.zeros((1, 3072), np.uint8)}
-    >>> parse_pickle(Content("batch", pickle.dumps(batch, 4)), b"labels")[1]
-    array([7], dtype=uint8)
-    """
+def _parse_pickle(content: Content, release: Release) -> tuple[np.ndarray, np.ndarray]:
+    """Parse a batch of the Python version, running nothing that it may hold."""
     where, data = content
     try:
         batch = _ArraysOnly(io.BytesIO(data), encoding="bytes").load()
+        labels = b"fine_labels" if release.num_classes == 100 else b"labels"
         x, y = batch[b"data"], np.asarray(batch[labels])
         fits = x.dtype == np.uint8 and x.shape == (len(y), 3072) and y.dtype.kind == "i"
         if not (fits and y.min() >= 0 and y.max() < 256):
@@ -424,33 +372,12 @@ def first_line(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _read_mat(release, contents):
-    (content,) = contents
-    return parse_mat(content, max(release.sizes))
-
-
-def parse_mat(content: Content, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Parse one of SVHN's MATLAB files, in which the label 10 means the digit 0.
-
-    Args:
-        content: The file: X, uint8 (32, 32, 3, N), and y, (N, 1) with labels 1 to 10.
-        most: The largest N that is read.
-
-    Returns:
-        uint8 images (N, 32, 32, 3) and uint8 labels (N,), 0 to 9.
-
-    Raises:
-        InputError: If it is not such a file.
-
-    >>> import scipy.io
-    >>> stream, x = io.BytesIO(), np.zeros((32, 32, 3, 2), np.uint8)
-    >>> scipy.io.savemat(stream, {"X": x, "y": [[10], [3]]})
-    >>> parse_mat(Content("test_32x32.mat", stream.getvalue()), 2)[1]
-    array([0, 3], dtype=uint8)
-    """
+def _parse_mat(content: Content, release: Release) -> tuple[np.ndarray, np.ndarray]:
+    """Parse X, uint8 (32, 32, 3, N), and y, (N, 1), in which the label 10 means the digit 0."""
     import scipy.io
 
     where, data = content
+    most = max(release.sizes)
     try:
         shapes = {name: shape for name, shape, _ in scipy.io.whosmat(io.BytesIO(data))}
         if any(math.prod(shapes.get(name, ())) > 3072 * most for name in ("X", "y")):
@@ -469,4 +396,4 @@ def parse_mat(content: Content, most: int) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(np.moveaxis(x, -1, 0)), (y % 10).astype(np.uint8)
 
 
-_READERS = {"idx": _read_idx, "cifar": _read_cifar, "pickle": _read_pickles, "mat": _read_mat}
+_PARSERS = {"cifar": _parse_cifar, "pickle": _parse_pickle, "mat": _parse_mat}
