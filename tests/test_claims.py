@@ -409,7 +409,7 @@ def test_null_settings_and_full_data_count():
 def test_a_run_in_two_tables_counts_once(tmp_path):
     for name, part in (("a", SHARP), ("b", SHARP[SHARP["seed"] < 3].assign(cell="again"))):
         publish(tmp_path, name, part)
-    rows = load_tables(tmp_path)["runs"]
+    rows, _ = load_tables(tmp_path)
     assert len(rows) > len(SHARP) and set(rows["table"]) == {"a", "b"}
     assert set(paper_rows(rows)["table"]) == {"a"} and len(paper_rows(rows)) == len(SHARP)
 
@@ -417,7 +417,7 @@ def test_a_run_in_two_tables_counts_once(tmp_path):
 def test_the_extra_burn_in_step_is_read_from_the_provenance(tmp_path):
     cells = {"one": {"task": {"extra_burn_in_step": 1}}}
     publish(tmp_path, "a", SHARP.assign(cell="one"), cells)
-    assert paper_rows(load_tables(tmp_path)["runs"]).empty
+    assert paper_rows(load_tables(tmp_path)[0]).empty
 
 
 def test_variants_of_a_method_do_not_count():
@@ -615,25 +615,23 @@ def test_one_step_of_the_grid_is_one_octave():
     assert "1.00 [1.00, 1.00]" in finding.measured
 
 
-def test_tables_with_linearized_networks_are_kept_apart(tmp_path):
+def test_runs_of_linearized_networks_are_kept_apart(tmp_path):
     network = SHARP[SHARP["burn_in_steps"] == 0].assign(
         nested=True, variant="", train_images=60_000
     )
-    around = network.assign(method="linearized")
-    parts = [network, around, around.assign(variant="around step 4"), network.assign(epochs=1),
-             network.assign(method="linearized_exact")]  # fmt: skip
-    table = pd.concat(parts, ignore_index=True)
-    publish(tmp_path, "ntk_mnist", table)
+    around = network.assign(variant="linearized at step 1407")  # 3 epochs
+    parts = [network, around, around.assign(variant="linearized at step 4"),
+             network.assign(epochs=1), around.assign(variant="linearized at step 1407, exact"),
+             around.assign(nested=False)]  # fmt: skip
+    publish(tmp_path, "ntk_mnist", pd.concat(parts, ignore_index=True))
     publish(tmp_path, "mnist", SHARP)
-    tables = load_tables(tmp_path)
-    runs, linear = tables["runs"], tables["linearized"]
-    assert set(runs["table"]) == {"mnist"} and set(linear["table"]) == {"ntk_mnist"}
-    kept = linearized_rows(linear)
+    evidence = load_evidence(tmp_path)
+    assert set(evidence.runs["table"]) == {"mnist"} and len(evidence.runs) == len(SHARP)
+    kept = evidence.linearized
     assert len(kept) == 2 * len(DIMS) * 10 and set(kept["model"]) == {"network", "linearized"}
-    (finding,) = [
-        f for f in JUDGES["ntk-threshold-close"](load_evidence(tmp_path)) if f.outcome != "not run"
-    ]
+    (finding,) = [f for f in JUDGES["ntk-threshold-close"](evidence) if f.outcome != "not run"]
     assert finding.outcome == "holds" and "0.00 [0.00, 0.00]" in finding.measured
+    assert linearized_rows(pd.DataFrame()).empty
 
 
 def well(shift=lambda distance, level: 0.0, bound=lambda level: 400.0, noise=4.0):

@@ -1,9 +1,10 @@
 """Read the published tables and keep the runs made with the paper's settings.
 
-Every table in the folder counts, whatever its name: those with runs, those with runs of linearized
-networks, and those with singular values are told apart by their columns.
+Every table in the folder counts, whatever its name: those with runs and those with singular values
+are told apart by their columns.
 """
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,14 +25,14 @@ EPOCHS = {
     "resnet20": {"mnist": 3, "fashion_mnist": 3, "cifar10": 4},
 }
 """Table 2 of the paper."""
+BATCH = 128
 PRUNING_EPOCHS = 2
 IN_SUBSPACE = ("affine", "lottery_subspace")
 IDENTITY = [*CURVE, "variant", "d", "learning_rate", "seed"]
 
 SPECTRUM_COLUMNS = ("dataset", "network", "seed", "basis", "index", "singular_value")
 LINEARIZED_COLUMNS = ("dataset", "network", "model", "d", "seed", "best_train_accuracy")
-LINEARIZED_MODELS = {"affine": "network", "linearized": "linearized"}
-"""What the tables of Fig. 9 call the network and its linearization around w_opt."""
+MODELS = ("network", "linearized")
 WELL_COLUMNS = ("spectrum", "distance", "run", "level", "d_hit", "bound", "D")
 
 
@@ -95,7 +96,7 @@ def paper_rows(table: pd.DataFrame, *, any_rate: bool = False) -> pd.DataFrame:
         return table
     method = table["method"]
     keep = table["network"].isin(RUNS) & _whole(table)
-    keep &= _is(table, "batch_size", 128) & _is(table, "pooling", "max")
+    keep &= _is(table, "batch_size", BATCH) & _is(table, "pooling", "max")
     keep &= _is(table, "extra_burn_in_step", 0) & _is(table, "bias_correction", "textbook")
     keep &= ~method.isin(IN_SUBSPACE) | _is(table, "optimizer", "adam")
     if not any_rate:
@@ -127,12 +128,21 @@ def _each_run_once(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def linearized_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Keep the best of every run of Fig. 9 at the paper's settings: network and linearization."""
+    """Keep the best of every run of Fig. 9 at the paper's settings, all in nested subspaces.
+
+    Those of the network, and of its linearization around the end of full training, w_opt.
+    """
     if table.empty:
         return _empty(LINEARIZED_COLUMNS)
-    rows = table[table["method"].isin(LINEARIZED_MODELS) & _is(table, "variant", "")]
-    rows = rows[_whole(rows)]
-    rows = rows.assign(model=rows["method"].map(LINEARIZED_MODELS))
+    nested = _column(table, "nested") == True  # noqa: E712  (a column may be missing)
+    rows = table[(table["method"] == "affine") & nested & (table["burn_in_steps"] == 0)]
+    rows = _finished(rows[_whole(rows) & _is(rows, "batch_size", BATCH)])
+    names = zip(rows["dataset"], rows["network"], strict=True)
+    last = [EPOCHS[b][a] * math.ceil(TRAIN_IMAGES[a] / BATCH) for a, b in names]
+    variant = _column(rows, "variant").fillna("")
+    around = pd.Series([f"linearized at step {step}" for step in last], rows.index, dtype=object)
+    model = pd.Series(np.select([variant == "", variant == around], MODELS, ""), rows.index)
+    rows = rows.assign(model=model)[model != ""]
     best = rows.groupby(["dataset", "network", "model", "d", "seed"])["best_train_accuracy"].max()
     return best.reset_index()[list(LINEARIZED_COLUMNS)]
 
@@ -145,28 +155,25 @@ def _with_burn_in(rows: pd.DataFrame, cells: dict) -> pd.DataFrame:
     return rows.assign(extra_burn_in_step=rows["cell"].map(extra))
 
 
-def load_tables(folder: str | Path | None = None) -> dict[str, pd.DataFrame]:
-    """Read every published table: "runs", those with "linearized" networks, and "spectra".
+def load_tables(folder: str | Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read every published table: the runs and the singular values.
 
-    Tables of runs gain the columns ``table``, the name of the file without suffix, and
-    ``extra_burn_in_step`` of the cell. Raises `InputError` where a table cannot be believed, and
-    where there is none.
+    Runs gain the columns ``table``, the name of the file without suffix, and ``extra_burn_in_step``
+    of the cell. Raises `InputError` where a table cannot be believed, and where there is none.
     """
-    columns = {"runs": (*REQUIRED, "table"), "linearized": (*REQUIRED, "table")}
-    columns["spectra"] = SPECTRUM_COLUMNS
-    parts = {kind: [] for kind in columns}
+    runs, spectra = [_empty((*REQUIRED, "table"))], [_empty(SPECTRUM_COLUMNS)]
     for name in published_names(folder):
         rows = read_published(name, folder)
         if set(SPECTRUM_COLUMNS) <= set(rows.columns):
-            parts["spectra"].append(rows)
+            spectra.append(rows)
         elif {*REQUIRED, *METRICS} <= set(rows.columns):
             rows = _with_burn_in(rows, read_provenance(name, folder).get("cells", {}))
-            kind = "linearized" if (rows["method"] == "linearized").any() else "runs"
-            parts[kind].append(rows.assign(table=name))
-    return {
-        kind: pd.concat(tables, ignore_index=True) if tables else _empty(columns[kind])
-        for kind, tables in parts.items()
-    }
+            runs.append(rows.assign(table=name))
+    return _join(runs), _join(spectra)
+
+
+def _join(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(tables[1:], ignore_index=True) if len(tables) > 1 else tables[0]
 
 
 def load_evidence(folder: str | Path | None = None, well: pd.DataFrame | None = None) -> Evidence:
@@ -175,12 +182,11 @@ def load_evidence(folder: str | Path | None = None, well: pd.DataFrame | None = 
     `well` is the table of the quadratic well, cheap enough to compute anew
     (`landscapes.simulate_well`); None for none.
     """
-    tables = load_tables(folder)
-    runs = tables["runs"]
+    runs, spectra = load_tables(folder)
     return Evidence(
         runs=paper_rows(runs),
         other_rates=paper_rows(runs[runs["method"] == "affine"], any_rate=True),
-        spectra=tables["spectra"],
-        linearized=linearized_rows(tables["linearized"]),
+        spectra=spectra,
+        linearized=linearized_rows(runs),
         well=_empty(WELL_COLUMNS) if well is None else well,
     )
