@@ -197,3 +197,19 @@ def test_a_flat_background_has_the_gradient_of_stock_layers():
         for net in (ours, theirs)
     )
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4 * float(abs(wanted).max()))
+
+
+@pytest.mark.parametrize(("stride", "padding"), [((1, 1), "SAME"), ((2, 1), ((0, 2), (1, 0)))])
+@pytest.mark.parametrize("kind", ["gradient", "linear"])
+def test_convolutions_of_runs_on_a_gpu_equal_the_native_ones(monkeypatch, kind, stride, padding):
+    rng = np.random.default_rng(11)
+    x, k = _normal(rng, 3, 2, 9, 8, 4), _normal(rng, 3, 3, 3, 4, 5)  # three runs
+    ours, native = (jax.vmap(_covered(which, stride, padding)) for which in (kind, "all"))
+    cotangent = _normal(rng, *jax.eval_shape(native, x, k).shape)
+    wanted = _values_and_gradients(native, x, k, cotangent)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    text = str(jax.make_jaxpr(ours)(x, k))
+    assert "dot_general" in text
+    assert "conv_general_dilated" not in text
+    for got, want in zip(_values_and_gradients(ours, x, k, cotangent), wanted, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5 * np.abs(want).max())

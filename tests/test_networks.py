@@ -90,6 +90,10 @@ def test_a_single_core_takes_images_in_chunks_that_fit_its_cache(monkeypatch):
     assert networks.paper._chunks(own, mnist) == (100, None)  # they might
     monkeypatch.setattr(networks.paper, "cores", lambda: 2)
     assert networks.paper._chunks(conv2, mnist) == (100, None)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert networks.paper._chunks(conv2, mnist) == (500, None)
+    assert networks.paper._chunks(resnet, cifar) == (1000, None)
+    assert networks.paper._chunks(own, mnist) == (100, None)
 
 
 def test_batch_norm_uses_the_batch_at_hand():

@@ -171,13 +171,10 @@ def _functions(name, module, blank, trainable):
         drawn = jax.tree.leaves(form.make(key))
         return [drawn[i] for i in chosen]
 
-    def ravel(arrays):
-        nonlocal unravel
-        flat, unravel = ravel_pytree([array.astype(jnp.float32) for array in arrays])
-        return flat
+    def init(key):
+        return ravel_pytree([array.astype(jnp.float32) for array in make(key, free)])[0]
 
-    unravel = None
-    D = jax.eval_shape(ravel, [jax.ShapeDtypeStruct(*leaves[i][1:3]) for i in free]).size
+    D, unravel = _measure([leaves[i].shape for i in free])
     fixed = jax.jit(lambda key: make(key, held))(key) if held else []
 
     def apply(w, x):
@@ -192,7 +189,20 @@ def _functions(name, module, blank, trainable):
         stop = start + prod(leaves[i].shape)
         layers.append(Layer(leaves[i].name, leaves[i].shape, start, stop))
         start = stop
-    return jax.jit(lambda key: ravel(make(key, free))), apply, D, tuple(layers)
+    return jax.jit(init), apply, D, tuple(layers)
+
+
+def _measure(shapes) -> tuple[int, Callable[[jax.Array], list[jax.Array]]]:
+    """Give the number of parameters of such arrays, and what cuts a vector into them."""
+    cuts = []
+
+    def ravel(arrays):
+        flat, unravel = ravel_pytree(arrays)
+        cuts.append(unravel)
+        return flat
+
+    arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    return jax.eval_shape(ravel, arrays).size, cuts[0]
 
 
 def _leaf(form, path, leaf, trainable) -> _Leaf:

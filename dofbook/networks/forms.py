@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +17,7 @@ ALLOWED = (
 )
 
 
-def path_name(path: tuple) -> str:
+def path_name(path: Sequence) -> str:
     """Write a path of a tree as "Dense_0/kernel"."""
     return "/".join(jax.tree_util.keystr((entry,), simple=True) for entry in path)
 

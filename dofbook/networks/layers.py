@@ -2,8 +2,11 @@
 
 Autodiff turns the gradients of a convolution into convolutions with unusual layouts, which XLA's
 CPU backend runs about forty times slower inside any loop. Here the gradients are written as
-ordinary convolutions and matrix products instead. On other backends, and for shapes not covered
-(dilation, groups, other layouts), the call goes to ``lax.conv_general_dilated`` unchanged.
+ordinary convolutions and matrix products instead. On a GPU every convolution is a matrix product
+with patches of the images: of runs that train together each has its own kernels, and ``vmap`` turns
+that into one batched product, where a convolution becomes one of many groups. On other backends,
+and for shapes not covered (dilation, groups, other layouts), the call goes to
+``lax.conv_general_dilated`` unchanged.
 
 Like every custom gradient, that of ``loop_convolution`` has no forward mode (jvp) on a CPU.
 ``linear_convolution`` is the same function with the derivative in both directions, as a
@@ -14,8 +17,9 @@ alone, as ``nn.Conv(..., conv_general_dilated=layers.conv_general_dilated)``.
 Images and feature maps are (N, H, W, C), kernels (kh, kw, C, features).
 """
 
+from collections.abc import Callable
 from functools import partial, reduce
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -48,6 +52,19 @@ def _patches(x, kernel_shape, strides, padding):
     return jnp.concatenate(shifted, axis=-1)
 
 
+def patch_convolution(x, kernel, strides, padding):
+    """Convolve by one matrix product with all receptive fields; JAX has its every derivative.
+
+    Arguments as in ``loop_convolution``.
+
+    >>> x, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 1))
+    >>> patch_convolution(x, kernel, (1, 1), ((0, 0), (0, 0)))[0, 0, 0]
+    Array([18.], dtype=float32)
+    """
+    patches = _patches(x, kernel.shape, strides, padding)
+    return patches @ kernel.reshape(-1, kernel.shape[-1])
+
+
 def _small(kernel) -> bool:
     return kernel.shape[0] * kernel.shape[1] * kernel.shape[2] <= _PATCH_COLUMNS
 
@@ -65,8 +82,7 @@ def loop_convolution(x, kernel, strides, padding):
     Array([18.], dtype=float32)
     """
     if _small(kernel):
-        patches = _patches(x, kernel.shape, strides, padding)
-        return patches @ kernel.reshape(-1, kernel.shape[-1])
+        return patch_convolution(x, kernel, strides, padding)
     return _convolve(x, kernel, strides, padding)
 
 
@@ -157,12 +173,12 @@ def conv_general_dilated(
     dimension_numbers=None,
     feature_group_count=1,
     precision=None,
-    convolution=loop_convolution,
+    convolution: Callable = loop_convolution,
 ):
-    """Convolve as ``lax.conv_general_dilated`` does, with loop-proof gradients on a CPU.
+    """Convolve as ``lax.conv_general_dilated`` does, as fits the backend (see the module).
 
     The arguments are those of ``lax.conv_general_dilated``, and ``convolution``, which is
-    ``loop_convolution`` or ``linear_convolution``.
+    ``loop_convolution`` or ``linear_convolution`` on a CPU; a GPU takes ``patch_convolution``.
 
     >>> x, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 1))
     >>> conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT).shape
@@ -170,8 +186,9 @@ def conv_general_dilated(
     """
     numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
     dilation = tuple(lhs_dilation or ()) + tuple(rhs_dilation or ())
+    backend = jax.default_backend()
     covered = (
-        jax.default_backend() == "cpu"
+        backend in ("cpu", "gpu")
         and lhs.ndim == 4
         and numbers == lax.conv_dimension_numbers(lhs.shape, rhs.shape, LAYOUT)
         and all(step == 1 for step in dilation)
@@ -179,7 +196,7 @@ def conv_general_dilated(
         and precision is None
     )
     if not covered:
-        options = dict(
+        options: dict[str, Any] = dict(
             lhs_dilation=lhs_dilation,
             rhs_dilation=rhs_dilation,
             dimension_numbers=dimension_numbers,
@@ -190,6 +207,8 @@ def conv_general_dilated(
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
     pads = tuple((int(low), int(high)) for low, high in padding)
+    if backend == "gpu":
+        convolution = patch_convolution
     return convolution(lhs, rhs, tuple(window_strides), pads)
 
 

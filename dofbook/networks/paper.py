@@ -286,12 +286,16 @@ _CACHED_PIXELS = 16 * 28 * 28  # so many fit a core's cache in Conv-2 and Conv-3
 def _chunks(module: Any, input_shape: tuple[int, ...]) -> tuple[int, int | None]:
     """Choose the images evaluated at once, and those whose gradients are.
 
-    A single core is a quarter faster on what stays in its cache; several share a whole batch.
+    A single core is a quarter faster on what stays in its cache; several share a whole batch. A
+    GPU waits for the launch of its kernels where an evaluation has many small chunks.
     """
     if isinstance(module, ResNet20):  # the statistics of its batches
         return 1000, None
-    alone = jax.default_backend() == "cpu" and cores() == 1
-    if not alone or not isinstance(module, ConvNet):
+    if not isinstance(module, ConvNet):
+        return 100, None
+    if jax.default_backend() == "gpu":
+        return 500, None
+    if jax.default_backend() != "cpu" or cores() > 1:
         return 100, None
     fitting = max(_CACHED_PIXELS // (input_shape[0] * input_shape[1]), 1)
     images = 2 ** (fitting.bit_length() - 1)  # a power of two divides most batches
