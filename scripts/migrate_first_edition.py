@@ -1,16 +1,16 @@
 """Rewrite tables of the first edition's other kinds as cells and tables of the one engine.
 
 Until 0.1.0 the linearized networks of Fig. 9, its cuts and the spectra of Figs. 10 and 11 had
-engines of their own: other hashes, or none. Here each becomes cells of today's configuration in the
-store, and the table and its provenance are written again from these. No number changes: a test
-(``tests/test_identity.py``) computes the old hashes from the new configurations, and the git history
-keeps the old files.
+engines of their own: other hashes, or none. Here each becomes cells of today's configuration in
+the store, and the table and its provenance are written again from these. No number changes: a test
+(``tests/test_identity.py``) computes the old hashes from the new configurations, and the git
+history keeps the old files.
 
     python scripts/migrate_first_edition.py [--results results] [TABLE.parquet ...]
 
-Without names, every table of the first edition that is found is taken; others are left as they are. The provenance of a table keeps where it
-comes from in ``migrated_from``: the old SHA-256, new hashes to old ones, and a SHA-256 of the
-numbers, which is the same before and after.
+Without names, every table of the first edition that is found is taken; others are left as they
+are. The provenance of a table keeps where it comes from in ``migrated_from``: the old SHA-256, new
+hashes to old ones, and a SHA-256 of the numbers, which is the same before and after.
 """
 
 import argparse
@@ -44,7 +44,7 @@ Part = tuple[Cell, pd.DataFrame, str | None, float | None]
 
 
 def linearized(table: pd.DataFrame, origin: dict) -> Iterator[Part]:
-    """Split a table of ``ntk.write_table``: the network or its linearization, one seed and d a cell.
+    """Split a table of ``ntk.write_table``: the network or its linearization, a seed and d a cell.
 
     ``method`` becomes "affine" for both, and ``variant`` says where a network is linearized.
     """

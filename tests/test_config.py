@@ -212,9 +212,7 @@ def test_a_sweep_is_the_baseline_and_the_whole_grid(dims, burn_in, runs, first, 
     sweep = SweepConfig(dims=dims, methods=ways, runs=runs, first_seed=first)
     found = sweep.cells()
     grid = [cell for cell in found if isinstance(cell.method, RandomAffine)]
-    assert {(cell.d, cell.method.t) for cell in grid} == {
-        (d, t) for d in dims for t in burn_in
-    }
+    assert {(cell.d, cell.method.t) for cell in grid} == {(d, t) for d in dims for t in burn_in}
     assert len(grid) == len(dims) * len(burn_in)
     assert [cell.d for cell in grid] == sorted(cell.d for cell in grid)
     assert {cell.method.nested for cell in grid} == {nested}

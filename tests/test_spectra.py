@@ -26,9 +26,7 @@ def test_spectra_are_those_of_the_path_of_full_training():
     task = make_task(TASK)
     w0 = task.network.init(run_key(2, Role.INITIALIZATION))
     key = run_key(2, Role.BURN_IN_BATCHES)
-    points = np.stack(
-        [np.asarray(burn_in(task, w0, key, t) - w0, float) for t in (0, 5, 10)]
-    )
+    points = np.stack([np.asarray(burn_in(task, w0, key, t) - w0, float) for t in (0, 5, 10)])
     wanted = {
         "uncentred": points[1:],
         "increments": np.diff(points, axis=0),

@@ -396,7 +396,9 @@ def test_a_sweep_removes_what_killed_processes_left_and_nothing_else(tmp_path, m
     for stranger in (".notes.tmp", ".notes-old.tmp", "probe-00000000", ".x.parquet"):
         aged(tmp_path / stranger, 9 * day)
     kept = {path.name for path in tmp_path.iterdir()} - {
-        ".x.parquet.host-12-00000000.tmp", ".x.parquet.12-00000001.tmp", ".probe-00000002"
+        ".x.parquet.host-12-00000000.tmp",
+        ".x.parquet.12-00000001.tmp",
+        ".probe-00000002",
     }
     assert len(kept) == 7
     run_sweep([CELL], Store(tmp_path), run_cell=make_rows)

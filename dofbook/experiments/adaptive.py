@@ -18,12 +18,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from dofbook.errors import InputError, RunFailed
-from dofbook.success.bisection import Search, quantile_interval, reach
 from dofbook.experiments.cell import run_cell as run_one
 from dofbook.experiments.config import CellConfig, SweepConfig
 from dofbook.experiments.executors import RETRIES, Executor, Notify, RunCell, run_sweep
 from dofbook.experiments.store import Store
 from dofbook.methods import Method
+from dofbook.success.bisection import Search, quantile_interval, reach
 from dofbook.success.probability import success_indicator
 from dofbook.success.tables import metric_kind
 from dofbook.success.thresholds import Threshold
@@ -57,13 +57,10 @@ class AdaptiveConfig:
     first_runs: int = 4
 
     def __post_init__(self):
-        kind = metric_kind(self.metric)
-        for level in self.levels:
-            if not 0 < level < (1 if kind == "accuracy" else math.inf):
-                where = "between 0 and 1" if kind == "accuracy" else "above 0, and be finite"
-                raise InputError(f"level is {level}; for {self.metric} it must lie {where}.")
         if not self.levels:
             raise InputError("an adaptive sweep needs at least one level.")
+        for level in self.levels:
+            self._check_level(level)
         if not 0 < self.half_width < math.inf:
             raise InputError(f"half_width is {self.half_width}; it must be positive, in octaves.")
         for name in ("delta", "confidence"):
@@ -77,6 +74,12 @@ class AdaptiveConfig:
             method.as_nested()
         if not self.sweep.methods:
             raise InputError("an adaptive sweep needs a method whose subspaces are nested.")
+
+    def _check_level(self, level: float) -> None:
+        kind = metric_kind(self.metric)
+        if not 0 < level < (1 if kind == "accuracy" else math.inf):
+            where = "between 0 and 1" if kind == "accuracy" else "above 0, and be finite"
+            raise InputError(f"level is {level}; for {self.metric} it must lie {where}.")
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -226,6 +229,8 @@ def run_adaptive(
         )
         for name, text in report.failures.items():
             raise RunFailed(f"the cell {name} raised: {text.strip().splitlines()[-1]}.")
+        if report.lost:
+            raise RunFailed(f"the cell {report.lost[0]} left the store while the sweep ran.")
         bar.update(len(probes))
         return {
             probe: best_value(store.read(cell.name).table.to_pandas(), config.metric)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dofbook.experiments.config import Cell
+from dofbook.experiments.identity import check_settings
 from dofbook.experiments.linearized import trained_as
 from dofbook.methods import Method
 from dofbook.subspaces import AffineSubspace
@@ -31,9 +32,10 @@ def _at_offset(task: Task, offset: bytes) -> jax.Array:
 
 
 def add_best(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """Add for each metric the best value at this checkpoint or an earlier one, of one run.
+    """Add for each metric of one run the best value at this checkpoint or earlier.
 
-    >>> add_best(pd.DataFrame({"test_loss": [2.0, 1.0, 3.0]}), ["test_loss"]).best_test_loss.tolist()
+    >>> rows = pd.DataFrame({"test_loss": [2.0, 1.0, 3.0]})
+    >>> add_best(rows, ["test_loss"]).best_test_loss.tolist()
     [2.0, 1.0, 1.0]
     """
     for metric in metrics:
@@ -94,6 +96,7 @@ def training_rows(
     >>> rows[["method", "d", "step"]].values.tolist()
     [['affine', 8, 0], ['affine', 8, 12]]
     """
+    check_settings()
     model, columns = trained_as(task), {}
 
     def build(run: int) -> AffineSubspace:
@@ -108,9 +111,7 @@ def training_rows(
         histories = [model.minimum(build(run), seed) for run, seed in enumerate(seeds)]
     else:
         keys = [batches_key(seed) for seed in seeds]
-        histories = train_runs(
-            model.task, build, keys, method.optimizer(task), batching, at_offset
-        )
+        histories = train_runs(model.task, build, keys, method.optimizer(task), batching, at_offset)
     metrics = task.objective.metric_names
     frames = []
     for run, (seed, history) in enumerate(zip(seeds, histories, strict=True)):

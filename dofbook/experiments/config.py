@@ -147,7 +147,9 @@ class CellConfig(Cell):
 
     def validate(self) -> None:
         if not isinstance(self.method, Method):
-            raise InputError(f"method is {self.method!r}; it must be a Method such as RandomAffine().")
+            raise InputError(
+                f"method is {self.method!r}; it must be a Method, such as RandomAffine()."
+            )
         whole = self.method.dims((1,)) == (None,)
         if (self.d is None) != whole:
             raise InputError(
@@ -208,7 +210,7 @@ def kinds() -> dict[str, type[Cell]]:
 # --- canonical JSON -------------------------------------------------------------------------------
 
 _LATER = {"objective": "classification", "linearized_at": None, "solver": "descent"}
-"""Fields younger than the first published cells: left out at their default, so that hashes stand."""
+"""Fields younger than the first published cells: left out at their default; hashes stand."""
 
 
 def written_task(task: TaskConfig) -> dict[str, Any]:
@@ -303,7 +305,9 @@ class SweepConfig:
 
     def cells(self) -> list[Cell]:
         """List the cells: baseline first, then small d to large d, all methods at each d."""
-        rates = [replace(self.task.optimizer, learning_rate=r) for r in self.baseline_learning_rates]
+        rates = [
+            replace(self.task.optimizer, learning_rate=r) for r in self.baseline_learning_rates
+        ]
         baseline = [
             CellConfig(
                 task=replace(self.task, optimizer=optimizer),
@@ -318,10 +322,8 @@ class SweepConfig:
         return list(dict.fromkeys([*baseline, *cells]))
 
 
-def grid_of(
-    methods: Sequence[Method], dims: Sequence[int]
-) -> list[tuple[Method, int | None]]:
-    """List pairs of method and d: full training first, then small d to large d, all methods at each.
+def grid_of(methods: Sequence[Method], dims: Sequence[int]) -> list[tuple[Method, int | None]]:
+    """List pairs of method and d: full training first, then d by d all methods.
 
     >>> grid_of((FullSpace(), RandomAffine()), (2, 1))[:2]
     [(FullSpace(t=0), None), (RandomAffine(t=0, directions='gaussian', nested=False), 1)]

@@ -71,9 +71,7 @@ class Need:
         return self.run_bytes * self.together
 
 
-def cell_need(
-    cell: Cell, data_dir: str | None = None, batching: Batching | None = None
-) -> Need:
+def cell_need(cell: Cell, data_dir: str | None = None, batching: Batching | None = None) -> Need:
     """Estimate the steps and the memory of a cell; nothing is trained or drawn.
 
     >>> from dofbook.training import TaskConfig
@@ -209,7 +207,9 @@ def measure_rates(
     seeds = cell.seeds if (batching or Batching()).batched else cell.seeds[:1]
     high = min(largest, _PROBE_LARGEST, max(_PROBE_ENTRIES // D, 1), D)
     dims = sorted({min(4, high), high})
-    method = RandomAffine(directions=getattr(getattr(cell, "method", None), "directions", "gaussian"))
+    method = RandomAffine(
+        directions=getattr(getattr(cell, "method", None), "directions", "gaussian")
+    )
     per_example = _time(lambda: evaluate(few, jnp.zeros(D)))[1] / _examples(few)
     times = [_time_probe(few, method, d, seeds, per_example, batching) for d in dims]
     per_step, fixed = times[0][0], max(first for _, first, _ in times)

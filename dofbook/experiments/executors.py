@@ -6,6 +6,7 @@ that an executor may send it to other processes or hosts (``dask_executor``).
 """
 
 import contextlib
+import logging
 import platform
 import signal
 import threading
@@ -22,17 +23,29 @@ import jax
 import pandas as pd
 from tqdm import tqdm
 
-from dofbook.errors import InputError
+from dofbook.errors import RunFailed
 from dofbook.experiments import estimates, events
 from dofbook.experiments.cell import run_cell as run_one
 from dofbook.experiments.config import Cell
+from dofbook.experiments.identity import (
+    check_origin,
+    check_settings,
+    code_of,
+    other_commits,
+    settings,
+)
 from dofbook.experiments.store import Store, StoredCell
-from dofbook.training import make_task
+from dofbook.keys import SEEDS
 from dofbook.provenance import environment, machine
+from dofbook.training import Task, make_task
+
+log = logging.getLogger(__name__)
 
 RunCell = Callable[[Cell, str | None], pd.DataFrame]
 Notify = Callable[[dict], None]
 RETRIES = 1
+_MOST_RUNS = 64
+"""Most seeds of a stored cell in which runs of another are looked for."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +57,14 @@ class Outcome:
         error: The traceback if it raised, else None.
         found: Whether another sweep had stored it in the meantime.
         recorded: Whether the error is in the store already; not if the worker died.
+        name: What the worker calls the cell.
     """
 
     seconds: float
     error: str | None = None
     found: bool = False
     recorded: bool = False
+    name: str | None = None
 
 
 class Executor(Protocol):
@@ -101,40 +116,94 @@ def compute(
 ) -> Outcome:
     """Run one cell and store its rows, or its traceback if it raises; skip it if it is stored.
 
-    Args:
-        cell: The cell.
-        store: Where the result goes.
-        data_dir: Folder of official data files; see ``datasets.load``.
-        run_cell: What computes the rows.
-
-    Returns:
-        How it ended.
+    Seeds that other cells of its family hold (the same but for the seeds) are taken from there.
 
     Raises:
         StoreError: If the store cannot be written; the sweep then stops.
     """
     if store.take(cell.name) is not None:
-        return Outcome(0.0, found=True)
+        return Outcome(0.0, found=True, name=cell.name)
     provenance = {
         "environment": environment(),
         "machine": machine_kind(),
+        "settings": settings(),
         "started": datetime.now(UTC).isoformat(),
     }
     start, compiled = time.perf_counter(), compile_seconds()
     try:
-        data = make_task(cell.task, data_dir).data
+        task = make_task(cell.task, data_dir)
+        data = task.data
         provenance["dataset"] = {"source": data.source, "fingerprint": data.fingerprint}
-        rows = run_cell(cell, data_dir)
+        provenance["code"] = code_of(cell, task)
+        known = _known_runs(cell, store, task)
+        rows = _complete(cell, known, lambda part: run_cell(part, data_dir))
     except Exception:
         seconds = time.perf_counter() - start
-        outcome = Outcome(seconds, traceback.format_exc(), recorded=True)
+        outcome = Outcome(seconds, traceback.format_exc(), recorded=True, name=cell.name)
         store.write_failure(cell, outcome.error, provenance)
         return outcome
     provenance["wall_seconds"] = time.perf_counter() - start
     provenance["compile_seconds"] = compile_seconds() - compiled
     provenance["batching"] = rows.attrs.get("batching")
+    if known:
+        _add_parts(provenance, known)
     store.write(cell, rows, provenance)
-    return Outcome(provenance["wall_seconds"])
+    return Outcome(provenance["wall_seconds"], name=cell.name)
+
+
+def _relatives(cell: Cell) -> Iterator[Cell]:
+    """List cells that may hold some of its runs: single seeds, and counts from its first."""
+    first, own = cell.seeds[0], set(cell.seeds)
+    for count in range(_MOST_RUNS, 1, -1):
+        seeds = tuple(range(first, first + count))
+        if seeds != cell.seeds and own & set(seeds) and seeds[-1] < SEEDS:
+            yield replace(cell, seeds=seeds)
+    if len(own) > 1:
+        yield from map(cell.with_seed, cell.seeds)
+
+
+def _known_runs(cell: Cell, store: Store, task: Task) -> dict[int, StoredCell]:
+    """Find runs of the cell in others of its family, computed from the same data and code."""
+    found: dict[int, StoredCell] = {}
+    for other in _relatives(cell):
+        if found.keys() >= set(cell.seeds):
+            break
+        if not store.path(other.name).exists():
+            continue
+        stored = store.take(other.name)
+        if stored is not None:
+            check_origin(stored, cell, task)
+            found |= {s: stored for s in stored.config.seeds if s in cell.seeds and s not in found}
+    return found
+
+
+def _complete(cell: Cell, known: dict[int, StoredCell], run: Callable) -> pd.DataFrame:
+    """Run the seeds that are not known and join all rows in the order of the seeds."""
+    left = tuple(seed for seed in cell.seeds if seed not in known)
+    if not known:
+        return run(cell)
+    fresh = run(replace(cell, seeds=left)) if left else pd.DataFrame()
+    frames = {stored.config.name: stored.table.to_pandas() for stored in known.values()}
+    parts = []
+    for seed in cell.seeds:
+        rows = frames[known[seed].config.name] if seed in known else fresh
+        parts.append(rows[rows["seed"] == seed])
+    joined = pd.concat(parts, ignore_index=True).assign(cell=cell.name)
+    joined.attrs |= fresh.attrs
+    return joined
+
+
+def _add_parts(provenance: dict, known: dict[int, StoredCell]) -> None:
+    """Record where the runs that were taken over come from, and their share of the time."""
+    parts: dict[str, dict] = {}
+    for seed, stored in known.items():
+        origin = stored.provenance
+        kept = {name: origin.get(name) for name in ("environment", "machine", "settings")}
+        part = parts.setdefault(stored.config.name, {"seeds": [], **kept})
+        part["seeds"].append(seed)
+        share = (origin.get("wall_seconds") or 0.0) / len(stored.config.seeds)
+        provenance["wall_seconds"] += share
+    provenance["parts"] = parts
 
 
 @lru_cache(maxsize=1)
@@ -181,39 +250,35 @@ class SweepReport:
         stored: Cells that were there before, verified, or that another sweep stored meanwhile.
         computed: Cells computed now.
         failures: Hash of each cell that raised, with its traceback.
+        lost: Hashes of cells that left the store, or were damaged there, while the sweep ran.
     """
 
     stored: int = 0
     computed: int = 0
     failures: dict[str, str] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
 
 
 def check_cells(
     cells: Sequence[Cell], present: Sequence[StoredCell], data_dir: str | None = None
 ) -> None:
-    """Refuse cells that cannot run, before any does.
+    """Refuse cells that cannot run, or not beside those that are there, before any does.
 
     Args:
-        cells: The cells to run.
         present: Verified cells of the same sweep that are in the store.
-        data_dir: Folder of official data files; see ``datasets.load``.
 
     Raises:
-        InputError: If the data cannot be had, d exceeds D or the points of a trajectory, or the
-            store's cells were computed from other data.
+        InputError: If the data cannot be had, d exceeds D or the points of a trajectory, JAX is set
+            to other numbers, or the store's cells were computed from other data or other code.
     """
+    check_settings()
     for config in {cell.task for cell in cells}:
         task = make_task(config, data_dir)
-        for cell in cells:
-            if cell.task == config:
-                cell.check(task)
-        for cell in present:
-            known = (cell.provenance.get("dataset") or {}).get("fingerprint")
-            if cell.config.task == config and known != task.data.fingerprint:
-                raise InputError(
-                    f"the store's cell {cell.config.name} was computed from other {config.dataset} "
-                    f"data than {task.data.source}; use another store or the same data."
-                )
+        of_task = [cell for cell in cells if cell.task == config]
+        for cell in of_task:
+            cell.check(task)
+        for stored in present:
+            check_origin(stored, of_task[0], task)
 
 
 @contextmanager
@@ -277,11 +342,13 @@ def run_sweep(
     report = SweepReport(stored=len(cells) - len(missing))
     notify(events.started(store, cells, missing))
     if missing:
-        check_cells(missing, [cell for cell in present.values() if cell], data_dir)
+        known = [cell for cell in present.values() if cell]
+        check_cells(missing, known, data_dir)
+        if sentence := other_commits(known):
+            log.warning("%s", sentence)
         store.prepare()
         here = replace(store, root=store.root.absolute())  # workers may have another folder
         run = partial(compute, store=here, data_dir=data_dir, run_cell=run_cell)
-        known = [cell for cell in present.values() if cell]
         with _interrupts() as caught, _Progress(cells, missing, known, progress) as line:
             for attempt in range(retries + 1):
                 tried = missing if attempt == 0 else _failed(missing, report)
@@ -293,8 +360,14 @@ def run_sweep(
                         raise KeyboardInterrupt
                 if not report.failures:
                     break
+        report.lost = _lost(cells, store, report)
     notify(events.finished(report))
     return report
+
+
+def _lost(cells: Sequence[Cell], store: Store, report: SweepReport) -> list[str]:
+    names = (cell.name for cell in cells if cell.name not in report.failures)
+    return [name for name in names if store.take(name) is None]
 
 
 def _failed(cells: Sequence[Cell], report: SweepReport) -> list[Cell]:
@@ -303,6 +376,11 @@ def _failed(cells: Sequence[Cell], report: SweepReport) -> list[Cell]:
 
 def _note(report: SweepReport, store: Store, cell: Cell, outcome: Outcome) -> None:
     """Count an outcome; record a failure that the worker did not live to record."""
+    if outcome.name not in (None, cell.name):
+        raise RunFailed(
+            f"a worker computed the cell {cell.name} under the name {outcome.name}: it has another "
+            "version of dofbook; give all workers the same."
+        )
     if outcome.error is not None:
         report.failures[cell.name] = outcome.error
         if not outcome.recorded:

@@ -7,8 +7,8 @@ whole one, and two sweeps on one store at worst compute the same cell twice. No 
 The digest covers every byte of the file: it is the SHA-256 of the file with 64 zeros in the
 digest's own place. Damage is thus found before a Parquet reader sees it.
 
-A process killed while it writes leaves a hidden temporary file. The next sweep, or the next table of
-that name, removes it an hour later: whether a process lives cannot be asked on every system.
+A process killed while it writes leaves a hidden temporary file. A sweep, or a table of that name,
+removes it an hour later: whether a process lives cannot be asked on every system.
 
 What is read is checked: a regular file of bounded size, its digest, and its rows against the cell
 it is named by (``contents``). Whatever fails is moved aside.

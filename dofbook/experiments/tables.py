@@ -98,11 +98,12 @@ def summarize(cells: list[StoredCell]) -> dict:
         in seconds.
     """
     origins = [cell.provenance for cell in cells]
+    parts = [part for origin in origins for part in origin.get("parts", {}).values()]
     return {
         "schema": SCHEMA_VERSION,
         "wall_seconds": sum(origin.get("wall_seconds") or 0.0 for origin in origins),
         "seeds": sorted({seed for cell in cells for seed in cell.config.seeds}),
-        "environments": _distinct(origin.get("environment") for origin in origins),
+        "environments": _distinct(origin.get("environment") for origin in [*origins, *parts]),
         "datasets": _distinct(origin.get("dataset") for origin in origins),
         "cells": {cell.config.name: json.loads(canonical_json(cell.config)) for cell in cells},
     }

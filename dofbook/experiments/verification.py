@@ -18,6 +18,7 @@ from dofbook.errors import InputError
 from dofbook.experiments.cell import run_cell as run_one
 from dofbook.experiments.config import Cell
 from dofbook.experiments.executors import RunCell, machine_kind
+from dofbook.experiments.identity import check_origin, settings
 from dofbook.experiments.store import Store, StoredCell
 from dofbook.provenance import environment
 from dofbook.training import Batching, make_task
@@ -83,6 +84,8 @@ def repeats_bits(stored: StoredCell, batching: Batching) -> bool:
         and all(device["platform"] == "cpu" for device in here["devices"])
         and versions[0] == versions[1]
         and origin.get("machine") == machine_kind()
+        and origin.get("settings", settings()) == settings()
+        and "parts" not in origin
         and not (origin.get("batching") or {}).get("batched")
         and not batching.batched
     )
@@ -175,7 +178,7 @@ def verify(
     for name in names:
         stored = store.read(name)
         chosen = int(np.random.default_rng([seed, int(name, 16)]).choice(stored.config.seeds))
-        _check_data(stored, data_dir)
+        check_origin(stored, stored.config, make_task(stored.config.task, data_dir))
         begin = time.perf_counter()
         repeated = run_cell(stored.config.with_seed(chosen), data_dir, batching)
         seconds = time.perf_counter() - begin
@@ -184,13 +187,3 @@ def verify(
         expected = repeats_bits(stored, batching)
         state, loss, accuracy = result
         yield Check(stored.config, chosen, state, expected, loss, accuracy, seconds)
-
-
-def _check_data(stored: StoredCell, data_dir: str | None) -> None:
-    dataset = make_task(stored.config.task, data_dir).data
-    known = (stored.provenance.get("dataset") or {}).get("fingerprint")
-    if known != dataset.fingerprint:
-        raise InputError(
-            f"the cell {stored.config.name} was computed from other "
-            f"{stored.config.task.dataset} data than {dataset.source}."
-        )

@@ -1,0 +1,161 @@
+"""What decides a result beside its configuration: a reader's code, JAX's settings, the commit.
+
+It is recorded with every cell. What would give other numbers under the same name is refused; what
+may round otherwise is kept beside them, so that it can be told.
+"""
+
+import ast
+import hashlib
+import importlib
+import inspect
+import json
+import os
+from collections.abc import Iterable
+
+import jax
+
+from dofbook.errors import InputError
+from dofbook.experiments.config import Cell, CellConfig
+from dofbook.experiments.store import StoredCell
+from dofbook.provenance import environment
+from dofbook.references import is_reference
+from dofbook.training import Task
+
+_PINNED = {
+    "jax_enable_x64": False,  # weights are float32 throughout
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_threefry_partitionable": True,
+    "jax_random_seed_offset": 0,
+}
+_RECORDED = (
+    "jax_default_matmul_precision", "jax_disable_jit", "jax_disable_most_optimizations",
+    "jax_numpy_dtype_promotion", "jax_softmax_custom_jvp", "jax_optimization_level",
+    "jax_exec_time_optimization_effort", "jax_threefry_gpu_kernel_lowering",
+)  # fmt: skip
+_VARIABLES = ("XLA_FLAGS", "NVIDIA_TF32_OVERRIDE", "TF_CUDNN_DETERMINISTIC")
+
+
+def check_settings() -> None:
+    """Refuse settings of JAX with which the same seed would mean other numbers.
+
+    Raises:
+        InputError: If there is one.
+
+    >>> check_settings()
+    """
+    for name, value in _PINNED.items():
+        now = jax.config.values.get(name, value)
+        if now != value:
+            raise InputError(
+                f"{name.upper()} is {now}, with which a seed means other numbers; dofbook's "
+                f"results are those of {value}: unset it."
+            )
+
+
+def settings() -> dict[str, object]:
+    """List settings that may change the rounding of results, ready for JSON."""
+    found = {name: jax.config.values.get(name) for name in _RECORDED}
+    found |= {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+    return {k: v if v is None or isinstance(v, bool | int | float) else str(v)
+            for k, v in found.items()}  # fmt: skip
+
+
+def code_of(cell: Cell, task: Task) -> dict[str, object]:
+    """Describe the code behind a cell's names: D, the shapes of the weights, a reader's sources.
+
+    A source is the whole module's, without comments and layout; None where it cannot be had.
+
+    >>> from dofbook.training import TaskConfig, make_task
+    >>> cell = CellConfig(task=TaskConfig("digits", "mlp"))
+    >>> code_of(cell, make_task(cell.task))["D"]
+    2410
+    """
+    layers = json.dumps([(layer.name, layer.shape) for layer in task.network.layers])
+    config = cell.task
+    names = [n for n in (config.dataset, config.network, config.objective) if is_reference(n)]
+    found = {name: _source(name.partition(":")[0]) for name in names}
+    if isinstance(cell, CellConfig) and not type(cell.method).__module__.startswith("dofbook."):
+        found[cell.method.name] = _source(type(cell.method).__module__)
+    return {"D": task.network.D, "layers": _digest(layers), "sources": found}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _source(module: str) -> str | None:
+    try:
+        return _digest(ast.dump(ast.parse(inspect.getsource(importlib.import_module(module)))))
+    except (ImportError, OSError, TypeError, SyntaxError):
+        return None
+
+
+def check_origin(stored: StoredCell, cell: Cell, task: Task) -> None:
+    """Refuse to go on beside a stored cell of other data or other code.
+
+    Args:
+        cell: One of the same names, to be computed.
+        task: What its names stand for now.
+
+    Raises:
+        InputError: If it has another fingerprint of the data, other weights or another source.
+    """
+    origin, names = stored.provenance, stored.config.task
+    about = f"the store's cell {stored.config.name} was computed"
+    if names.dataset == cell.task.dataset and _sizes(names) == _sizes(cell.task):
+        known = (origin.get("dataset") or {}).get("fingerprint")
+        if known != task.data.fingerprint:
+            raise InputError(
+                f"{about} from other {names.dataset} data than {task.data.source}; use another "
+                "store or the same data."
+            )
+    then, now = origin.get("code") or {}, code_of(cell, task)
+    if (names.network, names.dataset) == (cell.task.network, cell.task.dataset):
+        D = then.get("D") or _D(stored)
+        if D not in (None, now["D"]):
+            raise InputError(
+                f"{about} with another {names.network}: it had D = {D} parameters, now it has "
+                f"{now['D']}; use another store or the same network."
+            )
+        if then.get("layers", now["layers"]) != now["layers"]:
+            raise InputError(
+                f"{about} with another {names.network}: its arrays had other names or shapes; "
+                "use another store or the same network."
+            )
+    for name, source in now["sources"].items():
+        if then.get("sources", {}).get(name, source) != source:
+            raise InputError(
+                f"{about} with another {name}: its module was edited since; use another store or "
+                "the same code."
+            )
+
+
+def _sizes(task) -> tuple:
+    return task.train_size, task.test_size
+
+
+def _D(stored: StoredCell) -> int | None:
+    if stored.table is None or "D" not in stored.table.column_names or not len(stored.table):
+        return None
+    return stored.table["D"][0].as_py()
+
+
+def other_commits(stored: Iterable[StoredCell]) -> str | None:
+    """Say in a sentence how many cells were computed at other commits of dofbook than this one.
+
+    >>> other_commits([]) is None
+    True
+    """
+    git = environment()["git"] or {}
+    here = git.get("commit")
+    commits = [
+        ((cell.provenance.get("environment") or {}).get("git") or {}).get("commit")
+        for cell in stored
+    ]
+    others = [commit for commit in commits if commit and commit != here]
+    if not (here and others):
+        return None
+    return (
+        f"{len(others)} of {len(commits)} stored cells were computed by dofbook at other commits, "
+        f"such as {others[0][:10]}; this is {here[:10]}."
+    )

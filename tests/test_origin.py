@@ -1,0 +1,250 @@
+"""What decides a result beside its configuration: refused where it differs, or recorded."""
+
+import importlib
+import json
+import linecache
+import sys
+from dataclasses import replace
+
+import jax
+import pandas as pd
+import pytest
+
+from dofbook.errors import InputError, RunFailed
+from dofbook.experiments import identity
+from dofbook.experiments.cell import run_cell
+from dofbook.experiments.config import CellConfig, TaskConfig
+from dofbook.experiments.executors import Outcome, run_sweep
+from dofbook.experiments.store import Store
+from dofbook.experiments.tables import write_table
+from dofbook.experiments.verification import repeats_bits
+from dofbook.methods import LotteryTicket, RandomAffine
+from dofbook.networks import paper
+from dofbook.training import Batching, make_task
+
+TASK = TaskConfig(network="mlp", train_size=100, test_size=50, epochs=1)
+CELL = CellConfig(task=TASK, d=4, seeds=(0, 1))
+NETWORK = """
+from flax import linen as nn
+
+class Net(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        x = nn.relu(nn.Dense(16)(x.reshape(x.shape[0], -1)))
+        return nn.Dense(10)(x)
+
+def net(classes):
+    return Net()
+"""
+
+
+@pytest.fixture
+def edit(tmp_path, monkeypatch):
+    """Give a function that writes a reader's network anew, as between two sessions."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def forget():
+        sys.modules.pop("edited_network", None)
+        importlib.invalidate_caches()
+        linecache.checkcache()
+        paper._named.cache_clear()
+        make_task.cache_clear()
+
+    def write(text):
+        (tmp_path / "edited_network.py").write_text(text)
+        forget()
+
+    yield write
+    forget()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("Dense(16)", "Dense(64)", "it had D = 1210 parameters, now it has 4810"),
+        ("nn.relu", "nn.tanh", "its module was edited since"),
+        ("return nn.Dense(10)(x)", "return nn.Dense(10, name='last')(x)", "other names or shapes"),
+        ("return Net()", "# the same\n    return (Net())", None),
+    ],
+)
+def test_a_network_edited_between_two_sweeps_is_not_mixed(tmp_path, edit, old, new, said):
+    cells = [
+        CellConfig(task=replace(TASK, network="edited_network:net"), d=d, seeds=(0,))
+        for d in (2, 4)
+    ]
+    store = Store(tmp_path / "store")
+    edit(NETWORK)
+    assert run_sweep(cells[:1], store, progress=False).computed == 1
+    before = store.path(cells[0].name).read_bytes()
+    edit(NETWORK.replace(old, new))
+    if said is None:
+        assert run_sweep(cells, store, progress=False).stored == 1
+    else:
+        with pytest.raises(InputError, match=said):
+            run_sweep(cells, store, progress=False)
+        assert store.names() == [cells[0].name]
+    assert store.path(cells[0].name).read_bytes() == before
+
+
+def test_cells_without_a_record_of_the_code_are_known_by_their_d(tmp_path, edit):
+    task = replace(TASK, network="edited_network:net")
+    one, other = (CellConfig(task=task, d=d, seeds=(0,)) for d in (2, 4))
+    store = Store(tmp_path / "store")
+    edit(NETWORK)
+    run_sweep([one], store, progress=False)
+    found = store.read(one.name)
+    origin = {k: v for k, v in found.provenance.items() if k != "code"}
+    store.write(one, found.table.to_pandas(), origin)
+    edit(NETWORK.replace("16", "64"))
+    with pytest.raises(InputError, match="it had D = 1210 parameters, now it has 4810"):
+        run_sweep([one, other], store, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("jax_enable_x64", True), ("jax_random_seed_offset", 3)]
+)
+def test_settings_with_which_a_seed_means_other_numbers_are_refused(tmp_path, name, value):
+    before = jax.config.values[name]
+    jax.config.update(name, value)
+    try:
+        with pytest.raises(InputError, match=f"{name.upper()} is {value}"):
+            run_sweep([CELL], Store(tmp_path), progress=False)
+        with pytest.raises(InputError, match="unset it"):
+            run_cell(CELL)
+    finally:
+        jax.config.update(name, before)
+    assert not list(tmp_path.iterdir())
+
+
+def test_settings_that_round_otherwise_are_recorded(tmp_path, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=")
+    store = Store(tmp_path)
+    run_sweep([CELL], store, progress=False)
+    found = store.read(CELL.name)
+    recorded = found.provenance["settings"]
+    assert recorded["XLA_FLAGS"] == "--xla_dump_to="
+    now = jax.config.values["jax_disable_most_optimizations"]
+    assert recorded["jax_disable_most_optimizations"] == now
+    assert json.dumps(recorded)
+    assert repeats_bits(found, Batching("sequential"))
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+    assert not repeats_bits(found, Batching("sequential"))
+
+
+def test_another_commit_is_mentioned(tmp_path, monkeypatch, caplog):
+    here = {"environment": {"git": {"commit": "b" * 40}}}
+    monkeypatch.setattr(identity, "environment", lambda: here["environment"])
+    cells = [CellConfig(task=TASK, d=d) for d in (2, 4)]
+    store = Store(tmp_path)
+    run_sweep(cells[:1], store, progress=False)
+    found = store.read(cells[0].name)
+    for commit, said in (("a" * 40, True), ("b" * 40, False)):
+        origin = {**found.provenance, "environment": {"git": {"commit": commit}}}
+        store.write(cells[0], found.table.to_pandas(), origin)
+        store.path(cells[1].name).unlink(missing_ok=True)
+        caplog.clear()
+        run_sweep(cells, store, progress=False)
+        sentence = "1 of 1 stored cells were computed by dofbook at other commits, such as aaaa"
+        assert (sentence in caplog.text) == said
+
+
+# --- runs that another cell of the family holds --------------------------------------------------
+
+
+def counting(asked):
+    def run(cell, data_dir=None):
+        asked.append(cell.seeds)
+        return run_cell(cell, data_dir)
+
+    return run
+
+
+@pytest.mark.parametrize("method", [RandomAffine(), LotteryTicket(pruning_epochs=1)])
+@pytest.mark.parametrize(
+    ("stored", "wanted", "left"),
+    [
+        ([(0, 1)], (0, 1, 2), [(2,)]),
+        ([(0, 1, 2)], (0, 1), []),
+        ([(1,), (2,)], (0, 1, 2), [(0,)]),
+        ([(0, 1, 2)], (1, 2), [(1, 2)]),  # a count from another first seed is not looked for
+    ],
+)
+def test_finished_seeds_are_reused(tmp_path, method, stored, wanted, left):
+    asked, store, fresh = [], Store(tmp_path / "store"), Store(tmp_path / "fresh")
+    cells = [CellConfig(task=TASK, method=method, d=4, seeds=seeds) for seeds in stored]
+    run_sweep(cells, store, progress=False)
+    cell = replace(cells[0], seeds=wanted)
+    assert run_sweep([cell], store, progress=False, run_cell=counting(asked)).computed == 1
+    assert asked == left
+    run_sweep([cell], fresh, progress=False)
+    for one, name in ((store, "a.parquet"), (fresh, "b.parquet")):
+        write_table(one, tmp_path / name, [cell.name])
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_reused_runs_say_where_they_come_from(tmp_path):
+    store = Store(tmp_path / "store")
+    run_sweep([CELL], store, progress=False)
+    found = store.read(CELL.name)
+    origin = {**found.provenance, "wall_seconds": 100.0, "environment": {"versions": {"jax": "0"}}}
+    store.write(CELL, found.table.to_pandas(), origin)
+    more = replace(CELL, seeds=(0, 1, 2))
+    run_sweep([more], store, progress=False)
+    grown = store.read(more.name)
+    assert grown.provenance["parts"][CELL.name]["seeds"] == [0, 1]
+    assert 100.0 < grown.provenance["wall_seconds"] < 200.0
+    write_table(store, tmp_path / "t.parquet", [more.name])
+    about = json.loads((tmp_path / "t.provenance.json").read_text())
+    assert {"versions": {"jax": "0"}} in about["environments"] and len(about["environments"]) == 2
+    assert not repeats_bits(grown, Batching("sequential"))
+
+
+def test_runs_of_other_data_are_not_reused(tmp_path):
+    store = Store(tmp_path)
+    run_sweep([CELL], store, progress=False)
+    found = store.read(CELL.name)
+    origin = {**found.provenance, "dataset": {"source": "elsewhere", "fingerprint": "0"}}
+    store.write(CELL, found.table.to_pandas(), origin)
+    more = replace(CELL, seeds=(0, 1, 2))
+    report = run_sweep([more], store, progress=False)
+    assert "computed from other digits data" in report.failures[more.name]
+
+
+# --- the store is looked at when the sweep is done -----------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["deleted", "damaged"])
+def test_cells_lost_during_a_sweep_are_told(tmp_path, way):
+    store = Store(tmp_path)
+    cells = [CellConfig(task=TASK, d=d) for d in (1, 2, 3)]
+
+    def losing(cell, data_dir=None):
+        if cell == cells[2]:
+            victim = store.path(cells[0].name)
+            victim.unlink() if way == "deleted" else victim.write_bytes(b"")
+        return pd.DataFrame({"cell": cell.name, "seed": cell.seeds, "step": 0})
+
+    report = run_sweep(cells, store, progress=False, run_cell=losing)
+    assert (report.computed, report.failures, report.lost) == (3, {}, [cells[0].name])
+    report = run_sweep(cells, store, progress=False, run_cell=losing)
+    assert (report.stored, report.computed, report.lost) == (2, 1, [])
+
+
+def test_a_worker_that_calls_the_cell_otherwise_ends_the_sweep(tmp_path):
+    class Other:
+        """An executor whose workers have another version."""
+
+        def map(self, run, cells):
+            yield from ((cell, Outcome(0.0, name="0123456789abcdef")) for cell in cells)
+
+    with pytest.raises(RunFailed, match="under the name 0123456789abcdef: it has another version"):
+        run_sweep([CELL], Store(tmp_path), Other(), progress=False)
+
+
+def test_an_older_worker_that_says_nothing_is_found_out_in_the_end(tmp_path):
+    class Older:
+        def map(self, run, cells):
+            yield from ((cell, Outcome(0.0)) for cell in cells)
+
+    assert run_sweep([CELL], Store(tmp_path), Older(), progress=False).lost == [CELL.name]
