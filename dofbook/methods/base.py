@@ -37,6 +37,10 @@ class Method:
 
     Raises:
         InputError: If a value is not allowed.
+
+    >>> from dofbook.methods import RandomPruning
+    >>> isinstance(RandomPruning(4), Method), RandomPruning(4).label
+    (True, 'random pruning, t = 4')
     """
 
     t: int = 0

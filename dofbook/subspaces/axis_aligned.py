@@ -18,6 +18,9 @@ class AxisAligned:
 
     Args:
         indices: The coordinates k, (d,) int32, distinct; ``axis_aligned`` checks them.
+
+    >>> AxisAligned(jnp.array([2]), 3).project(jnp.arange(3.0))
+    Array([2.], dtype=float32)
     """
 
     indices: jax.Array

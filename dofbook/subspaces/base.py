@@ -23,7 +23,12 @@ class Directions(Protocol):
 
 
 def check_dimension(d: int, D: int) -> None:
-    """Refuse a training dimension that does not lie between 1 and D."""
+    """Refuse a training dimension that does not lie between 1 and D.
+
+    >>> check_dimension(3, 2)
+    Traceback (most recent call last):
+    dofbook.errors.InputError: d is 3; it must lie between 1 and D = 2.
+    """
     if not 1 <= d <= D:
         raise InputError(f"d is {d}; it must lie between 1 and D = {D}.")
 

@@ -27,6 +27,10 @@ class Fastfood:
         order: P, (n,).
         scales: G times sqrt(n / D), (n,).
         flips: S, (D,).
+
+    >>> one = jnp.ones(4)
+    >>> Fastfood(one, jnp.arange(4), one, one, d=2).lift(jnp.array([1.0, 2.0]))  # T T = I
+    Array([1., 2., 0., 0.], dtype=float32)
     """
 
     signs: jax.Array

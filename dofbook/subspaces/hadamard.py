@@ -25,6 +25,10 @@ class Hadamard:
     Args:
         signs: S1 and S2, (2, D).
         orders: P1 and P2, (2, D): entry k goes where ``orders`` holds k.
+
+    >>> same = jnp.tile(jnp.arange(4), (2, 1))
+    >>> Hadamard(jnp.ones((2, 4)), same, d=2).lift(jnp.array([1.0, 2.0]))  # T T = I
+    Array([1., 2., 0., 0.], dtype=float32)
     """
 
     signs: jax.Array

@@ -19,6 +19,9 @@ class Sparse:
     Args:
         indices: Row of each entry, (d, nnz), distinct in every column.
         values: The entries, (d, nnz).
+
+    >>> Sparse(jnp.array([[0, 2]]), jnp.array([[0.6, 0.8]]), 3).lift(jnp.array([5.0]))
+    Array([3., 0., 4.], dtype=float32)
     """
 
     indices: jax.Array

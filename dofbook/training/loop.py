@@ -277,6 +277,11 @@ def fit(
         at_offset: ``evaluate`` of the offset, if it is known already: it is the same for every d.
 
     Source: Larsen et al. (2022), sections 2 and A.4.
+
+    >>> task = Task("mlp", "digits", epochs=1)
+    >>> space = AffineSubspace(task.initialization(0), Identity(task.network.D))
+    >>> fit(task, space, jax.random.key(0), epochs=2).history.step.tolist()
+    [0, 12, 24]
     """
     optimizer = task.optimizer if optimizer is None else optimizer
     data, count = task.arrays, len(task.data.y_train)
