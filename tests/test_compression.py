@@ -91,6 +91,11 @@ def test_what_is_no_fraction_of_an_accuracy_is_refused(table, change, said):
         compression_table(table, **change)
 
 
+def test_without_the_number_of_parameters_there_is_no_ratio(table):
+    with pytest.raises(InputError, match="no column D"):
+        compression_table(table.drop(columns="D"))
+
+
 def test_without_a_baseline_there_is_nothing_to_compare_with(table):
     with pytest.raises(InputError, match="no full-space baseline"):
         compression_table(table[table.method != "full"])

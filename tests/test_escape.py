@@ -17,7 +17,7 @@ from dofbook.geometry.gaussian_width import (
     spherical_cap,
     squared,
 )
-from dofbook.geometry.threads import one_blas_thread
+from dofbook.geometry.precision import one_blas_thread
 
 KEY = jax.random.key(3)
 FEW = settings(max_examples=15, deadline=None)

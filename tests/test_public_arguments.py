@@ -164,7 +164,7 @@ CALLS = {
 }  # fmt: skip
 # What the package shares or returns, and nobody outside it calls or makes.
 INTERNAL = {
-    "checks", "precision", "threads", "montecarlo.as_partial", "montecarlo.Estimate",
+    "checks", "precision", "montecarlo.as_partial", "montecarlo.Estimate",
     "gaussian_width.unit_vectors", "quadratic.climb", "quadratic.ClosedForm", "cones.ConeEstimate",
     "elliptic_cones.ConeSize", "tables.CurveKey",
 }  # fmt: skip

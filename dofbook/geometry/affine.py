@@ -22,7 +22,6 @@ def mean_squared_distance(dimension: int, n: int, d: int, norm: float = 1.0) -> 
 
     The paper prints |x0|² (D - n - d)²/D. For a given x0 whose part orthogonal to B is x0_s the
     mean over A alone is |x0_s|² (s - d)/s with s = D - n. `norm` is |x0|.
-
     Source: Larsen et al. (2022), Appendix B.3, corrected.
 
     >>> mean_squared_distance(20, n=6, d=4, norm=2.0)
@@ -57,8 +56,9 @@ def simulate_distances(
     B is spanned by the last n coordinate axes. `start` is x0, shape (D,); or a number, then x0 is
     redrawn in every run, uniform in direction with this norm.
 
-    >>> simulate_distances(5, n=3, d=2, key=jax.random.key(0), runs=2) < 1e-12
-    array([ True,  True])
+    >>> start = [3.0, 4.0, 1.0, 1.0, 1.0]  # the last 3 axes span B
+    >>> simulate_distances(5, n=3, d=0, key=jax.random.key(0), runs=2, start=start)
+    array([5., 5.])
     """
     _free_directions(dimension, n, d)
     runs = checks.integer("runs", runs, 1)

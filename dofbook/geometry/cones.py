@@ -40,17 +40,12 @@ class ConeEstimate:
 
 
 def estimate_statistical_dimension(
-    projection: Projection,
-    dimension: int,
-    *,
-    key: jax.Array,
-    samples: int = 10_000,
+    projection: Projection, dimension: int, *, key: jax.Array, samples: int = 10_000,
     chunk: int | None = None,
-) -> ConeEstimate:
+) -> ConeEstimate:  # fmt: skip
     """Estimate δ(C) = E|Π_C g|² of a closed convex cone in R^dimension from its projection.
 
     `samples` and `chunk` are those of `gaussian_statistics`.
-
     Source: Amelunxen et al. (2014), Definition 2.1; McCoy and Tropp (2014) for the variance.
 
     >>> found = estimate_statistical_dimension(orthant(), 10, key=jax.random.key(0), samples=500)
@@ -65,9 +60,6 @@ def estimate_statistical_dimension(
 
 def _squared_norm(projection: Partial, g: jax.Array) -> jax.Array:
     return jnp.sum(projection(g) ** 2, axis=-1)
-
-
-# --- projections ----------------------------------------------------------------------------------
 
 
 def circular_cone(angle: float) -> Partial:
@@ -122,9 +114,6 @@ def _project_orthant(g: jax.Array) -> jax.Array:
     return jnp.maximum(g, 0.0)
 
 
-# --- circular cones, exactly ----------------------------------------------------------------------
-
-
 def cap_width(angle: float, dimension: int) -> float:
     """Compute the Gaussian width of a spherical cap in R^D by one-dimensional quadrature.
 
@@ -143,7 +132,6 @@ def cap_statistical_dimension(angle: float, dimension: int) -> float:
 
     It is D E[cos²(max(φ - angle, 0)); φ < angle + π/2], for large D close to
     D sin²(angle) + cos(2 angle). The half-opening lies in [0, π/2], D is at least 2.
-
     Source: Amelunxen et al. (2014), Section 3.4 (circular cones).
 
     >>> round(cap_statistical_dimension(np.pi / 4, 100), 6)

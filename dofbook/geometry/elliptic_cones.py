@@ -176,9 +176,6 @@ def _bisect(
     return jax.lax.fori_loop(0, _BISECTIONS, halve, (jnp.asarray(low), jnp.asarray(high)))
 
 
-# --- projection ----------------------------------------------------------------------------
-
-
 def _polar_height(tau: jax.Array, rest: jax.Array) -> jax.Array:
     """Return p with: y lies in the polar cone iff y_1 <= -p."""
     terms = jnp.where(tau > 0, rest**2 / jnp.where(tau > 0, tau, 1.0), jnp.inf)
@@ -222,9 +219,6 @@ def _boundary_projection(tau: jax.Array, y: jax.Array) -> jax.Array:
 _project_rows = in_float64(jax.jit(jax.vmap(_project_one, (None, 0))))
 
 
-# --- size ----------------------------------------------------------------------------------
-
-
 class ConeSize(NamedTuple):
     """Monte Carlo sizes of a closed convex cone C.
 
@@ -247,9 +241,8 @@ def cone_size(cone: EllipticCone, key: jax.Array, samples: int = 1000) -> ConeSi
     sum sin^2(alpha_i) g_i^2 + 2 g_1 G, with G^2 = sum sin^2 cos^2(alpha_i) g_i^2, is |Pi_C g|^2 to
     first order in g_1; its mean and variance are known sums. `samples` is at least 2.
 
-    >>> delta = cone_size(EllipticCone([1.0]), jax.random.key(0), samples=500).delta
-    >>> abs(delta.value - 1.0) < 4 * delta.standard_error  # a right angle in the plane
-    True
+    >>> print(cone_size(EllipticCone([]), jax.random.key(0), samples=500).delta)  # the half-line
+    0.504044 ± 0.053
     """
     checks.instance("cone", cone, EllipticCone)
     measured = gaussian_statistics(Partial(_measure, cone.tau), cone.D, key=key, samples=samples)

@@ -25,15 +25,11 @@ from dofbook.geometry.precision import with_lapack
 RUN_NUMBERS = 2**22  # numbers in the random matrices held at once while simulating
 
 
-# --- upper bounds on the probability of a hit -----------------------------------------------------
-
-
 def gordon_bound(dimension: int, d: ArrayLike, width: float) -> np.ndarray:
     """Bound P(hit) as Theorem 3.1 prints it: 3.5 exp(-(k/√(k+1) - w)²/18), k = D - d, cut at 1.
 
     It says something only once k/√(k+1) - w > √(18 ln 3.5) = 4.75. `width` is the Gaussian width w
     of the set on the unit sphere.
-
     Source: Gordon (1988); Larsen et al. (2022), Theorems 3.1 and 3.2.
 
     >>> gordon_bound(1000, [0, 800], width=10.0).round(4)
@@ -86,7 +82,6 @@ def threshold_dimension(dimension: int, angular_dimension: float) -> float:
     statistical dimension of its cone. The result is the centre of the transition for a convex set;
     for other sets only a lower bound, up to O(√D), on the dimension at which hitting becomes
     likely.
-
     Source: Larsen et al. (2022), Eq. 3.3.
 
     >>> threshold_dimension(100, 30.5)
@@ -94,9 +89,6 @@ def threshold_dimension(dimension: int, angular_dimension: float) -> float:
     """
     angular_dimension = checks.real("angular_dimension", angular_dimension)
     return checks.integer("dimension", dimension, 1) - angular_dimension
-
-
-# --- exact probabilities --------------------------------------------------------------------------
 
 
 def cap_hit_probability(dimension: int, d: ArrayLike, angle: float) -> np.ndarray:
@@ -129,9 +121,6 @@ def subspace_hit_probability(dimension: int, d: ArrayLike, m: int) -> np.ndarray
 def _codimension(dimension: int, d: ArrayLike) -> np.ndarray:
     dimension = checks.integer("dimension", dimension, 1)
     return np.asarray(dimension - checks.integers("d", d, 0, dimension), np.float64)
-
-
-# --- simulation -----------------------------------------------------------------------------------
 
 
 def simulate_alignment(centers: np.ndarray, *, key: jax.Array, runs: int) -> np.ndarray:

@@ -29,24 +29,15 @@ SupportFunction = Callable[[jax.Array], jax.Array]
 POINT_BLOCK = 2048  # points of a finite set compared at once
 
 
-# --- estimation -----------------------------------------------------------------------------------
-
-
 def estimate_width(
-    support: SupportFunction,
-    dimension: int,
-    *,
-    key: jax.Array,
-    samples: int = 10_000,
-    two_sided: bool = False,
-    chunk: int | None = None,
-) -> Estimate:
+    support: SupportFunction, dimension: int, *, key: jax.Array, samples: int = 10_000,
+    two_sided: bool = False, chunk: int | None = None,
+) -> Estimate:  # fmt: skip
     """Estimate the Gaussian width of a set in R^dimension from its support function.
 
     `two_sided` averages ½(h(g) + h(-g)), which is Definition 3.1 as printed; same expectation, two
     evaluations a sample, smaller variance for sets that are not symmetric. `samples` and `chunk`
     are those of `gaussian_statistics`.
-
     Source: Larsen et al. (2022), Definition 3.1 and Appendix B.1 (the equivalent form).
 
     >>> width = estimate_width(ball(2.0), 50, key=jax.random.key(0), samples=400)
@@ -66,7 +57,6 @@ def squared(width: Estimate) -> Estimate:
     """Square a width estimate: the local angular dimension d_local of Definition 3.2.
 
     The standard error is 2 w s, and the bias s² of a squared mean is subtracted.
-
     Source: Larsen et al. (2022), Eq. 3.2.
 
     >>> print(squared(Estimate(3.0, 0.1, 50)))
@@ -74,9 +64,6 @@ def squared(width: Estimate) -> Estimate:
     """
     s = checks.instance("width", width, Estimate).standard_error
     return Estimate(width.value**2 - s**2, 2 * abs(width.value) * s, width.samples)
-
-
-# --- sets, as support functions -------------------------------------------------------------------
 
 
 def ball(radius: float) -> Partial:
@@ -179,7 +166,6 @@ def cone_in_ball(projection: Callable[[jax.Array], jax.Array]) -> Partial:
     It is |Π_C g|; `projection` maps (n, D) to the nearest points of C. For C ∩ unit sphere the
     supremum is the same wherever Π_C g ≠ 0, and otherwise (g in the polar cone) at most 0; the
     squared widths of the two differ by less than 1.
-
     Source: Amelunxen et al. (2014), Proposition 10.2: w(C ∩ sphere)² ≤ δ(C) ≤ w(C ∩ sphere)² + 1.
 
     >>> print(cone_in_ball(lambda g: jnp.maximum(g, 0))(np.array([[3.0, -4.0]])))
@@ -206,9 +192,6 @@ def project_to_sphere(points: np.ndarray, center: np.ndarray) -> np.ndarray:
     if np.any(norms == 0):
         raise InputError("A point equals the centre; its projection onto the sphere is undefined.")
     return offsets / norms
-
-
-# --- widths known exactly -------------------------------------------------------------------------
 
 
 def alpha(k: ArrayLike) -> np.ndarray:

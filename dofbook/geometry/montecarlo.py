@@ -56,13 +56,9 @@ def as_partial(name: str, function: Callable) -> Partial:
 
 
 def gaussian_statistics(
-    statistic: Callable[[jax.Array], jax.Array],
-    dimension: int,
-    *,
-    key: jax.Array,
-    samples: int,
+    statistic: Callable[[jax.Array], jax.Array], dimension: int, *, key: jax.Array, samples: int,
     chunk: int | None = None,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """Evaluate a statistic on independent standard Gaussian vectors of R^dimension, in float64.
 
     `statistic` maps a batch (n, dimension) to values (n, ...); pass a `jax.tree_util.Partial` to

@@ -50,18 +50,10 @@ def percentile_ends(replicates: ArrayLike, confidence: float) -> tuple[np.ndarra
 
 
 def bootstrap_thresholds(
-    dims: ArrayLike,
-    values: ArrayLike,
-    levels: ArrayLike,
-    *,
-    kind: Kind,
-    rng: np.random.Generator | int,
-    delta: float = 0.1,
-    rule: Rule = "first",
-    confidence: float = 0.95,
-    replicates: int = 1000,
-    present: ArrayLike | None = None,
-) -> list[Threshold]:
+    dims: ArrayLike, values: ArrayLike, levels: ArrayLike, *, kind: Kind,
+    rng: np.random.Generator | int, delta: float = 0.1, rule: Rule = "first",
+    confidence: float = 0.95, replicates: int = 1000, present: ArrayLike | None = None,
+) -> list[Threshold]:  # fmt: skip
     """Estimate d* at each level with a bootstrap interval over initializations.
 
     The arguments are those of `threshold_dimensions`, a column of values being one initialization;
@@ -72,7 +64,6 @@ def bootstrap_thresholds(
     initialization spreads by 0.6 octaves and delta = 0.1, nominal 95% cover about 45% with 5 runs,
     70% with 10 and 90% with 30 (simulated). `inverted_interval` is the conservative alternative,
     `quantile_interval` the one for first hits.
-
     Source: Field and Welsh (2007), "Bootstrapping clustered data" (the cluster bootstrap).
 
     >>> values = [[0.9, 0.7, 0.8], [0.4, 0.6, 0.3], [0.2, 0.2, 0.1]]
@@ -101,15 +92,9 @@ def bootstrap_thresholds(
 
 
 def bootstrap_boundary(
-    values: ArrayLike,
-    delta: float,
-    *,
-    kind: Kind,
-    rng: np.random.Generator | int,
-    confidence: float = 0.95,
-    replicates: int = 1000,
-    present: ArrayLike | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+    values: ArrayLike, delta: float, *, kind: Kind, rng: np.random.Generator | int,
+    confidence: float = 0.95, replicates: int = 1000, present: ArrayLike | None = None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Bound the level that `phase_boundary` gives, resampling initializations.
 
     `values` has shape (dims, runs), the two ends (dims,). Read across, they are the percentile

@@ -26,7 +26,6 @@ def nested_best(table: pd.DataFrame, methods: tuple[str, ...] = NESTED_METHODS) 
     A smaller subspace lies inside a larger one, so a worse value at a larger d is an error of
     optimization: the better point is there. Gives the table with the columns `best_...` of those
     methods replaced; nothing else changes.
-
     Source: Larsen et al. (2022), Figs. 3 and 6 (running maximum) against 10 and 11 (raw).
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "lottery_subspace",
@@ -58,23 +57,16 @@ def _carried(rows: pd.DataFrame, column: str, kind: str) -> np.ndarray:
 
 
 def compression_table(
-    table: pd.DataFrame,
-    metric: str = "test_accuracy",
-    fractions: ArrayLike = (0.9, 0.95, 0.98),
-    *,
-    delta: float = 0.1,
-    rule: Rule = "first",
-    value: Value = "best",
-    interval: Interval | None = "inverted",
-    rng: int | None = None,
-) -> pd.DataFrame:
+    table: pd.DataFrame, metric: str = "test_accuracy", fractions: ArrayLike = (0.9, 0.95, 0.98),
+    *, delta: float = 0.1, rule: Rule = "first", value: Value = "best",
+    interval: Interval | None = "inverted", rng: int | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Tabulate how far each method compresses at given fractions of full training's accuracy.
 
     The table must hold the full-space baselines (method "full"); see `nested_best`. Fractions lie
     in (0, 1], the metric counts up, and the options are those of `threshold_table`. To its columns
     come D, fraction, compression = D / d* (0 where no d of the grid succeeds), compression_lower
     and compression_upper.
-
     Source: Larsen et al. (2022), Table 1 and Fig. 6.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "burn_in_steps": 0,
@@ -92,6 +84,8 @@ def compression_table(
     if not ((fractions > 0) & (fractions <= 1)).all():
         raise InputError(f"fractions are {fractions.tolist()}; each must lie in (0, 1].")
     baselines = baseline_accuracy(table, metric, value)
+    if "D" not in table.columns:
+        raise InputError("the table has no column D, the number of parameters.")
     if baselines.empty:
         raise InputError("the table has no full-space baseline to compare with.")
     parts = []

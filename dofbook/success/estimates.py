@@ -25,15 +25,9 @@ RULES: dict[str, Callable[..., np.ndarray]] = {
 
 
 def threshold_dimensions(
-    dims: ArrayLike,
-    values: ArrayLike,
-    levels: ArrayLike,
-    *,
-    kind: Kind,
-    delta: float = 0.1,
-    rule: Rule = "first",
-    present: ArrayLike | None = None,
-) -> list[Threshold]:
+    dims: ArrayLike, values: ArrayLike, levels: ArrayLike, *, kind: Kind, delta: float = 0.1,
+    rule: Rule = "first", present: ArrayLike | None = None,
+) -> list[Threshold]:  # fmt: skip
     """Estimate the threshold training dimension at each level, without interval.
 
     `values` holds the best value of each run, shape (dims, runs), NaN counting as failure, and
@@ -41,7 +35,6 @@ def threshold_dimensions(
     P_s >= 1 - delta (Definition 2.1); "isotonic", the same on the isotonic fit, where P_s does not
     rise steadily; "interpolated", the isotonic fit crossed between grid points in log2 d;
     "probit", a probit curve in log2 d.
-
     Source: Larsen et al. (2022), Definition 2.1.
 
     >>> threshold_dimensions([16, 64], [[0.9, 0.7], [0.4, 0.2]], [0.5, 0.3], kind="loss")

@@ -16,14 +16,9 @@ from dofbook.success.thresholds import SLACK
 
 
 def inverted_interval(
-    dims: ArrayLike,
-    successes: ArrayLike,
-    runs: ArrayLike,
-    delta: float,
-    *,
-    confidence: float = 0.95,
-    interval=wilson_interval,
-) -> tuple[np.ndarray, np.ndarray]:
+    dims: ArrayLike, successes: ArrayLike, runs: ArrayLike, delta: float, *,
+    confidence: float = 0.95, interval=wilson_interval,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Bound d* by the d at which P_s may, and at which it must, have reached 1 - delta.
 
     Shapes are those of `first_threshold`, with at least 1 run everywhere; `interval` is

@@ -15,13 +15,9 @@ from dofbook.success.thresholds import SLACK
 
 
 def isotonic_threshold(
-    dims: ArrayLike,
-    successes: ArrayLike,
-    runs: ArrayLike,
-    delta: float,
-    *,
+    dims: ArrayLike, successes: ArrayLike, runs: ArrayLike, delta: float, *,
     interpolate: bool = False,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """Read d* off the isotonic curve, for many curves at once: inf where it stays below 1 - delta.
 
     Shapes are those of `first_threshold`. With `interpolate` the curve is crossed linearly in

@@ -74,7 +74,6 @@ def wilson_interval(
     """Bound success probabilities by Wilson's score interval.
 
     `successes` has shape (dims, ...), `runs` that shape, (dims,) or (), and is at least 1.
-
     Source: Wilson (1927), "Probable inference, the law of succession, and statistical inference".
 
     >>> low, high = wilson_interval([9, 10], 10)
@@ -97,7 +96,6 @@ def jeffreys_interval(
 
     Shapes are those of `wilson_interval`. The lower end is 0 at no success, the upper 1 at no
     failure.
-
     Source: Brown, Cai and DasGupta (2001), "Interval estimation for a binomial proportion".
 
     >>> low, high = jeffreys_interval(9, 10)
@@ -117,7 +115,6 @@ def running_maximum(values: ArrayLike, *, kind: Kind = "accuracy") -> np.ndarray
     A subspace that contains a smaller one contains its best point, so for nested subspaces the
     running maximum of accuracy (minimum of loss) over d is a valid, and better, value. NaN is
     passed over.
-
     Source: Larsen et al. (2022), Section 4 and Fig. 3 (lottery subspaces).
 
     >>> running_maximum([[0.4, 0.3], [0.9, 0.2]], kind="loss")

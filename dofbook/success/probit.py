@@ -26,13 +26,9 @@ STEPS = 200  # of Levenberg-Marquardt; about 10 are used
 
 
 def probit_threshold(
-    dims: ArrayLike,
-    successes: ArrayLike,
-    runs: ArrayLike,
-    delta: float,
-    *,
+    dims: ArrayLike, successes: ArrayLike, runs: ArrayLike, delta: float, *,
     prior_sd: float | None = PRIOR_SD,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """Read d* off probit fits, for many curves at once, censored to the grid of two or more d.
 
     Shapes are those of `first_threshold`. `prior_sd` is the standard deviation of

@@ -12,20 +12,15 @@ from dofbook.success.thresholds import Threshold
 
 
 def success_probability(
-    runs: pd.DataFrame | ArrayLike,
-    metric: str,
-    level: float,
-    *,
-    dims: ArrayLike | None = None,
+    runs: pd.DataFrame | ArrayLike, metric: str, level: float, *, dims: ArrayLike | None = None,
     confidence: float = 0.95,
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Tabulate P_s(d): how often the best value of a run reached the level, with Wilson intervals.
 
     `runs` is the tidy table of a sweep, or with `dims` a plain array of shape (dims, seeds), of
     which `metric` then only says which way it counts. Columns: method, burn_in_steps, variant, d,
     successes, runs, probability, lower, upper; dataset and network too where the table holds
     several, and from d on for an array.
-
     Source: Larsen et al. (2022), Eq. 2.3.
 
     >>> losses = [[0.9, 0.7, 0.8], [0.4, 0.6, 0.3]]
@@ -43,20 +38,14 @@ def success_probability(
 
 
 def threshold(
-    runs: pd.DataFrame | ArrayLike,
-    metric: str,
-    level: float,
-    delta: float = 0.1,
-    *,
-    dims: ArrayLike | None = None,
-    confidence: float = 0.95,
-) -> Threshold | pd.Series:
+    runs: pd.DataFrame | ArrayLike, metric: str, level: float, delta: float = 0.1, *,
+    dims: ArrayLike | None = None, confidence: float = 0.95,
+) -> Threshold | pd.Series:  # fmt: skip
     """Find d*, the smallest d of the grid whose runs reach the level with P_s >= 1 - delta.
 
     `runs`, `metric` and `dims` are those of `success_probability`. Several curves in a table give a
     Series of thresholds by label. The interval inverts Wilson's of P_s (`inverted_interval`), which
     few runs leave open: a bootstrap of 5 seeds does not cover.
-
     Source: Larsen et al. (2022), Definition 2.1.
 
     >>> losses = [[0.9, 0.7, 0.8], [0.6, 0.6, 0.3], [0.1, 0.2, 0.1]]

@@ -257,7 +257,6 @@ def success_map(
     Baselines (method "full") are left out; `value` is that of `run_values`. One row per curve, d
     and level: dataset, network, method, burn_in_steps, variant, d, level, successes, runs,
     probability, lower, upper.
-
     Source: Larsen et al. (2022), Eq. 2.3 and Fig. 2.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine",
@@ -281,18 +280,10 @@ def success_map(
 
 
 def threshold_table(
-    table: pd.DataFrame,
-    metric: str,
-    levels: ArrayLike,
-    *,
-    delta: float = 0.1,
-    rule: Rule = "first",
-    value: Value = "best",
-    interval: Interval | None = None,
-    rng: np.random.Generator | int | None = None,
-    confidence: float = 0.95,
-    replicates: int = 1000,
-) -> pd.DataFrame:
+    table: pd.DataFrame, metric: str, levels: ArrayLike, *, delta: float = 0.1,
+    rule: Rule = "first", value: Value = "best", interval: Interval | None = None,
+    rng: np.random.Generator | int | None = None, confidence: float = 0.95, replicates: int = 1000,
+) -> pd.DataFrame:  # fmt: skip
     """Tabulate the threshold training dimension for every curve and level.
 
     Baselines (method "full") are left out; `rule` is that of `threshold_dimensions`, `value` that
@@ -302,7 +293,6 @@ def threshold_table(
     One row per curve and level: dataset, network, method, burn_in_steps, variant, level, threshold
     (inf above the grid), censored, lower, upper, d_min, d_max, runs (fewest at any d), text,
     interval.
-
     Source: Larsen et al. (2022), Definition 2.1 and Fig. 3.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine",
@@ -354,7 +344,6 @@ def baseline_accuracy(table: pd.DataFrame, metric: str, value: Value = "best") -
     learning_rate (where the table has it), runs. For a metric that counts down the smaller mean is
     the better one. A learning rate at which a run diverged (NaN) is passed over if another one has
     none. Empty without full-space runs.
-
     Source: Larsen et al. (2022), Appendix A.4.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "full",

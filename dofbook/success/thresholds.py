@@ -92,9 +92,7 @@ def _format(number: float) -> str:
 
 
 def required_successes(runs: ArrayLike, delta: float) -> np.ndarray:
-    """Count how many of the runs must succeed for P_s >= 1 - delta, at least 1.
-
-    `runs` has any shape, which is that of the result.
+    """Count how many of the runs must succeed for P_s >= 1 - delta, at least 1, shape of runs.
 
     The paper lets "all but one" run succeed and prints delta = 0.33 for 3 runs (Fig. 8); read
     literally that asks for all 3, since 2/3 < 0.67. Pass delta = 1 / runs for the rule.
@@ -128,7 +126,6 @@ def first_threshold(
 
     `successes` has shape (dims, ...), `runs` that shape, (dims,) or (); the result has the rest of
     it, (...). Dimensions with 0 runs never succeed.
-
     Source: Larsen et al. (2022), Definition 2.1.
 
     >>> print(first_threshold([16, 32, 64], [4, 9, 10], 10, delta=0.1))
@@ -145,13 +142,11 @@ def phase_boundary(
     """Find the best level with d* <= d, for every d: Definition 2.1 read the other way.
 
     The points (d, level) trace the same phase boundary as d*(level), without a grid of levels:
-    d*(level) <= d exactly if the boundary at d is at least as good as the level.
-
-    `values` has shape (dims, runs, ...), d increasing, NaN counting as failure, and `present` marks
-    the runs that were made; the result has shape (dims, ...). It is the best level that 1 - delta
-    of the runs reach at d or at a smaller d: -inf for accuracy and inf for loss where diverged
-    runs leave none.
-
+    d*(level) <= d exactly if the boundary at d is at least as good as the level. `values` has
+    shape (dims, runs, ...), d increasing, NaN counting as failure, and `present` marks the runs
+    that were made; the result has shape (dims, ...). It is the best level that 1 - delta of the
+    runs reach at d or at a smaller d: -inf for accuracy and inf for loss where diverged runs leave
+    none.
     Source: Larsen et al. (2022), Definition 2.1 and the curves of Figs. 2 and 3.
 
     >>> phase_boundary([[0.9, 0.7], [0.4, 0.5]], 0.1, kind="loss")
