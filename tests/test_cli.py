@@ -1,21 +1,37 @@
 """The command line: what it prints, writes and refuses."""
 
+import dataclasses
+import gc
+import importlib.util
+import io
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pandas as pd
 import pytest
 
+import dofbook
 from dofbook import __version__, cli, provenance
+from dofbook.commands.app import COMMANDS, build_app
+from dofbook.commands.describing import described
 from dofbook.datasets import NAMES as DATASETS
 from dofbook.datasets import locate
-from dofbook.experiments import cells as cells_module
+from dofbook.experiments import cell as cell_module
 from dofbook.experiments import config as config_module
-from dofbook.experiments.profiles import PROFILES, make_sweep
+from dofbook.experiments import verification
+from dofbook.experiments.options import GRID_OPTIONS, PROFILES, make_sweep
+from dofbook.experiments.paper import PAPER_FIGURES
+from dofbook.experiments.spectra import SpectrumCell
 from dofbook.experiments.store import Store
+from dofbook.methods import RandomAffine, methods
 from dofbook.networks import NAMES as NETWORKS
+from dofbook.success.tables import threshold_table
+from dofbook.training import TaskConfig
 
 SMALL = [
     "--network", "mlp", "--train-size", "100", "--test-size", "50", "--epochs", "1",
@@ -23,9 +39,15 @@ SMALL = [
 ]  # fmt: skip
 
 
-def run(*arguments: str, cwd=None) -> subprocess.CompletedProcess:
+def run(*arguments: str, cwd=None, **more) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "dofbook", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, **more)
+
+
+def cells_of(line: list[str]) -> list:
+    """List the cells that a command line describes."""
+    _, bound, _ = build_app().parse_args(line)
+    return (described(bound.arguments.get("chosen")) or make_sweep()).cells()
 
 
 @pytest.fixture(scope="module")
@@ -144,14 +166,14 @@ def test_events_for_machines(tmp_path, monkeypatch, capsys):
         return tell(cell)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cells_module, "run_cell", broken)
+    monkeypatch.setattr(cell_module, "run_cell", broken)
     assert cli.main(["sweep", *SMALL, "--json", "--retries", "2"]) == 1
     start, *cells, end = events_of(capsys.readouterr().out)
     assert start == {"event": "start", "store": "store", "cells": 4, "stored": 0, "missing": 4}
     assert [event["state"] for event in cells] == 3 * ["done"] + 2 * ["retried"] + ["failed"]
     assert all("nothing but NaN" in event["error"] for event in cells[3:])
     assert end == {"event": "end", "stored": 0, "computed": 3, "failed": 1}
-    monkeypatch.setattr(cells_module, "run_cell", tell)
+    monkeypatch.setattr(cell_module, "run_cell", tell)
     assert cli.main(["sweep", *SMALL, "--json", "--table", "t.parquet"]) == 0
     *_, end, table = events_of(capsys.readouterr().out)
     assert end == {"event": "end", "stored": 3, "computed": 1, "failed": 0}
@@ -164,7 +186,7 @@ def test_events_for_machines(tmp_path, monkeypatch, capsys):
 
 def test_parts_share_a_sweep(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cells_module, "run_cell", tell)
+    monkeypatch.setattr(cell_module, "run_cell", tell)
     for part in ("1/3", "2/3", "3/3"):
         assert cli.main(["sweep", *SMALL, "--part", part]) == 0
     out = capsys.readouterr().out
@@ -177,7 +199,7 @@ def test_parts_share_a_sweep(tmp_path, monkeypatch, capsys):
 def test_an_adaptive_sweep(tmp_path, monkeypatch, capsys):
     """Accuracy is d/100 + seed/1000, so every threshold is known."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cells_module, "run_cell", tell)
+    monkeypatch.setattr(cell_module, "run_cell", tell)
     wanted = ["sweep", *SMALL[:-4], "--dims", "1:91:x1.2", "--adaptive", "--level", "0.205,0.5"]
     wanted += ["--runs", "8", "--delta", "0.5", "--half-width", "0.3"]
     assert cli.main([*wanted, "--dry-run"]) == 0
@@ -207,7 +229,7 @@ def test_verify_repeats_runs_and_notices_a_lie(swept, tmp_path, monkeypatch, cap
     assert "1 of 1 cells were checked, 0 failed." in out
     assert {path: path.read_bytes() for path in (tmp_path / "store").iterdir()} == before
     store = Store(tmp_path / "store")
-    found = store.read(next(iter(make_sweep_cells())).name)
+    found = store.read(cells_of(["sweep", *SMALL])[0].name)
     lie = found.table.to_pandas()
     lie["train_loss"] *= 1 + 1e-6
     store.write(found.config, lie, found.provenance)
@@ -219,10 +241,6 @@ def test_verify_repeats_runs_and_notices_a_lie(swept, tmp_path, monkeypatch, cap
     assert len(checks) == 4
 
 
-def make_sweep_cells():
-    return cli._config(cli.build_parser().parse_args(["sweep", *SMALL])).cells()
-
-
 def test_a_failing_cell_gives_exit_code_1_and_its_traceback(tmp_path, monkeypatch, capsys):
     def broken(cell, data_dir=None):
         if cell.d == 4:
@@ -230,7 +248,7 @@ def test_a_failing_cell_gives_exit_code_1_and_its_traceback(tmp_path, monkeypatc
         return pd.DataFrame({"cell": cell.name, "seed": cell.seeds, "step": 0})
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cells_module, "run_cell", broken)
+    monkeypatch.setattr(cell_module, "run_cell", broken)
     assert cli.main(["sweep", *SMALL, "--table", "t.parquet"]) == 1
     captured = capsys.readouterr()
     assert "4 cells: 0 were stored, 3 computed, 1 failed." in captured.out
@@ -246,9 +264,40 @@ def test_a_failing_cell_gives_exit_code_1_and_its_traceback(tmp_path, monkeypatc
 
 
 BAD = [
-    "",
     "swep",
+    "--colour",
     "sweep --colour red",
+    "sweep more",
+    "sweep --dims",
+    "sweep --runs 1 --runs 2",
+    "sweep --dry-run=maybe",
+    "sweep --store=",
+    "sweep --method nowhere_at_all:Method",
+    "sweep --method math:prod",
+    "sweep --objective speed",
+    "sweep --solver exact",
+    "sweep --runs 1000000000 --dry-run",
+    "sweep --adaptive --level 0.5 --runs 1000000000 --dry-run",
+    "sweep --table /proc/x.parquet",
+    "sweep --table /proc/x/y.parquet --dry-run",
+    "sweep --store FOLDER.parquet --table FOLDER.parquet/new/table.parquet",
+    "table --store FOLDER.parquet -o FOLDER.parquet/0123456789abcdef.parquet",
+    "table --store FOLDER.parquet -o FOLDER.parquet/rows.csv --csv",
+    "table --store SCHEMA99 -o /proc/x.parquet",
+    "spectra",
+    "list",
+    "list nothing",
+    "completion",
+    "completion tcsh",
+    "thresholds",
+    "thresholds FILE",
+    "thresholds FILE --level 0.5",
+    "thresholds missing --level 0.5",
+    "thresholds FOLDER.parquet --level 0.5",
+    "thresholds SCHEMA99 --level high",
+    "figures FILE -o FILE",
+    "figures FILE",
+    "run CHAPTER.md -o CHAPTER.md",
     "sweep --data",
     "sweep --dataset mnits",
     "sweep --dataset mnist --data-dir /does/not/exist",
@@ -319,7 +368,7 @@ BAD = [
     "sweep --adaptive --level 0.5 --confidence nan",
     "sweep --adaptive --level 0.5 --runs 1",
     "sweep --adaptive --level 0.5 --part 1/2",
-    "sweep --adaptive --level 0.5 --method random_pruning",
+    "sweep --adaptive --level 0.5 --method lottery_ticket",
     "sweep --adaptive --level 0.5 --dims 1,10000000",
     "sweep --store FILE",
     "sweep --store FILE/store",
@@ -388,14 +437,24 @@ def test_exit_codes_of_the_real_process(tmp_path):
 
 def test_help_and_version_answer_without_jax():
     script = (
-        "import sys, contextlib\nfrom dofbook.cli import main\n"
-        "for arguments in (['--version'], ['--help'], ['sweep', '--help']):\n"
-        "    with contextlib.suppress(SystemExit): main(arguments)\n"
+        "import sys, dofbook\nfrom dofbook.cli import main\n"
+        "for arguments in (['--version'], ['--help'], [], ['list', '--help'], ['swep']):\n"
+        "    main(arguments)\n"
         "assert not {'jax', 'numpy', 'pandas'} & set(sys.modules), 'imported too much'\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"dofbook {__version__}\n")
+
+
+def test_help_of_a_sweep_answers_without_jax():
+    script = (
+        "import sys\nfrom dofbook.cli import main\n"
+        "assert main(['sweep', '--help']) == 0\n"
+        "assert not {'jax', 'numpy', 'pandas'} & set(sys.modules), 'imported too much'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_sweeps_need_none_of_the_optional_packages():
@@ -415,11 +474,21 @@ def test_sweeps_need_none_of_the_optional_packages():
 
 
 def test_help_names_every_data_set_network_and_profile(capsys):
-    with pytest.raises(SystemExit):
-        cli.main(["sweep", "--help"])
+    assert cli.main(["sweep", "--help"]) == 0
     text = capsys.readouterr().out
-    for name in (*DATASETS, *NETWORKS, *PROFILES):
+    for name in (*DATASETS, *NETWORKS, *PROFILES, *methods()):
         assert name in text
+
+
+def test_every_option_is_a_field_of_the_dataclasses():
+    """And every field of a type the command line has is an option."""
+    _, bound, _ = build_app().parse_args(["sweep", "--runs", "3"])
+    options = {field.name for field in dataclasses.fields(bound.arguments["chosen"])}
+    task = {field.name for field in dataclasses.fields(TaskConfig)}
+    task -= {"optimizer", "burn_in_optimizer"}  # dataclasses themselves
+    own = {name for kind in methods().values() for name in kind.options()}
+    others = {"profile", "figure", "method", "convention", "learning_rate", "no_baseline"}
+    assert options == task | own | set(GRID_OPTIONS) | others | {"burn_in_steps"}
 
 
 def test_every_flag_reaches_the_configuration():
@@ -429,22 +498,313 @@ def test_every_flag_reaches_the_configuration():
         "dims": "3:9:x3", "burn_in_steps": "5", "runs": "4", "first_seed": "7", "epochs": "9",
         "batch_size": "64", "learning_rate": "0.2", "train_size": "50", "test_size": "60",
         "checkpoints_per_epoch": "3", "convention": "released_code", "method": "full",
-        "directions": "sparse", "figure": "2-mnist",
+        "directions": "sparse", "figure": "2-mnist", "extra_burn_in_step": "1",
+        "objective": "regression", "linearized_at": "9", "baseline_learning_rates": "0.3,0.4",
     }  # fmt: skip
-    of_lottery = {"basis": "centred", "spacing": "3", "trajectory_steps": "9"}
+    of_lottery = {
+        "basis": "centred", "spacing": "3", "trajectory_steps": "9", "extra_first_step": "1",
+    }  # fmt: skip
     of_tickets = {"pruning_epochs": "7", "iterations": "2", "retraining": "released_code",
                   "weight_decay": "0.5"}  # fmt: skip
-    names = {*values, *of_lottery, *of_tickets}
-    assert names == {name for name, _, _ in cli.SWEEP_OPTIONS}
-    for method, options in (("lottery_subspace", of_lottery), ("lottery_ticket", of_tickets)):
-        for name, value in options.items():
+    _, bound, _ = build_app().parse_args(["sweep", "--runs", "3"])
+    options = {field.name for field in dataclasses.fields(bound.arguments["chosen"])}
+    flags = {"nested", "no_baseline"}
+    assert {*values, *of_lottery, *of_tickets, *flags, "solver"} == options
+    for method, chosen in (("lottery_subspace", of_lottery), ("lottery_ticket", of_tickets)):
+        for name, value in chosen.items():
             line = ["sweep", "--method", method, "--" + name.replace("_", "-"), value]
-            cells = cli._config(cli.build_parser().parse_args(line)).cells()
-            assert cells != make_sweep(method=method).cells(), line
+            assert cells_of(line) != make_sweep(method=method).cells(), line
     lines = [["--" + name.replace("_", "-"), value] for name, value in values.items()]
     for line in [*lines, ["--nested"], ["--no-baseline"]]:
-        cells = cli._config(cli.build_parser().parse_args(["sweep", *line])).cells()
-        assert cells != make_sweep().cells(), line
+        assert cells_of(["sweep", *line]) != make_sweep().cells(), line
+    linear = ["sweep", "--linearized-at", "9"]
+    assert cells_of([*linear, "--solver", "exact"]) != cells_of(linear)
+
+
+MINE = """
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+from dofbook.methods import RandomAffine
+
+@dataclass(frozen=True)
+class Mine(RandomAffine):
+    \"\"\"Lay a subspace of my own.
+
+    Args:
+        width: How wide it is. It is wide.
+    \"\"\"
+
+    width: int = 5
+    shape: Literal["round", "square"] = "round"
+    name: ClassVar[str] = "mine"
+"""
+
+
+def test_a_method_of_ones_own_brings_its_options(tmp_path, monkeypatch, capsys):
+    (tmp_path / "my_methods.py").write_text(MINE)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["sweep", "--help"]) == 0
+    assert "--width" not in capsys.readouterr().out
+    assert cli.main(["sweep", "--method", "my_methods:Mine", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--width N: mine: How wide it is. [default: 5]" in text
+    assert "--shape VALUE: mine: shape. [default: round] [choices: round, square]" in text
+    line = ["sweep", "--method=my_methods:Mine", "--width", "7", "--dims", "4", "--no-baseline"]
+    (cell,) = cells_of(line)
+    assert (cell.method.width, cell.method.shape, type(cell.method).__name__) == (
+        7,
+        "round",
+        "Mine",
+    )
+    assert cli.main([*line, "--width", "wide"]) == 2
+    del sys.modules["my_methods"], cell
+    gc.collect()
+    assert "mine" not in methods()
+
+
+def test_a_method_defined_here_is_an_option_at_once(capsys):
+    @dataclasses.dataclass(frozen=True)
+    class Here(RandomAffine):
+        depth: float = 0.5
+        name = "here"
+
+    assert cli.main(["table", "--help"]) == 0
+    assert "--depth X: here: depth. [default: 0.5]" in capsys.readouterr().out
+    del Here
+    gc.collect()
+    assert "here" not in methods()
+
+
+# --- help, names and completion -------------------------------------------------------------------
+
+
+def test_no_command_prints_help(capsys):
+    assert cli.main([]) == 0
+    text = capsys.readouterr().out
+    assert cli.main(["--help"]) == 0
+    assert capsys.readouterr().out == text
+    assert all(f"  {name}: {words}\n" in text for name, (_, words) in COMMANDS.items())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_shows_its_own_options_once(command, capsys):
+    assert cli.main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    options = [line.split()[0] for line in text.splitlines() if line.startswith("  --")]
+    assert len(options) == len(set(options))
+    assert "--help" not in options and "--version" not in options
+    assert ("--dims" in options) == (command in ("sweep", "status", "table", "verify"))
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("swep", "; did you mean sweep? See dofbook --help."),
+        ("sweep --metod affine", "; did you mean --method? See dofbook sweep --help."),
+        ("info --jsn", "; did you mean --json? See dofbook info --help."),
+        ("list network", '; did you mean "networks"? See dofbook list --help.'),
+        ("sweep --executor dsk", '; did you mean "dask"? See dofbook sweep --help.'),
+    ],
+)
+def test_the_nearest_name_is_offered(line, meant, capsys):
+    assert cli.main(line.split()) == 2
+    assert capsys.readouterr().err.endswith(meant + "\n")
+
+
+@pytest.mark.parametrize(
+    ("what", "names"),
+    [("datasets", DATASETS), ("networks", NETWORKS), ("methods", methods()),
+     ("figures", PAPER_FIGURES)],
+)  # fmt: skip
+def test_lists(what, names, capsys):
+    assert cli.main(["list", what]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(line.split()[0] for line in lines) == sorted(names)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_completion(shell, capsys):
+    assert cli.main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    for word in (*COMMANDS, "burn-in-steps", "lottery_subspace", "half-width"):
+        assert word in script
+    if shell == "bash":
+        assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
+
+
+# --- tables and thresholds ------------------------------------------------------------------------
+
+
+def test_a_table_as_csv(swept, tmp_path, capsys):
+    store, path = ["--store", str(swept / "store")], tmp_path / "new" / "rows.csv"
+    assert cli.main(["table", *store, "--csv"]) == 0
+    text = capsys.readouterr().out
+    rows = pd.read_parquet(swept / "out" / "table.parquet")
+    pd.testing.assert_frame_equal(
+        pd.read_csv(io.StringIO(text))[list(rows)], rows, check_dtype=False, rtol=1e-6
+    )
+    assert cli.main(["table", *store, "--csv", "-o", str(path), "--quiet"]) == 0
+    assert path.read_text() == text
+    assert capsys.readouterr().out == ""
+
+
+def test_thresholds_of_a_table_and_of_a_store(swept, capsys):
+    table, store = (str(swept / part) for part in ("out/table.parquet", "store"))
+    wanted = ["--level", "0.05,0.99", "--metric", "train_accuracy", "--delta", "0.5"]
+    assert cli.main(["thresholds", table, *wanted, "--csv"]) == 0
+    text = capsys.readouterr().out
+    runs = pd.read_parquet(table)
+    found = threshold_table(runs, "train_accuracy", [0.05, 0.99], delta=0.5, interval="inverted")
+    assert text == found.to_csv(index=False)
+    assert cli.main(["thresholds", store, *wanted, "--csv"]) == 0
+    assert capsys.readouterr().out == text
+    assert cli.main(["thresholds", store, *wanted]) == 0
+    out = capsys.readouterr().out
+    header, *lines = out.splitlines()
+    assert header.split()[3:] == ["t", "level", "d*", "interval", "runs"]
+    for level, line in zip((0.05, 0.99), lines, strict=True):
+        value = dofbook.threshold(runs, "train_accuracy", level, delta=0.5)
+        assert value.value_text() in line and value.interval_text() in line
+
+
+def test_tables_never_change_the_store_they_are_made_from(swept, capsys, monkeypatch):
+    monkeypatch.chdir(swept)
+    before = {path: path.read_bytes() for path in (swept / "store").iterdir()}
+    cell = min(before).name
+    assert cli.main(["table", "-o", f"store/{cell}"]) == 2
+    assert cli.main(["sweep", *SMALL, "--table", f"out/../store/{cell}"]) == 2
+    assert capsys.readouterr().err.count("lies in the store") == 2
+    assert {path: path.read_bytes() for path in (swept / "store").iterdir()} == before
+
+
+def test_a_cell_lost_during_a_sweep_fails_it(tmp_path, monkeypatch, capsys):
+    store = Store(tmp_path / "store")
+
+    def losing(cell, data_dir=None):
+        for name in store.names()[:1]:
+            store.path(name).unlink()
+        return tell(cell)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cell_module, "run_cell", losing)
+    assert cli.main(["sweep", *SMALL, "--table", "t.parquet"]) == 1
+    err = capsys.readouterr().err
+    assert "3 cells left the store while the sweep ran" in err
+    assert "t.parquet is not written" in err and not (tmp_path / "t.parquet").exists()
+    monkeypatch.setattr(cell_module, "run_cell", tell)
+    assert cli.main(["sweep", *SMALL, "--table", "t.parquet"]) == 0
+    assert len(pd.read_parquet(tmp_path / "t.parquet")) == 8
+
+
+def test_quiet_says_nothing_but_errors(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cell_module, "run_cell", tell)
+    assert cli.main(["sweep", *SMALL, "--quiet", "--table", "t.parquet"]) == 0
+    assert cli.main(["table", "--quiet", "-o", "u.parquet"]) == 0
+    assert cli.main(["status", "--quiet"]) == 0
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+    assert cli.main(["sweep", "--quiet", "--runs", "0"]) == 2
+    assert capsys.readouterr().err != ""
+
+
+def test_spectra_are_cells_of_a_figure_that_thresholds_pass_over(swept, tmp_path, capsys):
+    name = "10-mnist-conv2"
+    assert cells_of(["sweep", "--figure", name]) == PAPER_FIGURES[name]["cells"]
+    shutil.copytree(swept / "store", tmp_path / "store")
+    store, level = Store(tmp_path / "store"), ["--level", "0.5", "--csv"]
+    assert cli.main(["thresholds", str(swept / "store"), *level]) == 0
+    before = capsys.readouterr().out
+    spectrum = SpectrumCell(task=TaskConfig("digits", "mlp"))
+    rows = {"cell": spectrum.name, "seed": [0], "basis": "centred", "singular_value": 2.5}
+    for place in (store, Store(tmp_path / "spectra")):
+        place.write(spectrum, pd.DataFrame(rows), {})
+    assert cli.main(["thresholds", str(store.root), *level]) == 0
+    assert capsys.readouterr().out == before
+    assert cli.main(["thresholds", str(tmp_path / "spectra"), *level]) == 2
+    assert "holds no runs" in capsys.readouterr().err
+    assert cli.main(["table", "--store", str(tmp_path / "spectra"), "--csv"]) == 0
+    assert capsys.readouterr().out.endswith(f"{spectrum.name},0,centred,2.5\n")
+
+
+# --- streams, devices and interrupts --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("redirection", "arguments", "code", "complaint"),
+    [
+        (">/dev/full", "--help", 1, "dofbook: standard output cannot be written: No space left"),
+        (">/dev/full", "list datasets", 1, "dofbook: standard output cannot be written: No space"),
+        (">&-", "--help", 0, ""),
+        (">&-", "swep", 2, "dofbook: there is no command 'swep'"),
+        ("2>&-", "swep", 2, ""),
+        ("2>/dev/full", "swep", 2, ""),
+        (">/dev/full 2>/dev/full", "--version", 1, ""),
+        (">&- 2>&-", "--version", 0, ""),
+        ("| true", "list datasets", 1, ""),
+    ],
+)
+def test_streams_that_take_nothing(redirection, arguments, code, complaint, tmp_path):
+    line = f"set -o pipefail; {sys.executable} -m dofbook {arguments} {redirection}"
+    for unbuffered in ("", "1"):
+        environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(
+            ["bash", "-c", line], capture_output=True, text=True, cwd=tmp_path, env=environment
+        )
+        assert done.returncode == code
+        assert done.stderr.startswith(complaint) if complaint else done.stderr == ""
+        assert done.stderr.count("\n") <= 1
+
+
+def test_streams_of_few_letters(tmp_path, monkeypatch):
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    (tmp_path / "Größe").mkdir()
+    assert cli.main(["status", "--store", str(tmp_path / "Größe")]) == 0
+    assert sys.stdout.buffer.getvalue().endswith(b"Gr\\xf6\\xdfe holds no cells.\n")
+    assert cli.main(["status", "--store", "Größe"]) == 2
+    assert sys.stderr.buffer.getvalue() == b"dofbook: there is no store Gr\\xf6\\xdfe.\n"
+
+
+def test_no_device_is_one_sentence(tmp_path):
+    line = ["sweep", *SMALL, "--dry-run"]
+    done = run(*line, cwd=tmp_path, env=os.environ | {"JAX_PLATFORMS": "cuda"})
+    assert done.returncode == 2
+    assert done.stderr.startswith("dofbook: JAX finds no device with JAX_PLATFORMS=cuda: ")
+    assert (done.stderr.count("\n"), done.stdout) == (1, "")
+
+
+def test_an_interrupt_that_python_drops_is_heard():
+    """JAX has a garbage collection callback, and Python drops what is raised in one."""
+    sent = []
+
+    def interrupted_here(phase, info):
+        if not sent:
+            sent.append(phase)
+            signal.raise_signal(signal.SIGINT)
+
+    gc.callbacks.append(interrupted_here)
+    try:
+        with pytest.raises(KeyboardInterrupt), cli._heard_interrupts():
+            gc.collect()
+            assert sent  # and lost
+            time.sleep(60)
+    finally:
+        gc.callbacks.remove(interrupted_here)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_every_command_can_be_interrupted(swept, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.chdir(swept)
+    monkeypatch.setattr(verification, "draw_sample", interrupted)
+    monkeypatch.setattr("dofbook.commands.sweep.print_plan", interrupted)
+    for line in (["verify"], ["sweep", *SMALL, "--dry-run"]):
+        assert cli.main(line) == 130
+        assert capsys.readouterr().err == "dofbook: interrupted.\n"
 
 
 def test_info_reads_the_same_for_people_and_machines(capsys, tmp_path, monkeypatch):
@@ -458,7 +818,11 @@ def test_info_reads_the_same_for_people_and_machines(capsys, tmp_path, monkeypat
     assert cli.main(["info"]) == 0
     text = capsys.readouterr().out
     assert facts["versions"]["jax"] in text
-    assert text.count("would be downloaded") == len(DATASETS) - 1
+    packages = ("tensorflow_datasets", "tensorflow")
+    absent = [name for name in packages if importlib.util.find_spec(name) is None]
+    assert len(facts["download_needs"]) == len(absent)
+    said = "a sweep needs the official files" if absent else "would be downloaded"
+    assert text.count(said) == len(DATASETS) - 1
 
 
 def test_figures_are_drawn_from_a_table_of_a_sweep(swept, tmp_path, capsys):

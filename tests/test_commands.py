@@ -1,20 +1,12 @@
 """How commands write times and sizes, and how they read where to run."""
 
-import argparse
-
 import pytest
 
-from dofbook.commands.arguments import make_setting, take_part
-from dofbook.commands.output import duration, memory
+from dofbook.commands.output import Output, cause, duration, memory
+from dofbook.commands.running import Running
 from dofbook.experiments.dask_executor import DaskExecutor
 from dofbook.experiments.executors import InProcessExecutor
 from dofbook.training.batched import Batching
-
-USUAL = {
-    "store": "store", "json": False, "executor": None, "scheduler": None, "scheduler_file": None,
-    "workers": None, "batching": "auto", "chunk": None, "precision": "float32", "data_dir": None,
-    "retries": 1,
-}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -48,20 +40,31 @@ def test_sizes():
     ],
 )
 def test_executors(options, executor):
-    found = make_setting(argparse.Namespace(**USUAL | options)).executor
+    found = Running(**options).keywords(Output())["executor"]
     assert found == executor if isinstance(executor, DaskExecutor) else type(found) is executor
 
 
 def test_the_choice_of_batching_reaches_the_cells():
-    plain = make_setting(argparse.Namespace(**USUAL))
-    chosen = make_setting(argparse.Namespace(**USUAL | {"batching": "batched", "chunk": 3}))
-    assert chosen.run_cell.keywords == {"batching": Batching("batched", 3)}
-    assert chosen.run_cell.func is plain.run_cell
+    plain = Running().keywords(Output())["run_cell"]
+    chosen = Running(batching="batched", chunk=3).keywords(Output())["run_cell"]
+    assert chosen.keywords == {"batching": Batching("batched", 3)}
+    assert chosen.func is plain
+
+
+def test_the_cause_of_a_failure_inside_jax():
+    """JAX adds a remark on the frames it hides below what went wrong."""
+    text = (
+        "Traceback (most recent call last):\n  ...\nTypeError: no such shape\n"
+        "--------------------\nFor simplicity, JAX has removed its internal frames from the "
+        "traceback of the following exception. Set JAX_TRACEBACK_FILTERING=off to include these.\n"
+    )
+    assert cause(text) == "TypeError: no such shape"
+    assert cause("Traceback ...\nValueError: no\n") == "ValueError: no"
 
 
 @pytest.mark.parametrize("count", [1, 3, 7])
 def test_parts_are_a_partition(count):
     cells = list(range(20))
-    parts = [take_part(cells, f"{i}/{count}") for i in range(1, count + 1)]
+    parts = [Running(part=f"{i}/{count}").take_part(cells) for i in range(1, count + 1)]
     assert sorted(sum(parts, [])) == cells
     assert max(map(len, parts)) - min(map(len, parts)) <= 1

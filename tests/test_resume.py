@@ -1,12 +1,13 @@
 """A sweep killed at random moments and started again gives the very bytes of an undisturbed one."""
 
 import os
-import random
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+
+import pytest
 
 SWEEP = [
     "--network", "mlp", "--train-size", "100", "--test-size", "50", "--epochs", "1",
@@ -15,10 +16,50 @@ SWEEP = [
 DIMS = ("1", "2", "4", "8")
 CELLS = len(DIMS)
 
+HOLDING = """
+    import gc, signal, sys, time
+    from pathlib import Path
+    from dofbook import cli
+    from dofbook.experiments import cell as module
 
-def start(folder, dims=DIMS) -> subprocess.Popen:
-    """Start the command; all but the undisturbed sweep share compiled programs, to save time."""
-    command = [sys.executable, "-m", "dofbook", "sweep", *SWEEP, "--dims", ",".join(dims)]
+    when, wanted, real, count = sys.argv[1], int(sys.argv[2]), module.run_cell, 0
+
+    def hold():
+        Path("held").touch()
+        time.sleep(3600)
+
+    def lose(phase, info):
+        gc.callbacks.remove(lose)
+        hold()
+
+    def run_cell(cell, data_dir=None):
+        global count
+        if count == wanted and when == "before":
+            hold()
+        if count == wanted and when == "collecting":
+            gc.callbacks.append(lose)
+            gc.collect()
+            time.sleep(3600)
+        rows = real(cell, data_dir)
+        if count == wanted and when == "after":
+            hold()
+        count += 1
+        return rows
+
+    module.run_cell = run_cell
+    sys.exit(cli.main(sys.argv[3:]))
+"""
+"""The command, which stops at a cell until a signal ends it: events are counted, not seconds."""
+
+
+def start(folder, dims=DIMS, held=None) -> subprocess.Popen:
+    """Start the command; all but the undisturbed sweep share compiled programs, to save time.
+
+    ``held`` is where it stops: "before" a cell, "after" it, or "collecting" garbage before it, and
+    how many cells are computed by then.
+    """
+    program = ["-m", "dofbook"] if held is None else ["-c", textwrap.dedent(HOLDING), *held]
+    command = [sys.executable, *program, "sweep", *SWEEP, "--dims", ",".join(dims)]
     folder.mkdir(exist_ok=True)
     cache = {
         "JAX_COMPILATION_CACHE_DIR": str(folder.parent.parent / f"cache-{folder.name == 'whole'}"),
@@ -32,7 +73,7 @@ def start(folder, dims=DIMS) -> subprocess.Popen:
 
 def finish(folder, dims=DIMS) -> str:
     process = start(folder, dims)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate()
     assert process.returncode == 0, err
     return out
 
@@ -41,41 +82,41 @@ def cell_files(folder) -> set[str]:
     return {path.name for path in (folder / "store").glob("*.parquet")}
 
 
-def disturb(folder, sent: signal.Signals, delay: float) -> tuple[int, str]:
-    """Start the sweep, wait until it computes, wait on, and send a signal."""
-    process = start(folder)
-    stored = len(cell_files(folder))
-    deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline:
-        if (folder / "store").exists() and len(cell_files(folder)) > stored:
-            break
+def disturb(folder, sent: signal.Signals, *held: str) -> tuple[int, str]:
+    """Start the sweep, wait until it holds, and send a signal."""
+    process = start(folder, held=held)
+    while not (folder / "held").exists():
+        assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)
-    time.sleep(delay)
+    (folder / "held").unlink()
     process.send_signal(sent)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate()
     return process.returncode, err
 
 
+@pytest.mark.timeout(1200)
 def test_the_command_killed_and_repeated_gives_the_same_table(tmp_path):
     out = finish(tmp_path / "whole")
     assert f"{CELLS} cells: 0 were stored, {CELLS} computed, 0 failed." in out
-    draw, disturbed = random.Random(7), tmp_path / "disturbed"
+    disturbed = tmp_path / "disturbed"
+    signals = (
+        (signal.SIGINT, "collecting", "0"),  # Python drops what is raised there
+        (signal.SIGKILL, "before", "1"),
+        (signal.SIGINT, "after", "1"),  # one more is computed, and not yet stored
+        (signal.SIGKILL, "after", "1"),
+    )
     counts = []
-    for sent in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
-        code, err = disturb(disturbed, sent, draw.uniform(0, 0.3))
+    for sent, *held in signals:
+        code, err = disturb(disturbed, sent, *held)
         counts.append(len(cell_files(disturbed)))
-        if code == 0:  # a fast machine was done first; it cannot be at the first signal
-            assert counts[-1] == CELLS
-            break
         assert not (disturbed / "table.parquet").exists()
         if sent == signal.SIGINT:
             assert code == 130, err
-            sentence = err.splitlines()[-1]  # Python may complain above it of a lost exception
-            assert f"interrupted with {counts[-1]} of {CELLS} cells" in sentence
+            sentence = f"interrupted with {counts[-1]} of {CELLS} cells stored; the same command"
+            assert err.startswith(f"dofbook: {sentence}") and err.count("\n") == 1
         else:
             assert code == -signal.SIGKILL, err
-    assert 0 < counts[0] < CELLS
-    assert counts == sorted(counts)
+    assert counts == [0, 1, 2, 3]
     out = finish(disturbed)
     assert f"{counts[-1]} were stored, {CELLS - counts[-1]} computed, 0 failed." in out
     assert cell_files(disturbed) == cell_files(tmp_path / "whole")
@@ -84,14 +125,16 @@ def test_the_command_killed_and_repeated_gives_the_same_table(tmp_path):
     assert whole == again
 
 
+@pytest.mark.timeout(600)
 def test_thirty_kills_anywhere_in_the_writing_leave_only_whole_cells(tmp_path):
-    """Cheap rows, so that most of the time goes into writing files; forked to start at once."""
+    """Each child kills itself at an event of the writing that is drawn: no clock decides."""
     script = """
-        import os, random, signal, sys, threading, time
+        import os, random, signal, sys, threading
         from tqdm import tqdm
         tqdm.set_lock(threading.RLock())  # its default lock is shared with forked children
         sys.path.insert(0, sys.argv[2])
         from test_store import grid, make_rows
+        from dofbook.experiments import store as module
         from dofbook.experiments.executors import run_sweep
         from dofbook.experiments.store import Store
         from dofbook.experiments.tables import write_table
@@ -102,21 +145,65 @@ def test_thirty_kills_anywhere_in_the_writing_leave_only_whole_cells(tmp_path):
         whole, store = Store(root / "whole"), Store(root / "store")
         run_sweep(cells, whole, run_cell=make_rows)  # also warms every cache the children inherit
         write_table(whole, root / "whole.parquet")
-        began = time.perf_counter()
-        run_sweep(cells, Store(root / "timing"), run_cell=make_rows)
-        span = time.perf_counter() - began
+
+        class Events:  # around the module's own os and open: every step of a writing is one
+            def __init__(self, last):
+                self.left = last
+
+            def happen(self):
+                self.left -= 1
+                if self.left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            def __getattr__(self, name):
+                real = getattr(os, name)
+                if name not in ("fsync", "replace", "close"):
+                    return real
+                def step(*arguments):
+                    self.happen()
+                    done = real(*arguments)
+                    self.happen()
+                    return done
+                return step
+
+            def open(self, path, mode):
+                self.happen()
+                file = open(path, mode)
+                return Halves(file, self) if "b" in mode else file
+
+        class Halves:
+            def __init__(self, file, events):
+                self.file, self.events = file, events
+
+            def write(self, data):
+                self.file.write(data[: len(data) // 2])
+                self.file.flush()
+                self.events.happen()
+                self.file.write(data[len(data) // 2 :])
+
+            def __getattr__(self, name):
+                return getattr(self.file, name)
+
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                self.file.close()
+
+        counted = Events(10**6)
+        module.os, module.open = counted, counted.open
+        run_sweep(cells, Store(root / "counted"), run_cell=make_rows)
+        each = (10**6 - counted.left) / len(cells)
         draw, middle = random.Random(3), 0
         for _ in range(30):
-            wanted = draw.randrange(len(store.names()), len(cells))
+            left = len(cells) - len(store.names())
+            events = Events(draw.randrange(1, int(each * left)))
             child = os.fork()
             if child == 0:
+                module.os, module.open = events, events.open
                 run_sweep(cells, store, run_cell=make_rows)
                 os._exit(0)
-            while len(store.names()) < wanted:  # the suite's timeout ends it if it never comes
-                time.sleep(span / len(cells) / 10)
-            time.sleep(draw.uniform(0, span / len(cells)))
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+            assert os.waitpid(child, 0)[1] == signal.SIGKILL
             names = store.names()
             for name in names:
                 store.read(name)  # raises if any file is not whole
@@ -133,7 +220,7 @@ def test_thirty_kills_anywhere_in_the_writing_leave_only_whole_cells(tmp_path):
     tests = __file__.rpartition("/")[0]
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script), str(tmp_path), tests],
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     result = dict(entry.split("=") for entry in done.stdout.split())
@@ -141,10 +228,11 @@ def test_thirty_kills_anywhere_in_the_writing_leave_only_whole_cells(tmp_path):
     assert int(result["middle"]) >= 20  # the kills did fall into the middle of sweeps
 
 
+@pytest.mark.timeout(600)
 def test_two_sweeps_on_one_store_do_not_disturb_each_other(tmp_path):
     shared, dims = tmp_path / "shared", DIMS[:2]
     for process in [start(shared, dims) for _ in range(2)]:
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate()
         assert process.returncode == 0, err
     assert len(cell_files(shared)) == len(dims)
     assert not list((shared / "store").glob("*.corrupt-*"))

@@ -1,1 +1,1 @@
-"""The commands of the command line that work on stores, one module each; see ``cli``."""
+"""The commands of the command line; ``cli`` names them and imports each when it is called."""

@@ -1,68 +1,79 @@
 """``dofbook sweep --adaptive``: search the thresholds instead of running a grid."""
 
-import argparse
 import math
+from dataclasses import dataclass
 
-from dofbook.commands.arguments import Setting
+from cyclopts import Group, Parameter
+
+from dofbook.commands.options import Real, Reals
 from dofbook.commands.output import Output
-from dofbook.commands.plan import print_plan
 from dofbook.errors import InputError
 from dofbook.experiments.adaptive import AdaptiveConfig, Found, probe_cell, run_adaptive
-from dofbook.success.bisection import reach
 from dofbook.experiments.config import Cell, SweepConfig
 from dofbook.experiments.executors import check_cells
+from dofbook.experiments.store import Store
+from dofbook.success.bisection import reach
 
-EXIT_INTERRUPTED = 130
+FLAT = Parameter(name="*", group=Group("Adaptive sweeps", sort_key=101))
 
 
-def sweep_adaptively(args: argparse.Namespace, config: SweepConfig, setting: Setting) -> int:
-    """Search the thresholds of every burn-in time, or say what it takes at most.
+@dataclass(frozen=True, kw_only=True)
+class Adaptive:
+    """Say which thresholds are wanted and how narrow.
 
     Args:
-        args: The parsed arguments.
-        config: The sweep they describe.
-        setting: Where and how it runs.
-
-    Returns:
-        The exit code.
+        adaptive: Search each level's threshold by bisection instead of running a full grid.
+        level: Accuracies or losses to reach, such as 0.8,0.9.
+        metric: Whose best value counts.
+        half_width: Stop when d* is known to so many octaves either way.
+        delta: Failure probability that d* allows.
+        confidence: Coverage of the interval.
     """
-    if not (args.adaptive and args.level):
-        raise InputError("an adaptive sweep needs both --adaptive and --level.")
-    if args.part:
-        raise InputError("part shares a grid of cells; an adaptive sweep has no grid to share.")
-    wanted = AdaptiveConfig(
-        config, args.level, args.metric, args.half_width, args.delta, args.confidence
-    )
-    grid = _grid_cells(wanted)
-    if args.dry_run:
-        print_plan(grid, setting, bound="at most ")
-        return 0
-    check_cells(grid, [], args.data_dir)
-    try:
-        for method in config.methods:
-            *_, known = run_adaptive(
-                wanted, method, setting.store, setting.executor, args.data_dir, not args.json,
-                setting.run_cell, setting.out.event, args.retries,
-            )  # fmt: skip
-            for found in known:
-                _say(wanted, method.t, found, setting.out)
-    except KeyboardInterrupt:
-        setting.say_interrupted(grid)
-        return EXIT_INTERRUPTED
-    if args.table:
-        names = [cell.name for cell in grid if setting.store.path(cell.name).exists()]
-        setting.write_table(args.table, names)
-    return 0
+
+    adaptive: bool = False
+    level: Reals = ()
+    metric: str = "test_accuracy"
+    half_width: Real = 0.25
+    delta: Real = 0.1
+    confidence: Real = 0.95
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything of an adaptive sweep was asked for."""
+        return self.adaptive or bool(self.level)
+
+    def config(self, sweep: SweepConfig, part: str | None = None) -> AdaptiveConfig:
+        """Check the options.
+
+        Raises:
+            InputError: If a value is not allowed.
+        """
+        if not (self.adaptive and self.level):
+            raise InputError("an adaptive sweep needs both --adaptive and --level.")
+        if part:
+            raise InputError("part shares a grid of cells; an adaptive sweep has no grid to share.")
+        return AdaptiveConfig(
+            sweep, self.level, self.metric, self.half_width, self.delta, self.confidence
+        )
 
 
-def _grid_cells(wanted: AdaptiveConfig) -> list[Cell]:
-    first = wanted.sweep.first_seed
+def grid_cells(wanted: AdaptiveConfig) -> list[Cell]:
+    """List every cell that a search may ask for."""
     return [
         probe_cell(wanted, method, (seed, point))
         for method in wanted.sweep.methods
-        for seed in range(first, first + wanted.sweep.runs)
+        for seed in wanted.sweep.seeds
         for point in range(len(wanted.grid))
     ]
+
+
+def run_adaptively(wanted: AdaptiveConfig, store: Store, out: Output, keywords: dict) -> None:
+    """Search the thresholds of every burn-in time."""
+    check_cells(grid_cells(wanted), [], keywords["data_dir"])
+    for method in wanted.sweep.methods:
+        *_, known = run_adaptive(wanted, method, store, **keywords)
+        for found in known:
+            _say(wanted, method.t, found, out)
 
 
 def _say(wanted: AdaptiveConfig, t: int, found: Found, out: Output) -> None:
@@ -73,16 +84,12 @@ def _say(wanted: AdaptiveConfig, t: int, found: Found, out: Output) -> None:
     elif wide > wanted.half_width:
         note = f"; wider than asked, {wide:.2f} octaves"
     out.say(
-        f"t = {t}, {wanted.metric} {found.level:g}: d* = {threshold} "
+        f"t = {t}, {wanted.metric} {found.level:g}: d* = {threshold.value_text()} "
         f"{threshold.interval_text()} at {wanted.confidence:.0%}, {runs} initializations, "
         f"{found.trainings} trainings (the full grid has {runs * len(wanted.grid)}){note}."
     )
-    out.event(_event(wanted, t, found))
-
-
-def _event(wanted: AdaptiveConfig, t: int, found: Found) -> dict:
-    ends = {name: getattr(found.threshold, name) for name in ("value", "lower", "upper")}
-    return {
+    ends = {name: getattr(threshold, name) for name in ("value", "lower", "upper")}
+    event = {
         "event": "threshold",
         "burn_in_steps": t,
         "metric": wanted.metric,
@@ -91,6 +98,7 @@ def _event(wanted: AdaptiveConfig, t: int, found: Found) -> dict:
         "confidence": wanted.confidence,
         **{name: end if math.isfinite(end) else None for name, end in ends.items()},
         "hits": [wanted.grid[h] if h < len(wanted.grid) else None for h in found.hits],
-        "initializations": len(found.hits),
+        "initializations": runs,
         "trainings": found.trainings,
     }
+    out.event(event)

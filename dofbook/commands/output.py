@@ -1,9 +1,12 @@
-"""How commands speak: text to people, events to machines, never both on one stream."""
+"""How commands speak, and where they may write: text to people, events to machines."""
 
+import os
 import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
-from dofbook.experiments import events
+from dofbook.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -11,19 +14,28 @@ class Output:
     """Speak to people in text, or to machines in events: never both on one stream.
 
     Args:
-        json: Whether standard output takes events.
+        json: One event a line, for machines.
+        quiet: Print nothing but errors.
     """
 
-    json: bool
+    json: bool = False
+    quiet: bool = False
 
-    def say(self, text: str = "") -> None:
+    @property
+    def for_people(self) -> bool:
+        """Whether text and a progress line are shown."""
+        return not (self.json or self.quiet)
+
+    def say(self, text: str) -> None:
         """Print a line for people."""
-        if not self.json:
+        if self.for_people:
             sys.stdout.write(text + "\n")
 
     def event(self, event: dict) -> None:
         """Print an event for machines."""
         if self.json:
+            from dofbook.experiments import events
+
             events.writer(sys.stdout)(event)
 
     def complain(self, text: object) -> None:
@@ -32,13 +44,10 @@ class Output:
 
 
 def duration(seconds: float | None) -> str:
-    """Write a time as people say it.
+    """Write a time as people say it; None is a time that is not known.
 
-    Args:
-        seconds: The time; None if it is not known.
-
-    Returns:
-        Such as "40 s", "12 min", "3.5 h" or "2.1 days".
+    >>> duration(40), duration(750), duration(200_000)
+    ('40 s', '12 min', '2.3 days')
     """
     if seconds is None:
         return "?"
@@ -52,10 +61,60 @@ def duration(seconds: float | None) -> str:
 def memory(size: float) -> str:
     """Write a number of bytes.
 
-    Args:
-        size: Bytes.
-
-    Returns:
-        In MiB or GiB.
+    >>> memory(2**20), memory(3 * 2**29)
+    ('1 MiB', '1.5 GiB')
     """
     return f"{size / 2**20:.0f} MiB" if size < 2**30 else f"{size / 2**30:.1f} GiB"
+
+
+def cause(traceback: str) -> str:
+    """Find the line of a traceback that says what went wrong, above JAX's remark on its frames.
+
+    >>> cause("Traceback ...\\nValueError: no")
+    'ValueError: no'
+    """
+    own = traceback.partition("\n--------------------\nFor simplicity, JAX has removed")[0]
+    return own.strip().splitlines()[-1]
+
+
+def check_file(path: Path, store: Path | None = None) -> None:
+    """Refuse a file that cannot be written, or lies in the store it is made from; writes nothing.
+
+    Raises:
+        InputError: If it is so.
+    """
+    if store is not None and store.resolve() in path.resolve().parents:
+        raise InputError(f"{path} lies in the store {store}, which it would change; name another.")
+    check_folder(path.absolute().parent, path)
+
+
+def check_folder(folder: Path, wanted: Path | None = None) -> None:
+    """Refuse a folder in which no file can be written; one that is not there yet is not made.
+
+    Raises:
+        InputError: If it is so.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as problem:
+        raise InputError(f"{wanted or folder} cannot be written: {problem.strerror}.") from None
+
+
+def check_devices() -> None:
+    """Refuse to compute where JAX finds no device, as with JAX_PLATFORMS=cuda without a GPU.
+
+    Raises:
+        InputError: If it finds none.
+    """
+    import jax
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as problem:
+        wanted = os.environ.get("JAX_PLATFORMS")
+        reason = next(iter(str(problem).splitlines()), "") or "no backend answers"
+        raise InputError(
+            f"JAX finds no device with JAX_PLATFORMS={wanted}: {reason.rstrip('.')}."
+        ) from None

@@ -1,34 +1,38 @@
 """``dofbook sweep --dry-run``: cells, steps, memory and time, before anything runs."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pandas as pd
 
-from dofbook.commands.arguments import Setting
-from dofbook.commands.output import duration, memory
+from dofbook.commands.output import Output, duration, memory
+from dofbook.commands.running import Batched
 from dofbook.commands.status import PLACE, count_states, place, read_states
 from dofbook.experiments import estimates, events
 from dofbook.experiments.config import Cell
 from dofbook.experiments.executors import check_cells
-from dofbook.experiments.store import StoredCell
+from dofbook.experiments.store import Store, StoredCell
 
 
-def print_plan(cells: list[Cell], setting: Setting, bound: str = "") -> None:
-    """Print cells, steps, memory and time of what is missing; nothing is trained or written.
+def print_plan(
+    cells: Sequence[Cell], store: Store, where: Batched, out: Output, bound: str = ""
+) -> None:
+    """Print what is missing and how much it takes; nothing is trained or written.
 
     Args:
-        cells: The cells.
-        setting: Where and how they would run.
         bound: Words before numbers that are bounds, such as "at most ".
     """
-    check_cells(cells, [], setting.data_dir)
-    states, stored = read_states(setting.store, cells)
-    rates = _rates(cells, stored, setting)
+    how = (where.data_dir, where.make_batching())
+    check_cells(cells, [], where.data_dir)
+    states, stored = read_states(store, cells)
+    rates = _rates(cells, stored, *how)
     rows = []
     for cell, state in zip(cells, states, strict=True):
-        need = estimates.cell_need(cell, setting.data_dir, setting.batching)
-        size = need.bytes + estimates.data_bytes(cell, setting.data_dir)
+        need = estimates.cell_need(cell, *how)
+        size = need.bytes + estimates.data_bytes(cell, where.data_dir)
         seconds = 0.0 if state == "done" else estimates.predict(rates, [cell])
         rows.append([*place(cell), state, len(cell.seeds), need.steps, size, seconds])
-        setting.out.event(
+        out.event(
             {
                 "event": "plan", **events.describe(cell), "state": state, "steps": need.steps,
                 "runs_together": need.together, "bytes": size, "seconds": seconds,
@@ -36,17 +40,17 @@ def print_plan(cells: list[Cell], setting: Setting, bound: str = "") -> None:
         )  # fmt: skip
     table = pd.DataFrame(rows, columns=[*PLACE, "state", "runs", "steps", "memory", "time"])
     shown = {"memory": memory, "time": duration}
-    setting.out.say(table.to_string(index=False, formatters=shown))
+    out.say(table.to_string(index=False, formatters=shown))
     left = table[table["state"] != "done"]
-    setting.out.say(
-        f"{len(cells)} cells in {setting.store.root}: {count_states(states)}. "
+    out.say(
+        f"{len(cells)} cells in {store.root}: {count_states(states)}. "
         f"Left: {bound}{len(left)} cells, {left['steps'].sum():,} steps, "
         f"{bound}{duration(table['time'].sum())} one after the other on this machine; "
         f"up to {memory(table['memory'].max())} at once."
     )
 
 
-def _rates(cells: list[Cell], stored: list[StoredCell], setting: Setting) -> dict:
+def _rates(cells: Sequence[Cell], stored: list[StoredCell], *how: Any) -> dict:
     """Take rates from stored cells of the same kind; measure what is not known."""
     rates = estimates.fit_rates(stored)
     for task in dict.fromkeys(cell.task for cell in cells):
@@ -54,6 +58,6 @@ def _rates(cells: list[Cell], stored: list[StoredCell], setting: Setting) -> dic
         if estimates.predict(rates, of_task) is None:
             sample = max(of_task, key=lambda cell: cell.work().d)
             largest = sample.work().d or 1
-            measured = estimates.measure_rates(sample, largest, setting.data_dir, setting.batching)
+            measured = estimates.measure_rates(sample, largest, *how)
             rates |= {cell.work().kind: measured for cell in of_task}
     return rates

@@ -1,13 +1,18 @@
 """``dofbook status``: what is done, how fast it goes, when the rest will be."""
 
-import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
 import pandas as pd
 
-from dofbook.commands.output import Output, duration
+from dofbook.commands.describing import described, describes_sweep
+from dofbook.commands.options import Flat, Place
+from dofbook.commands.output import Output, cause, duration
 from dofbook.errors import InputError
 from dofbook.experiments import estimates
-from dofbook.experiments.config import Cell, SweepConfig
+from dofbook.experiments.config import Cell
 from dofbook.experiments.store import DamagedCell, Store, StoredCell
 
 PLACE = ["dataset", "network", "method", "t", "d"]
@@ -15,29 +20,52 @@ PLACE = ["dataset", "network", "method", "t", "d"]
 STATES = ["done", "failed", "missing", "damaged"]
 
 
+@describes_sweep
+def status(
+    *,
+    chosen: Any = None,
+    store: Place = Path("store"),
+    out: Annotated[Output, Flat] = Output(),  # noqa: B008  (frozen)
+) -> int:
+    """Count the cells of a store, or of one sweep in it.
+
+    Args:
+        store: Folder of the cells.
+    """
+    config, found = described(chosen), existing_store(store)
+    cells = config.cells() if config else _known_cells(found, out)
+    if cells:
+        _print_states(found, cells, out)
+    else:
+        out.say(f"{found.root} holds no cells.")
+        out.event({"event": "status", "store": str(found.root), "cells": 0})
+    return 0
+
+
+def existing_store(folder: Path) -> Store:
+    """Open a store that must be there and readable.
+
+    Raises:
+        InputError: If there is none.
+    """
+    store = Store(folder)
+    if not store.root.exists():
+        raise InputError(f"there is no store {store.root}.")
+    try:
+        os.scandir(store.root).close()
+    except OSError as problem:
+        raise InputError(f"the store {store.root} cannot be read: {problem.strerror}.") from None
+    return store
+
+
 def place(cell: Cell) -> list:
-    """Say where a cell stands in a sweep.
-
-    Args:
-        cell: The cell.
-
-    Returns:
-        The values of ``PLACE``.
-    """
-    task, (method, t, d) = cell.task, cell.place().values()
-    return [task.dataset, task.network, method, t, d or "full"]
+    """Say where a cell stands in a sweep: the values of ``PLACE``."""
+    method, t, d = cell.place().values()
+    return [cell.task.dataset, cell.task.network, method, t, d or "full"]
 
 
-def read_states(store: Store, cells: list[Cell]) -> tuple[list[str], list[StoredCell]]:
-    """Tell the state of every cell and read those that are done, changing nothing on disk.
-
-    Args:
-        store: The store.
-        cells: The cells.
-
-    Returns:
-        One of ``STATES`` for each cell, and the cells that are done.
-    """
+def read_states(store: Store, cells: Sequence[Cell]) -> tuple[list[str], list[StoredCell]]:
+    """Tell the state of every cell and read those that are done, changing nothing on disk."""
     failures, states, stored = store.failures(), [], []
     for cell in cells:
         try:
@@ -53,16 +81,13 @@ def read_states(store: Store, cells: list[Cell]) -> tuple[list[str], list[Stored
 def count_states(states: list[str]) -> str:
     """Count states in words.
 
-    Args:
-        states: One for each cell.
-
-    Returns:
-        Such as "4 done, 1 failed".
+    >>> count_states(["failed", "done", "done"])
+    '2 done, 1 failed'
     """
     return ", ".join(f"{states.count(s)} {s}" for s in STATES if s in states)
 
 
-def _print_states(store: Store, cells, out: Output) -> None:
+def _print_states(store: Store, cells: Sequence[Cell], out: Output) -> None:
     """Count cells by state per method, burn-in time and d; say how fast it goes."""
     states, stored = read_states(store, cells)
     rows = [[*place(cell), state] for cell, state in zip(cells, states, strict=True)]
@@ -73,9 +98,10 @@ def _print_states(store: Store, cells, out: Output) -> None:
     failures = store.failures()
     for cell, state in zip(cells, states, strict=True):
         if state == "failed":
-            last = failures[cell.name].traceback.strip().splitlines()[-1]
             _, _, _, t, d = place(cell)
-            out.say(f"failed: {cell.name} (t = {t}, d = {d}): {last}")
+            out.say(
+                f"failed: {cell.name} (t = {t}, d = {d}): {cause(failures[cell.name].traceback)}"
+            )
     left = [cell for cell, state in zip(cells, states, strict=True) if state != "done"]
     speed = _speed(stored, left)
     out.say(f"{len(cells)} cells in {store.root}: {count_states(states)}.{_say_speed(speed)}")
@@ -107,25 +133,7 @@ def _say_speed(speed: dict) -> str:
     return text + (f"; about {duration(left)} left." if left else ".")
 
 
-def existing_store(args: argparse.Namespace) -> Store:
-    """Open a store that must be there.
-
-    Args:
-        args: The parsed arguments.
-
-    Returns:
-        The store.
-
-    Raises:
-        InputError: If there is none.
-    """
-    store = Store(args.store)
-    if not store.root.exists():
-        raise InputError(f"there is no store {store.root}.")
-    return store
-
-
-def _known_cells(store: Store, out: Output) -> list:
+def _known_cells(store: Store, out: Output) -> list[Cell]:
     """List the cells a store knows of; name its damaged files."""
     found = {name: failed.config for name, failed in store.failures().items()}
     for name in store.names():
@@ -133,29 +141,11 @@ def _known_cells(store: Store, out: Output) -> list:
             found[name] = store.read(name).config
         except DamagedCell as problem:
             out.say(f"damaged: {store.path(name)}: {problem}.")
+        except FileNotFoundError:  # moved aside or deleted meanwhile
+            continue
 
     def order(cell):
         *where, d = place(cell)
         return *where, d if isinstance(d, int) else 0, cell.name
 
     return sorted(found.values(), key=order)
-
-
-def status(args: argparse.Namespace, config: SweepConfig | None) -> int:
-    """Count the cells of a store or of one sweep in it.
-
-    Args:
-        args: The parsed arguments.
-        config: The sweep; None for everything in the store.
-
-    Returns:
-        The exit code.
-    """
-    store, out = existing_store(args), Output(args.json)
-    cells = config.cells() if config else _known_cells(store, out)
-    if cells:
-        _print_states(store, cells, out)
-    else:
-        out.say(f"{store.root} holds no cells.")
-        out.event({"event": "status", "store": str(store.root), "cells": 0})
-    return 0

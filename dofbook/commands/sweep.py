@@ -1,61 +1,105 @@
 """``dofbook sweep``: run a sweep, or say what it would take."""
 
-import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
-from dofbook.commands.adaptive import sweep_adaptively
-from dofbook.commands.arguments import Setting, make_setting, take_part
+from dofbook.commands import adaptive, running
+from dofbook.commands.adaptive import Adaptive, run_adaptively
+from dofbook.commands.describing import described, describes_sweep
+from dofbook.commands.options import Flat, Place
+from dofbook.commands.output import Output, cause, check_file
 from dofbook.commands.plan import print_plan
-from dofbook.experiments.config import SweepConfig
-from dofbook.experiments.executors import SweepReport, run_sweep
+from dofbook.commands.running import Running
+from dofbook.errors import InputError
+from dofbook.experiments.config import Cell
+from dofbook.experiments.executors import run_sweep
+from dofbook.experiments.options import make_sweep
+from dofbook.experiments.paper import PaperFigure
 from dofbook.experiments.publishing import check_table_path
+from dofbook.experiments.store import Store
+from dofbook.experiments.tables import write_table
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
 
-def sweep(args: argparse.Namespace, config: SweepConfig) -> int:
-    """Run a sweep, or say what it would take.
+@describes_sweep
+def sweep(
+    *,
+    chosen: Any = None,
+    store: Place = Path("store"),
+    table: Place | None = None,
+    dry_run: bool = False,
+    out: Annotated[Output, Flat] = Output(),  # noqa: B008  (frozen)
+    where: Annotated[Running, running.FLAT] = Running(),  # noqa: B008
+    levels: Annotated[Adaptive, adaptive.FLAT] = Adaptive(),  # noqa: B008
+) -> int:
+    """Run a sweep, or go on with one.
 
     Args:
-        args: The parsed arguments.
-        config: The sweep they describe.
-
-    Returns:
-        The exit code.
+        store: Folder of the cells.
+        table: Write the tidy table to this .parquet file.
+        dry_run: List cells, steps, memory and time (measured in seconds); write nothing.
     """
-    setting = make_setting(args)
-    if args.table:
-        check_table_path(args.table)
-    if args.adaptive or args.level:
-        return sweep_adaptively(args, config, setting)
-    cells = take_part(config.cells(), args.part)
+    config, place = described(chosen) or make_sweep(), Store(store)
+    if isinstance(config, PaperFigure) and levels.wanted:
+        raise InputError("a figure's cells are fixed; --adaptive and --level do not go with it.")
+    if table:
+        check_table_path(table)
+        check_file(table, place.root)
+    search = levels.config(config, where.part) if levels.wanted else None
+    cells = adaptive.grid_cells(search) if search else where.take_part(config.cells())
+    keywords = where.keywords(out)
     if not cells:
-        setting.out.say("There is nothing to do: no cells.")
+        out.say("There is nothing to do: no cells.")
         return 0
-    if args.dry_run:
-        print_plan(cells, setting)
+    if dry_run:
+        print_plan(cells, place, where, out, bound="at most " if search else "")
         return 0
     try:
-        report = run_sweep(
-            cells, setting.store, setting.executor, args.data_dir, progress=not args.json,
-            run_cell=setting.run_cell, retries=args.retries, notify=setting.out.event,
-        )  # fmt: skip
+        if search:
+            run_adaptively(search, place, out, keywords)
+            cells, failures = [c for c in cells if place.path(c.name).exists()], {}
+        else:
+            failures = _run_grid(cells, place, out, keywords)
     except KeyboardInterrupt:
-        setting.say_interrupted(cells)
+        kept = sum(place.path(cell.name).exists() for cell in cells)
+        out.complain(
+            f"interrupted with {kept} of {len(cells)} cells stored; "
+            "the same command goes on from there."
+        )
         return EXIT_INTERRUPTED
-    setting.out.say(
+    return _conclude(cells, failures, place, table, out)
+
+
+def _run_grid(cells: Sequence[Cell], store: Store, out: Output, keywords: dict) -> dict[str, str]:
+    report = run_sweep(cells, store, **keywords)
+    out.say(
         f"{len(cells)} cells: {report.stored} were stored, {report.computed} computed, "
         f"{len(report.failures)} failed."
     )
-    if report.failures:
-        return _complain(report, args, setting)
-    if args.table:
-        setting.write_table(args.table, [cell.name for cell in cells])
+    return report.failures
+
+
+def _conclude(
+    cells: Sequence[Cell], failures: dict, store: Store, table: Path | None, out: Output
+) -> int:
+    """Name what failed or left the store meanwhile; write the table if nothing did."""
+    for name, text in failures.items():
+        out.complain(f"cell {name} failed: {cause(text)}\n{text}")
+    names = [cell.name for cell in cells if cell.name not in failures]
+    lost = [name for name in names if store.take(name) is None]
+    if lost:
+        out.complain(
+            f"{len(lost)} cells left the store while the sweep ran, such as {lost[0]}; the same "
+            "command computes them again."
+        )
+    if lost or failures:
+        if table:
+            out.complain(f"{table} is not written, since cells are missing.")
+        return EXIT_FAILED
+    if table:
+        rows = write_table(store, table, names)
+        out.say(f"{table}: {rows} rows.")
+        out.event({"event": "table", "path": str(table), "rows": rows})
     return 0
-
-
-def _complain(report: SweepReport, args: argparse.Namespace, setting: Setting) -> int:
-    for name, text in report.failures.items():
-        setting.out.complain(f"cell {name} failed:\n{text}")
-    if args.table:
-        setting.out.complain(f"{args.table} is not written, since cells are missing.")
-    return EXIT_FAILED

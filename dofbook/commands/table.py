@@ -1,27 +1,119 @@
-"""``dofbook table``: join a store, or one sweep of it, into one table."""
+"""``dofbook table`` and ``dofbook thresholds``: what a store holds, as tables."""
 
-import argparse
+import sys
+from pathlib import Path
+from typing import Annotated, Any
 
-from dofbook.commands.output import Output
+import pandas as pd
+
+from dofbook.commands.describing import described, describes_sweep
+from dofbook.commands.options import Flat, OutFile, Place, Real, Reals
+from dofbook.commands.output import Output, check_file
 from dofbook.commands.status import existing_store
-from dofbook.experiments.config import SweepConfig
-from dofbook.experiments.tables import write_table
+from dofbook.errors import InputError
+from dofbook.experiments import tables
+from dofbook.experiments.config import CellConfig
+from dofbook.experiments.publishing import check_table_path
+from dofbook.experiments.store import write_atomically
+from dofbook.success.tables import threshold_table
 
 
-def table(args: argparse.Namespace, config: SweepConfig | None) -> int:
+@describes_sweep
+def table(
+    *,
+    chosen: Any = None,
+    store: Place = Path("store"),
+    output: OutFile | None = None,
+    csv: bool = False,
+    out: Annotated[Output, Flat] = Output(),  # noqa: B008  (frozen)
+) -> int:
     """Join a store, or one sweep of it, into one table.
 
     Args:
-        args: The parsed arguments.
-        config: The sweep; None for everything in the store.
-
-    Returns:
-        The exit code.
+        store: Folder of the cells.
+        output: A .parquet file, or with --csv any file.
+        csv: Write CSV, without -o on standard output.
     """
-    store, out = existing_store(args), Output(json=False)
+    config, found = described(chosen), existing_store(store)
+    if output is not None:
+        check_file(output, found.root)
+        if not csv:
+            check_table_path(output)
+    elif not csv:
+        raise InputError("name the table with -o, or print it with --csv.")
     names = [cell.name for cell in config.cells()] if config else None
-    rows = write_table(store, args.output, names)
-    missing = sum(not store.path(name).exists() for name in names or ())
-    note = f"; {missing} of {len(names)} cells are missing" if missing else ""
-    out.say(f"{args.output}: {rows} rows{note}.")
+    if csv:
+        rows = tables.table(found, names)
+        text = rows.to_csv(index=False)
+        if output is None:
+            sys.stdout.write(text)
+            return 0
+        write_atomically(output, text.encode())
+        count = len(rows)
+    else:
+        count = tables.write_table(found, output, names)
+    missing = sum(not found.path(name).exists() for name in names or ())
+    note = f"; {missing} of {len(names or ())} cells are missing" if missing else ""
+    out.say(f"{output}: {count} rows{note}.")
+    out.event({"event": "table", "path": str(output), "rows": count})
     return 0
+
+
+def thresholds(
+    source: Path,
+    /,
+    *,
+    level: Reals,
+    metric: str = "test_accuracy",
+    delta: Real = 0.1,
+    csv: bool = False,
+) -> int:
+    """Print d* with its interval for every curve.
+
+    Args:
+        source: A store, or a table of runs.
+        level: Accuracies or losses to reach, such as 0.8,0.9.
+        metric: Whose best value counts.
+        delta: Failure probability that d* allows.
+        csv: Print CSV.
+    """
+    found = threshold_table(read_runs(source), metric, level, delta=delta, interval="inverted")
+    if csv:
+        sys.stdout.write(found.to_csv(index=False))
+        return 0
+    shown = {"burn_in_steps": "t", "text": "d*"}
+    columns = ["dataset", "network", "method", "burn_in_steps", "variant", "level", "text"]
+    columns = [name for name in columns if name != "variant" or found["variant"].any()]
+    lines = found[[*columns, "interval", "runs"]].rename(columns=shown)
+    sys.stdout.write(lines.to_string(index=False) + "\n")
+    return 0
+
+
+def read_runs(source: Path) -> pd.DataFrame:
+    """Read runs from a table, or from a store, whose other kinds of cells are left out.
+
+    Raises:
+        InputError: If it is neither.
+    """
+    if source.is_dir():
+        cells = tables.read_cells(existing_store(source))
+        runs = [cell for cell in cells if isinstance(cell.config, CellConfig)]
+        if not runs:
+            raise InputError(f"the store {source} holds no runs.")
+        return tables.compact(runs).to_pandas()
+    return read_table(source)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a Parquet file.
+
+    Raises:
+        InputError: If there is none, or it is none.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no table {path}.")
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as problem:
+        reason = " ".join(str(problem).split())
+        raise InputError(f"{path} cannot be read as Parquet: {reason}.") from None

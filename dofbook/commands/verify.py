@@ -1,38 +1,47 @@
 """``dofbook verify``: run a sample of stored runs again and compare."""
 
-import argparse
 import math
+from pathlib import Path
+from typing import Annotated, Any
 
-from dofbook.commands.arguments import make_batching
+from dofbook.commands.describing import described, describes_sweep
+from dofbook.commands.options import Flat, Place, Whole
 from dofbook.commands.output import Output, duration
+from dofbook.commands.running import FLAT, Batched
 from dofbook.commands.status import existing_store, place
 from dofbook.errors import InputError
 from dofbook.experiments import events, verification
-from dofbook.experiments.config import SweepConfig
 
 EXIT_FAILED = 1
 
 
-def verify(args: argparse.Namespace, config: SweepConfig | None) -> int:
-    """Run a sample of stored runs again and compare.
+@describes_sweep
+def verify(
+    *,
+    chosen: Any = None,
+    store: Place = Path("store"),
+    sample: Whole = 3,
+    seed: Whole = 0,
+    out: Annotated[Output, Flat] = Output(),  # noqa: B008  (frozen)
+    batched: Annotated[Batched, FLAT] = Batched(),  # noqa: B008
+) -> int:
+    """Run a sample of runs again; the exit code is 1 if one differs more than machines explain.
 
     Args:
-        args: The parsed arguments.
-        config: The sweep; None for everything in the store.
-
-    Returns:
-        The exit code: 1 if a run differs by more than this machine explains.
+        store: Folder of the cells.
+        sample: Cells.
+        seed: Of the sample.
     """
-    store, out = existing_store(args), Output(args.json)
-    names = store.names()
+    config, found = described(chosen), existing_store(store)
+    names = found.names()
     if config:
         wanted = {cell.name for cell in config.cells()}
         names = [name for name in names if name in wanted]
-    if args.seed < 0:
-        raise InputError(f"seed is {args.seed}; it must be at least 0.")
-    sample = verification.draw_sample(names, args.sample, args.seed)
+    if seed < 0:
+        raise InputError(f"seed is {seed}; it must be at least 0.")
+    drawn = verification.draw_sample(names, sample, seed)
     failed = 0
-    for check in verification.verify(store, sample, args.seed, args.data_dir, make_batching(args)):
+    for check in verification.verify(found, drawn, seed, batched.data_dir, batched.make_batching()):
         failed += not check.passed
         verdict = check.state if check.passed or check.state == "different" else "not identical"
         out.say(
@@ -41,24 +50,17 @@ def verify(args: argparse.Namespace, config: SweepConfig | None) -> int:
             f"accuracies by {check.accuracy_difference:.1e}, {duration(check.seconds)}."
         )
         out.event(_check_event(check))
-    out.say(f"{len(sample)} of {len(names)} cells were checked, {failed} failed.")
+    out.say(f"{len(drawn)} of {len(names)} cells were checked, {failed} failed.")
     return EXIT_FAILED if failed else 0
 
 
-def _check_event(check) -> dict:
+def _check_event(check: verification.Check) -> dict:
+    values = {name: getattr(check, name) for name in ("loss_difference", "accuracy_difference")}
     return {
         "event": "verify",
         **events.describe(check.cell),
-        "seed": check.seed,
-        "state": check.state,
-        "bits_expected": check.bits_expected,
-        "passed": check.passed,
-        "loss_difference": _finite(check.loss_difference),
-        "accuracy_difference": _finite(check.accuracy_difference),
+        **{name: getattr(check, name) for name in ("seed", "state", "bits_expected", "passed")},
+        # JSON does not know infinity.
+        **{name: value if math.isfinite(value) else None for name, value in values.items()},
         "seconds": check.seconds,
     }
-
-
-def _finite(number: float) -> float | None:
-    """Replace infinity, which JSON does not know."""
-    return number if math.isfinite(number) else None

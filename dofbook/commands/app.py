@@ -1,0 +1,127 @@
+"""The commands there are; each is imported when it is called, so that help is quick."""
+
+import difflib
+import io
+import textwrap
+from collections.abc import Sequence
+from importlib import import_module
+
+from cyclopts import (
+    App,
+    CoercionError,
+    CycloptsError,
+    Group,
+    MissingArgumentError,
+    Parameter,
+    UnknownCommandError,
+)
+from cyclopts.exceptions import UnusedCliTokensError
+from cyclopts.help import PlainFormatter
+from rich.console import Console
+
+from dofbook import __version__
+from dofbook.errors import InputError
+from dofbook.references import is_reference
+
+COMMANDS = {
+    "sweep": ("sweep:sweep", "Run a sweep, or go on with one."),
+    "status": ("status:status", "Count done, failed and missing cells."),
+    "table": ("table:table", "Join a store, or one sweep of it, into one tidy table."),
+    "thresholds": ("table:thresholds", "Find d* with its interval for every curve."),
+    "verify": ("verify:verify", "Run a random sample of stored runs again and compare."),
+    "figures": ("figures:figures", "Draw the paper's figures from a tidy table."),
+    "run": ("run:run", "Execute a chapter with other parameters."),
+    "list": ("info:show_list", "Name the data sets, networks, methods or figures there are."),
+    "info": ("info:info", "Show versions, devices and data sets."),
+    "completion": ("info:completion", "Print the completion script of a shell."),
+}
+"""Where each command is found below ``commands``, and what help says of it."""
+DESCRIBING = ("sweep", "status", "table", "verify")
+"""Those with options that describe a sweep."""
+
+
+class _Help(PlainFormatter):
+    """Print plain lines, wrapped once to the terminal's width."""
+
+    def __call__(self, console, options, panel):
+        text = io.StringIO()
+        super().__call__(Console(file=text, width=10**4), options, panel)
+        for line in text.getvalue().splitlines():
+            wrapped = textwrap.fill(
+                line, console.width, subsequent_indent=" " * 6, break_on_hyphens=False
+            )
+            console.print(wrapped, markup=False, highlight=False, soft_wrap=True)
+
+
+def build_app() -> App:
+    """Describe the commands, importing none."""
+    usual = Parameter(
+        negative=(), allow_repeating=False,
+        show_default=lambda value: None if value in (None, False, ()) else value,
+    )  # fmt: skip
+    app = App(
+        name="dofbook", version=f"dofbook {__version__}\n", help_flags=["--help", "-h"],
+        help="Train networks inside affine subspaces, and find where that succeeds.",
+        help_format="plaintext", help_formatter=_Help(), result_action="return_value",
+        exit_on_error=False, print_error=False, suppress_keyboard_interrupt=False,
+        default_parameter=usual,
+    )  # fmt: skip
+    for place, (name, (where, text)) in enumerate(COMMANDS.items()):
+        app.command(f"{__package__}.{where}", name=name, help=text, sort_key=place)
+    options = Group("Options", sort_key=2)
+    for name in ("--help", "--version"):
+        app[name].group = (options,)
+    return app
+
+
+def call(tokens: Sequence[str]) -> int:
+    """Run a command line.
+
+    Raises:
+        InputError: If it is not one of ours.
+    """
+    try:
+        if tokens and tokens[0] in DESCRIBING:
+            _renew_options(tokens)
+        return build_app()(list(tokens)) or 0
+    except CycloptsError as problem:
+        raise InputError(_sentence(problem)) from None
+
+
+def _renew_options(tokens: Sequence[str]) -> None:
+    """Make the options that describe a sweep anew, with those of the reader's own method."""
+    from dofbook.commands.describing import describes_sweep
+    from dofbook.methods import method_class
+
+    words = [word for token in tokens for word in token.split("=", 1)]
+    for word, after in zip(words, words[1:], strict=False):
+        if word == "--method" and is_reference(after):
+            method_class(after)  # once imported, it is among the methods
+    module, _, name = COMMANDS[tokens[0]][0].partition(":")
+    describes_sweep(getattr(import_module(f"{__package__}.{module}"), name))
+
+
+def _sentence(problem: CycloptsError) -> str:
+    """Say what is wrong with a command line, and what may have been meant."""
+    problem.verbose = False
+    if isinstance(problem, UnknownCommandError):  # its own words would import every command
+        given = (problem.unused_tokens or [""])[0]
+        near = difflib.get_close_matches(given, COMMANDS, n=1)
+        text = f"there is no command {given!r}" + (f"; did you mean {near[0]}?" if near else ".")
+    elif isinstance(problem, UnusedCliTokensError):
+        text = f"{' '.join(problem.unused_tokens or ())} is not expected."
+    else:
+        text = " ".join(str(problem).split())
+    if isinstance(problem, MissingArgumentError):
+        text = text.partition(" parameter ")[2]
+    for said, shorter in (
+        ("Unknown option: ", "there is no option "),
+        ("Invalid", "invalid"),
+        ("Parameter --", "--"),
+        (". Did you mean", "; did you mean"),
+        (". Choose from:", "; choose from:"),
+    ):
+        text = text.replace(said, shorter, 1)
+    if isinstance(problem, CoercionError) and text.endswith("."):
+        return text
+    return f"{text} See {' '.join(('dofbook', *(problem.command_chain or ())))} --help."

@@ -1,0 +1,118 @@
+"""Where and how cells run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from cyclopts import Group, Parameter
+
+from dofbook.commands.options import Whole
+from dofbook.commands.output import Output, check_devices
+from dofbook.errors import InputError
+
+if TYPE_CHECKING:
+    from dofbook.experiments.executors import Executor
+    from dofbook.training import Batching
+
+FLAT = Parameter(name="*", group=Group("Where it runs", sort_key=100))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batched:
+    """Say how the seeds of a cell go together.
+
+    Args:
+        data_dir: Folder of official data files; default: $DOFBOOK_DATA_DIR.
+        batching: Seeds of a cell together; auto: except on a CPU.
+        chunk: Seeds at once; default: what fits.
+        precision: Of products on a GPU.
+    """
+
+    data_dir: str | None = None
+    batching: Literal["auto", "batched", "sequential"] = "auto"
+    chunk: Whole | None = None
+    precision: Literal["float32", "tf32"] = "float32"
+
+    def make_batching(self) -> "Batching":
+        """Check the choice, and that there is a device."""
+        from dofbook.training import Batching
+
+        chosen = Batching(self.batching, self.chunk, self.precision)
+        check_devices()
+        return chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running(Batched):
+    """Say where the cells of a sweep run.
+
+    Args:
+        executor: Where; default: local, which is this process.
+        scheduler: Join a running dask scheduler at this address.
+        scheduler_file: The same, by the file it wrote.
+        workers: Processes of a local dask cluster.
+        part: I/N: every N-th cell from the I-th, shares of a job array.
+        retries: Attempts at a cell that raised.
+    """
+
+    executor: Literal["local", "dask"] | None = None
+    scheduler: str | None = None
+    scheduler_file: str | None = None
+    workers: Whole | None = None
+    part: str | None = None
+    retries: Whole = 1
+
+    def keywords(self, out: Output) -> dict[str, Any]:
+        """Give what ``run_sweep`` and ``run_adaptive`` take beside cells and store.
+
+        Raises:
+            InputError: If a value is not allowed.
+        """
+        from dofbook.experiments.cell import run_cell
+        from dofbook.training import Batching
+
+        if self.retries < 0:
+            raise InputError(f"retries is {self.retries}; it must be at least 0.")
+        executor, batching = self.make_executor(), self.make_batching()
+        run = run_cell if batching == Batching() else partial(run_cell, batching=batching)
+        return {
+            "executor": executor, "data_dir": self.data_dir, "run_cell": run,
+            "retries": self.retries, "notify": out.event, "progress": out.for_people,
+        }  # fmt: skip
+
+    def make_executor(self) -> "Executor":
+        """Make the executor.
+
+        Raises:
+            InputError: If the choices contradict each other.
+        """
+        given = self.scheduler or self.scheduler_file or self.workers is not None
+        if (self.executor or ("dask" if given else "local")) == "dask":
+            from dofbook.experiments.dask_executor import DaskExecutor
+
+            return DaskExecutor(self.scheduler, self.scheduler_file, self.workers)
+        if given:
+            raise InputError(
+                "scheduler, scheduler_file and workers belong to the executor dask, not to local."
+            )
+        from dofbook.experiments.executors import InProcessExecutor
+
+        return InProcessExecutor()
+
+    def take_part(self, cells: Sequence[Any]) -> list:
+        """Take every N-th cell, beginning with the I-th: 1/4, 2/4, 3/4 and 4/4 share a sweep.
+
+        Raises:
+            InputError: If the part is not of the form I/N.
+
+        >>> Running(part="2/3").take_part(range(7))
+        [1, 4]
+        """
+        number, slash, count = ("1/1" if self.part is None else self.part).partition("/")
+        digits = slash and number.isdecimal() and count.isdecimal()
+        if not (digits and 1 <= int(number) <= int(count)):
+            raise InputError(
+                f"part is {self.part!r}; it must be I/N with 1 <= I <= N, such as 2/8."
+            )
+        return list(cells[int(number) - 1 :: int(count)])
