@@ -175,6 +175,32 @@ def test_an_undecided_panel_is_neither_for_nor_against():
     assert judged.decided == 1 and judged.narrow
 
 
+@pytest.mark.parametrize("name", ["verdicts", "panels"])
+def test_examples_of_the_ledger(name):
+    import doctest
+    from importlib import import_module
+
+    found = doctest.testmod(import_module(f"ledger.{name}"))
+    assert found.attempted and not found.failed
+
+
+def test_verdicts_say_on_how_many_panels_they_rest():
+    from ledger.pages import colour, verdict_text
+
+    def shown(*outcomes):
+        judged = Judgement(CRITERIA[0], tuple(Finding("x", outcome) for outcome in outcomes))
+        return verdict_text(judged), colour(judged)
+
+    assert shown("holds", "not run", "not run") == ("reproduced on one panel", "·")
+    assert shown("holds", "not run") == ("reproduced on one panel", "✓")
+    assert shown("holds", "holds") == ("reproduced", "✓")
+    assert shown("fails", "holds", "undecided", "not run") == (
+        "partly reproduced on 2 of 4 panels, undecided on 1", "◐"
+    )  # fmt: skip
+    assert shown("undecided", "not run") == ("undecided", "·")
+    assert shown("fails") == ("not reproduced", "✗") and shown("not run") == ("not run", "·")
+
+
 # --- published tables -----------------------------------------------------------------------------
 
 

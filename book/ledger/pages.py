@@ -21,7 +21,7 @@ OTHERS = 3
 """Columns for what is no panel: data sets, spectra."""
 SHORT = {"MNIST": "M", "Fashion-MNIST": "F", "CIFAR-10": "C", "SVHN": "S"}
 COLOURS = {
-    "✓": ("#009E73", "white"), "◐": ("#E69F00", "black"), "✗": ("#D55E00", "white"),
+    "✓": ("#009E73", "black"), "◐": ("#E69F00", "black"), "✗": ("#D55E00", "black"),
     "?": ("#d0d0d0", "black"), "·": ("transparent", "inherit"),
 }  # fmt: skip
 LEGEND = (
@@ -44,19 +44,22 @@ STYLE = """<style>
 .claim small { color: var(--pst-color-text-base); font-size: 0.9em; display: block; }
 .verdicts { overflow-x: auto; margin: 0; }
 .verdicts table { border-collapse: separate; border-spacing: 1px; width: auto; margin: 0; }
-.verdicts th, .verdicts td { padding: 0.15rem 0.1rem; line-height: 1.2; border: none; }
-.verdicts thead th { text-align: center; font-weight: 600; font-size: 0.8rem; }
-.verdicts tbody th { text-align: left; font-weight: 400; min-width: 9rem; }
+.verdicts th, .verdicts td { padding: 0.15rem 0; line-height: 1.2; font-size: 0.85rem;
+  border: none; }
+.verdicts thead th { text-align: center; font-weight: 600; font-size: 0.7rem; }
+.verdicts tbody th { text-align: left; font-weight: 400; min-width: 7.7rem;
+  padding-right: 0.3rem; }
 .verdicts tbody th small { display: block; }
-.verdicts td { width: 1.35rem; min-width: 1.35rem; text-align: center; font-weight: 700; }
+.verdicts td { width: 1rem; min-width: 1rem; text-align: center; font-weight: 700; }
 .verdicts figcaption { font-size: 0.9rem; }
-.verdicts .gap { width: 0.3rem; min-width: 0.3rem; }
+.verdicts .gap { width: 0.15rem; min-width: 0.15rem; }
 </style>"""
 
 
 def verdict_text(judgement: Judgement) -> str:
     """Write the verdict with the panels it rests on, such as "reproduced on one panel"."""
     total, decided, verdict = len(judgement.findings), judgement.decided, judgement.verdict
+    verdict = "partly reproduced" if verdict == "partly" else verdict
     if verdict == "not run" or total == 1:
         return verdict
     open_ = judgement.count("undecided")
@@ -71,10 +74,18 @@ def colour(judgement: Judgement) -> str:
 
 
 def summary_text(judgements: Iterable[Judgement]) -> str:
-    """Count the verdicts in a sentence."""
-    counts = {verdict: n for verdict, n in count_verdicts(judgements).items() if n}
-    listed = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
-    return f"{sum(counts.values())} claims: {listed}."
+    """Count the verdicts, and those on at least half of the paper's panels, in a sentence."""
+    judgements = list(judgements)
+    wide = count_verdicts(judgement for judgement in judgements if not judgement.narrow)
+    listed = ", ".join(
+        f"{count} {verdict}" + (f" ({wide[verdict]})" if wide[verdict] else "")
+        for verdict, count in count_verdicts(judgements).items()
+        if count
+    )
+    return (
+        f"{len(judgements)} claims: {listed}; in brackets, those judged on at least half of the "
+        "paper's panels."
+    )
 
 
 # --- the figure -----------------------------------------------------------------------------------

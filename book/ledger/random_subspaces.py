@@ -303,7 +303,7 @@ def large_width(panel: Panel) -> Finding:
     return Finding(
         panel.label,
         outcome,
-        f"w² ≥ {100 * bound:.1f} % of D",
+        f"w² ≥ {100 * bound:.1f} % of D" if p else "no bound",
         f"At {level_text('train_loss', level)} and d = {d}, {successes} of {runs} runs succeed: "
         f"the success probability is at least {p:.2f}.",
     )

@@ -47,7 +47,7 @@ class Estimate(NamedTuple):
 def _number(x: float, digits: int) -> str:
     if math.isinf(x):
         return "∞" if x > 0 else "−∞"
-    return f"{x:.{digits}f}".replace("-", "−")
+    return f"{round(x, digits) + 0.0:.{digits}f}".replace("-", "−")  # no negative zero
 
 
 # --- intervals ------------------------------------------------------------------------------------
