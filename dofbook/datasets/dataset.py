@@ -107,7 +107,7 @@ class Dataset:
         digest = hashlib.sha256()
         for array in arrays.values():
             digest.update(f"{array.dtype} {array.shape}".encode())
-            digest.update(array.astype(array.dtype.newbyteorder("<")))
+            digest.update(array.astype(array.dtype.newbyteorder("<")).data)
         targets = [arrays["y_train"], arrays["y_test"]]
         labels = all(y.dtype == np.int32 and y.min(initial=0) >= 0 for y in targets)
         return cls(
@@ -255,7 +255,7 @@ def fingerprint(x_train, y_train, x_test, y_test) -> str:
     digest = hashlib.sha256()
     for array in (x_train, y_train, x_test, y_test):
         digest.update(repr(tuple(map(int, array.shape))).encode())
-        digest.update(np.ascontiguousarray(array, dtype=np.uint8))
+        digest.update(np.ascontiguousarray(array, dtype=np.uint8).data)
     return digest.hexdigest()
 
 
@@ -295,7 +295,7 @@ def subset(
     test = _stratified(_strata(dataset, dataset.y_test), n_test, (seed, 1))
     digest = hashlib.sha256(dataset.fingerprint.encode())
     for indices in (train, test):
-        digest.update(indices.astype("<i8"))
+        digest.update(indices.astype("<i8").data)
     x_train, x_test, mean_image = dataset.x_train[train], dataset.x_test[test], dataset.mean_image
     what = "examples"
     if mean_image is not None:

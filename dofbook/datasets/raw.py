@@ -15,7 +15,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -110,16 +110,17 @@ def _find(base: Path, release: Release) -> Found | None:
 
 
 def _find_files(folder: Path, release: Release) -> Found | None:
-    found = {f.name: next(filter(is_regular, _paths(folder, f.name)), None) for f in release.files}
-    missing = [name for name, path in found.items() if path is None]
-    if len(missing) == len(found):
+    names = [file.name for file in release.files]
+    paths = {name: list(filter(is_regular, _paths(folder, name))) for name in names}
+    missing = [name for name in names if not paths[name]]
+    if missing == names:
         return None
     if missing:
         raise InputError(
             f"{', '.join(missing)} missing from {folder}, where the other files of the data set "
             f"are; put it beside them."
         )
-    return Found(release, found)
+    return Found(release, {name: paths[name][0] for name in names})
 
 
 def _paths(folder: Path, name: str) -> list[Path]:
@@ -148,7 +149,7 @@ def is_regular(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def open_regular(path: Path) -> Iterator[BinaryIO]:
+def open_regular(path: Path) -> Iterator[io.BufferedReader]:
     """Open a regular file to read, and nothing that could block or have no end."""
     if not is_regular(path):
         raise FileNotFoundError(2, "No such file", str(path))
@@ -224,7 +225,7 @@ def _unpack_archive(path: Path, release: Release) -> dict[str, Content]:
         open_regular(path) as packed,
         gzip.GzipFile(fileobj=packed) as unpacked,
     ):
-        stream = _Limited(unpacked, limit, str(path))
+        stream: Any = _Limited(unpacked, limit, str(path))
         with tarfile.open(fileobj=stream, mode="r:") as archive:
             for member in archive:
                 file = wanted.get(member.name.removeprefix("./"))

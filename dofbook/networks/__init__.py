@@ -14,3 +14,8 @@ from dofbook.networks.paper import (
     build,
     paper_network,
 )
+
+__all__ = [
+    "MLP", "NAMES", "BatchNorm", "Conv", "ConvNet", "Layer", "LeNet", "Network", "Pooling",
+    "ResNet20", "ResidualBlock", "build", "flatten", "paper_network",
+]  # fmt: skip
