@@ -1,6 +1,7 @@
 """Checks of arguments: what is allowed comes back converted, the rest is refused in one sentence.
 
-The first argument is always the name that the sentence uses.
+The first argument is the name that the sentence uses, but in `seed`, `key` and `generator`, which
+have names of their own.
 """
 
 from collections.abc import Iterable
