@@ -37,6 +37,8 @@ def resolve(reference: str) -> Callable:
     >>> resolve("math:prod")([2, 3])
     6
     """
+    if not is_reference(reference):
+        raise InputError(f"{reference!r:.80} is no reference; it must be module:function.")
     path, _, name = reference.partition(":")
     try:
         with own_code(path, passing=(ModuleNotFoundError,)):

@@ -119,6 +119,8 @@ def test_arrays_cannot_be_changed_by_accident(digits):
         ({"num_classes": 9}, "labels 0 to 9; allowed are 0 to 8"),
         ({"name": "two\nlines"}, "name is .*; it must be printable text"),
         ({"name": 3}, "name is 3; it must be printable text"),
+        ({"source": ""}, "source is ''; it must be printable text"),
+        ({"num_classes": 2.5}, "num_classes is 2.5; it must be a whole number"),
     ],
 )
 def test_arrays_that_do_not_fit_are_named(digits, change, said):
@@ -143,6 +145,7 @@ def test_arrays_that_do_not_fit_are_named(digits, change, said):
             {"y_test": np.zeros((20, 1), int)},
             r"y_test of own is int64 \(20, 1\); \(20,\) is needed",
         ),
+        ({"y_train": [[0], [0, 1]]}, "own is no array"),
         ({"white": 0}, "white is 0; it must be a whole number from 1 to 255"),
         ({"white": float("nan")}, "white is nan"),
         ({"num_classes": 257}, "num_classes is 257; it must be a whole number from 1 to 256"),
@@ -368,6 +371,20 @@ def test_a_data_folder_that_is_none_is_named(tmp_path, monkeypatch, how, place, 
     with pytest.raises(InputError, match=f"^{what} names .*{place}, which {said}"):
         load("mnist", folder)
     assert load("digits", folder).name == "digits"
+
+
+@pytest.mark.parametrize("folder", [3, ["a"], 1.5])
+def test_a_data_folder_must_be_a_path(folder):
+    with pytest.raises(InputError, match="^data_dir is .*; it must be the path of a folder"):
+        load("mnist", folder)
+
+
+@pytest.mark.parametrize("name", [3, None, []])
+def test_a_name_must_be_text(name):
+    with pytest.raises(InputError, match="There is no data set .*; choose one of digits"):
+        load(name)
+    with pytest.raises(InputError, match="dataset is .*; it must be a Dataset"):
+        subset(name, 3)
 
 
 def test_digits_are_always_located():

@@ -447,6 +447,14 @@ def test_trainable_that_leaves_nothing_names_what_there_is():
         flatten(Mlp(), x, trainable=lambda path: True)
 
 
+@pytest.mark.parametrize(
+    "options", [{"trainable": 3}, {"evaluation_chunk": 0}, {"gradient_chunk": 2.5}]
+)
+def test_options_are_checked(options):
+    with pytest.raises(InputError, match=f"{next(iter(options))} is .*; it must be a"):
+        flatten(Mlp(), jnp.zeros((1, 3)), **options)
+
+
 def test_an_example_may_be_a_shape():
     shape = jax.ShapeDtypeStruct((64, 3), np.float64)
     assert flatten(Mlp(), shape).D == flatten(Mlp(), np.zeros((1, 3))).D

@@ -132,6 +132,27 @@ def test_unknown_names_are_refused_with_the_allowed_ones():
 
 
 @pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((3, GREY, 10), "network is 3; allowed: conv2"),
+        (([], GREY, 10), r"network is \[\]; allowed: conv2"),
+        (("conv2", "shape", 10), "input_shape must hold real numbers"),
+        (("conv2", (28, 28, 0), 10), "input_shape holds 0.0; every entry must be .* at least 1"),
+        (("conv2", (28, 28, 1.5), 10), "input_shape must hold whole numbers"),
+        (("conv2", GREY, 0), "num_classes is 0; it must be a whole number of at least 1"),
+        (("conv2", GREY, 2.5), "num_classes is 2.5"),
+        (("conv2", GREY, 10, []), r"pooling is \[\]; allowed: 'max', 'average'"),
+        (("conv2", GREY, 10, "max", "gradient", "float16"), "dtype is 'float16'; allowed"),
+        (("conv2", GREY, 10, "max", None), "derivatives is None; allowed"),
+        (("mine", GREY, 10), "network is 'mine'; allowed: .*, or module:function"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments, said):
+    with pytest.raises(InputError, match=said):
+        networks.paper_network(*arguments)
+
+
+@pytest.mark.parametrize(
     ("name", "shape", "said"),
     [
         ("lenet", (8, 8, 1), "given images of 8x8 pixels; it needs at least 16x16"),

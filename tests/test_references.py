@@ -176,6 +176,12 @@ def test_a_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch, text, 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", [3, None, "", "conv2", "a:b:c", []])
+def test_what_is_no_reference_is_refused(name):
+    with pytest.raises(InputError, match="is no reference; it must be module:function"):
+        resolve(name)
+
+
 def test_other_errors_pass_as_asked():
     with pytest.raises(KeyError), own_code("it", passing=(KeyError,)):
         raise KeyError

@@ -53,8 +53,12 @@ class Dataset:
     mean_image: np.ndarray | None = field(repr=False, default=None)
 
     def __post_init__(self):
-        if not isinstance(self.name, str) or not self.name.isprintable() or not self.name:
-            raise InputError(f"name is {self.name!r:.80}; it must be printable text.")
+        for what in ("name", "source", "fingerprint"):
+            text = getattr(self, what)
+            if not isinstance(text, str) or not text.isprintable() or not text:
+                raise InputError(f"{what} is {text!r:.80}; it must be printable text.")
+        if self.num_classes is not None:
+            checks.integer("num_classes", self.num_classes, 1)
         for kind, train, test in (
             ("x", self.x_train, self.x_test),
             ("y", self.y_train, self.y_test),
@@ -146,10 +150,7 @@ def _described(array: Any) -> str:
 
 def _copy(what: str, values: ArrayLike) -> np.ndarray:
     """Copy numbers as float32 or int32, refusing what would not survive."""
-    try:
-        given = np.asarray(values)
-    except (TypeError, ValueError) as problem:
-        raise InputError(f"{what} is no array ({problem}).") from None
+    given = _as_array(what, values)
     if given.dtype == np.uint8 and given.ndim > 2:
         raise InputError(
             f"{what} is uint8 {given.shape}, as images of bytes are; datasets.from_pixels scales "
@@ -170,6 +171,13 @@ def _copy(what: str, values: ArrayLike) -> np.ndarray:
         wrong = given[~np.isfinite(copy)].flat[0]
         raise InputError(f"{what} holds {wrong}; finite float32 numbers are needed.")
     return copy
+
+
+def _as_array(what: str, values: ArrayLike) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as problem:
+        raise InputError(f"{what} is no array ({problem}).") from None
 
 
 def check_labels(what: str, labels: np.ndarray, num_classes: int) -> None:
@@ -213,7 +221,8 @@ def from_pixels(
     >>> grey.x_train.ravel(), grey.mean_image.ravel()
     (array([0., 0.], dtype=float32), array([0.2], dtype=float32))
     """
-    x_train, y_train, x_test, y_test = map(np.asarray, (x_train, y_train, x_test, y_test))
+    arrays = (x_train, y_train, x_test, y_test)
+    x_train, y_train, x_test, y_test = (_as_array(name, array) for array in arrays)
     checks.integer("num_classes", num_classes, 1, _MOST_CLASSES)
     checks.integer("white", white, 1, 255)
     for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
@@ -285,6 +294,8 @@ def subset(
     >>> subset(Dataset.from_arrays(x, y, x, y), 4).y_train.tolist()
     [0, 1, 0, 1]
     """
+    if not isinstance(dataset, Dataset):
+        raise InputError(f"dataset is {type(dataset).__name__}; it must be a Dataset.")
     sizes = len(dataset.y_train), len(dataset.y_test)
     n_train = sizes[0] if n_train is None else checks.integer("n_train", n_train, 1, sizes[0])
     n_test = sizes[1] if n_test is None else checks.integer("n_test", n_test, 1, sizes[1])

@@ -94,6 +94,8 @@ def _folder(data_dir: str | os.PathLike | None) -> Path | None:
     value = value or os.environ.get("DOFBOOK_DATA_DIR")
     if not value:
         return None
+    if not isinstance(value, str | os.PathLike):
+        raise InputError(f"{what} is {value!r:.80}; it must be the path of a folder.")
     folder = Path(value).expanduser()
     if not folder.is_dir():
         fault = "is no folder" if folder.exists() else "does not exist"

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from dofbook.checks import choice
+from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.networks.forms import find_form
 from dofbook.networks.layers import Derivatives
@@ -117,6 +117,11 @@ def flatten_named(
 ) -> Network:
     """Flatten under a name, with all kinds of derivatives that the module has."""
     blank = _blank(example)
+    if trainable is not None:
+        checks.function("trainable", trainable)
+    checks.integer("evaluation_chunk", evaluation_chunk, 1)
+    if gradient_chunk is not None:
+        checks.integer("gradient_chunk", gradient_chunk, 1)
 
     def one(module):
         init, apply, D, layers = _functions(name, module, blank, trainable)
@@ -128,7 +133,7 @@ def flatten_named(
 
     @lru_cache
     def variant(other):
-        choice("derivatives", other, get_args(Derivatives))
+        checks.choice("derivatives", other, get_args(Derivatives))
         found = one(module if other == kind else module.clone(derivatives=other))
         return replace(found, _variant=variant)
 

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dofbook.checks import choice
+from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.networks import layers
 from dofbook.networks.flat import Network, flatten_named
@@ -220,11 +220,13 @@ def build(
     >>> build("conv2", 10).channels
     (16, 32)
     """
-    choice("pooling", pooling, get_args(Pooling))
-    choice("derivatives", derivatives, get_args(Derivatives))
+    checks.choice("pooling", pooling, get_args(Pooling))
+    checks.choice("derivatives", derivatives, get_args(Derivatives))
+    if num_classes is not None:
+        checks.integer("num_classes", num_classes, 1)
     if is_reference(name):
         return call(name, num_classes)
-    if name not in _BUILDERS:
+    if not isinstance(name, str) or name not in _BUILDERS:
         raise InputError(f"network is {name!r}; allowed: {', '.join(NAMES)}, or module:function.")
     return _BUILDERS[name](1 if num_classes is None else num_classes, pooling, derivatives)
 
@@ -252,7 +254,11 @@ def paper_network(
     >>> paper_network("mlp", (8, 8, 1), 10).D
     2410
     """
-    network = _named(name, tuple(input_shape), num_classes, pooling, str(dtype))
+    shape = tuple(map(int, checks.integers("input_shape", input_shape, 1).ravel()))
+    checks.choice("dtype", dtype, ("float32", "int32"))
+    if not is_reference(name):
+        build(name, num_classes, pooling)  # what is no name cannot be looked up
+    network = _named(name, shape, num_classes, pooling, dtype)
     return network.with_derivatives(derivatives)
 
 
