@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from threading import RLock
+from typing import Any
 
 
 class Cache:
@@ -28,7 +29,9 @@ class Cache:
         self._results: OrderedDict = OrderedDict()
         self._turn = RLock()
 
-    def get(self, source: tuple, key: Hashable, compute: Callable, nbytes: Callable[[object], int]):
+    def get(
+        self, source: tuple, key: Hashable, compute: Callable, nbytes: Callable[[Any], int]
+    ) -> Any:
         """Return the result kept under a key, or compute and keep it.
 
         Args:

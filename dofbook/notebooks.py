@@ -10,6 +10,7 @@ import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dofbook.errors import InputError, RunFailed
 
@@ -97,13 +98,14 @@ def literal_assignments(source: str) -> dict[str, object]:
         raise InputError(f"the parameters cell is not valid Python: {problem.msg}.") from None
     found = {}
     for statement in body:
+        value: Any = getattr(statement, "value", None)
         targets = statement.targets if isinstance(statement, ast.Assign) else []
-        if isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        if isinstance(statement, ast.AnnAssign) and value is not None:
             targets = [statement.target]
         for target in targets:
             if isinstance(target, ast.Name):
                 try:
-                    found[target.id] = ast.literal_eval(statement.value)
+                    found[target.id] = ast.literal_eval(value)
                 except ValueError:
                     found.pop(target.id, None)
     return found
@@ -265,7 +267,7 @@ def prepare_chapter(path: Path, parameters: Mapping[str, str]):
         lines = [f"{name} = {value!r}" for name, value in values.items()]
         cell = nbformat.v4.new_code_cell("\n".join(["# Parameters", *lines]))
         cell.metadata["tags"] = ["injected-parameters"]
-        notebook.cells.insert(index + 1, cell)
+        notebook.cells.insert((index or 0) + 1, cell)
     effective = {**literal_assignments(source), **values}
     notebook.metadata["dofbook"] = {
         "parameters": {name: repr(value) for name, value in effective.items()}
@@ -286,7 +288,7 @@ def _check_output(output: Path) -> None:
         ) from None
 
 
-def _describe(problem: Exception, chapter: Path) -> str:
+def _describe(problem: Any, chapter: Path) -> str:
     """Put papermill's and nbclient's failures into one sentence."""
     from papermill.exceptions import PapermillExecutionError
 

@@ -6,6 +6,7 @@ import subprocess
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 SEED_POLICY_VERSION = 1
 """Version of ``dofbook.keys``: it rises when the same seed starts to mean other random draws."""
@@ -45,7 +46,7 @@ def devices() -> list[dict[str, str]]:
     return [{"platform": device.platform, "kind": device.device_kind} for device in jax.devices()]
 
 
-def commit() -> dict[str, object] | None:
+def commit() -> dict[str, Any] | None:
     """Identify the git commit of the checkout this package lies in.
 
     "dirty" says whether tracked files differ from it. None outside a checkout or without git.
@@ -70,7 +71,7 @@ def commit() -> dict[str, object] | None:
 
 
 @lru_cache(maxsize=1)
-def environment() -> dict[str, object]:
+def environment() -> dict[str, Any]:
     """Collect what results depend on beside their configuration, once per process, as JSON.
 
     >>> sorted(environment())
@@ -94,7 +95,7 @@ def cores() -> int:
     return len(pinned(0)) if pinned else os.cpu_count() or 1
 
 
-def machine() -> dict[str, object]:
+def machine() -> dict[str, Any]:
     """Describe the machine: system, cores of this process, memory in GiB (None where unknown).
 
     >>> sorted(machine())

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from dofbook.errors import InputError, RunFailed
+from dofbook.experiments import dask_executor
 from dofbook.experiments.config import CellConfig, TaskConfig
 from dofbook.experiments.dask_executor import DaskExecutor
 from dofbook.experiments.executors import run_sweep
@@ -20,7 +21,8 @@ from dofbook.experiments.store import Store, StoreError
 from dofbook.experiments.tables import write_table
 
 distributed = pytest.importorskip("distributed")
-pytestmark = pytest.mark.filterwarnings("ignore")  # dask's own, when its processes are killed
+# Dask warns when its processes are killed; starting them takes a minute each on a busy machine.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(1200)]
 
 TASK = TaskConfig(network="mlp", train_size=100, test_size=50, epochs=1)
 CELLS = [CellConfig(task=TASK, d=d, seeds=(0, 1)) for d in range(1, 9)]
@@ -73,7 +75,7 @@ def table(store: Store) -> bytes:
 
 
 def wait_for(path: Path) -> str:
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 500
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} did not appear"
         time.sleep(0.02)
@@ -159,7 +161,8 @@ def test_a_full_disk_stops_the_sweep_and_keeps_what_was_there(cluster, plain, sm
 
 def start(*arguments: str) -> subprocess.Popen:
     command = [sys.executable, "-m", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
 
 
 def test_a_scheduler_killed_and_started_again(cluster, plain, tmp_path):
@@ -202,6 +205,86 @@ def test_a_scheduler_killed_and_started_again(cluster, plain, tmp_path):
     assert table(store) == plain
 
 
+def test_a_frozen_worker_does_not_stall_the_sweep(cluster, plain, tmp_path, caplog):
+    """Its cell goes to the other worker, which computes it at once."""
+    file = tmp_path / "scheduler.json"
+    serve = (
+        "distributed.cli.dask_scheduler", "--scheduler-file", str(file), "--port", "0",
+        "--no-dashboard", "--host", "127.0.0.1",
+    )  # fmt: skip
+    join = (
+        "distributed.cli.dask_worker", "--scheduler-file", str(file), "--nthreads", "1",
+        "--no-dashboard", "--no-nanny", "--death-timeout", "60",
+    )  # fmt: skip
+    processes = [start(*serve), start(*join), start(*join)]
+    frozen = []
+
+    def freeze():
+        frozen.append(int(wait_for(tmp_path / "worker")))
+        os.kill(frozen[0], signal.SIGSTOP)
+
+    freezer = threading.Thread(target=freeze)
+    freezer.start()
+    store = Store(tmp_path / "store")
+    try:
+        wait_for(file)
+        executor = DaskExecutor(scheduler_file=str(file), silence=4.0)
+        rows = partial(make_rows, folder=str(tmp_path), size=1)
+        report = run_sweep(CELLS, store, executor, run_cell=rows)
+    finally:
+        freezer.join()
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert frozen and frozen[0] in {process.pid for process in processes}
+    assert (report.failures, report.lost) == ({}, [])
+    assert "a worker is silent" in caplog.text
+    assert table(store) == plain
+
+
+class Renamed:
+    """A cell as a worker of another version sees it: under another name."""
+
+    def __init__(self, cell):
+        self.cell, self.here = cell, os.getpid()
+
+    @property
+    def name(self):
+        return self.cell.name if os.getpid() == self.here else "0123456789abcdef"
+
+
+def test_a_worker_that_calls_cells_otherwise_stops_the_sweep_before_it_stores(cluster, tmp_path):
+    with pytest.raises(RunFailed, match="the worker tcp://127.0.0.1:.* give all workers the same"):
+        list(cluster.map(make_rows, [Renamed(CELLS[0])]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_workers_of_another_version_are_refused_when_they_are_met(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(dask_executor, "SCHEMA_VERSION", 99)
+    store = Store(tmp_path / "store")
+    said = r"the worker tcp://127.0.0.1:\d+ has dofbook .* \(cells of schema 1\), this sweep .*99"
+    with pytest.raises(RunFailed, match=said):
+        run_sweep(CELLS, store, cluster, run_cell=make_rows)
+    assert store.names() == [] and store.failures() == {}
+
+
+def test_nothing_of_a_local_cluster_listens_to_other_hosts():
+    with DaskExecutor(workers=1)._cluster() as address, distributed.Client(address) as client:
+        assert address.startswith("tcp://127.0.0.1:")
+        about = client.scheduler_info()
+        assert all(worker.startswith("tcp://127.0.0.1:") for worker in about["workers"])
+        listening = client.run_on_scheduler(listening_addresses)
+    assert listening and set(listening) == {"127.0.0.1"}
+
+
+def listening_addresses(dask_scheduler):
+    """Addresses that the scheduler and its dashboard, if any, listen to."""
+    import psutil
+
+    sockets = psutil.Process().net_connections("tcp")
+    return [entry.laddr.ip for entry in sockets if entry.status == psutil.CONN_LISTEN]
+
+
 def test_the_command_with_workers_gives_the_bytes_of_the_plain_command(tmp_path):
     """Real training, a cluster that the command starts itself."""
     sweep = [
@@ -211,7 +294,7 @@ def test_the_command_with_workers_gives_the_bytes_of_the_plain_command(tmp_path)
     for name, options in (("plain", []), ("dask", ["--executor", "dask", "--workers", "1"])):
         where = ["--store", str(tmp_path / name), "--table", str(tmp_path / f"{name}.parquet")]
         done = subprocess.run(
-            [*sweep, *where, *options], capture_output=True, text=True, timeout=250
+            [*sweep, *where, *options], capture_output=True, text=True, timeout=900
         )
         assert done.returncode == 0, done.stderr
         assert "2 cells: 0 were stored, 2 computed, 0 failed." in done.stdout

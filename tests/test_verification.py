@@ -80,7 +80,9 @@ def test_one_run_of_a_cell_is_repeated_and_other_data_refused(tmp_path, monkeypa
     cell = CellConfig(task=CELL.task, d=4, seeds=(3, 5, 8))
 
     def make(cell, data_dir=None, batching=None):
-        frames = [rows().assign(seed=seed, train_loss=seed / 7) for seed in cell.seeds]
+        frames = [
+            rows().assign(cell=cell.name, seed=seed, train_loss=seed / 7) for seed in cell.seeds
+        ]
         return pd.concat(frames, ignore_index=True)
 
     store, asked = Store(tmp_path), []

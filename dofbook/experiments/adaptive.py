@@ -98,8 +98,6 @@ class Found:
     """Hold what an adaptive search found at one level.
 
     Attributes:
-        level: Accuracy or loss.
-        threshold: d* with its interval.
         hits: Grid point of the first success of each initialization; len(grid) for none.
         trainings: Trainings made so far, those for other levels included.
     """
@@ -114,7 +112,6 @@ def search(config: AdaptiveConfig, attempt: Attempt) -> Iterator[list[Found]]:
     """Search every level's d* until all intervals are narrow enough or seeds run out.
 
     Args:
-        config: What is wanted.
         attempt: Trains; is given all probes that can be made side by side.
 
     Yields:
@@ -178,15 +175,7 @@ def probe_cell(config: AdaptiveConfig, method: Method, probe: Probe) -> CellConf
 
 
 def best_value(rows: pd.DataFrame, metric: str) -> float:
-    """Read the best value a run reached.
-
-    Args:
-        rows: The tidy rows of one run.
-        metric: Name of the metric.
-
-    Returns:
-        The value at the last checkpoint of the running best.
-    """
+    """Read the best value a run reached, from its tidy rows."""
     return float(rows.sort_values("step")[f"best_{metric}"].iloc[-1])
 
 
@@ -203,16 +192,7 @@ def run_adaptive(
 ) -> Iterator[list[Found]]:
     """Search the thresholds of one method; every training is kept in the store.
 
-    Args:
-        config: What is wanted.
-        method: One of the sweep's.
-        store: Where results are and go; trainings found there are not made again.
-        executor: Where to compute; trainings of several initializations go side by side.
-        data_dir: Folder of official data files; see ``datasets.load``.
-        progress: Whether to show a progress line.
-        run_cell: What computes the rows of a cell.
-        notify: Is told what happens; see ``events``.
-        retries: How often a training that raised is tried again.
+    Arguments as of ``executors.run_sweep``; trainings of several initializations go side by side.
 
     Yields:
         What is known whenever a group of initializations is done, one entry per level.

@@ -100,7 +100,7 @@ def training_rows(
     model, columns = trained_as(task), {}
 
     def build(run: int) -> AffineSubspace:
-        subspace = method.subspace(task, seeds[run], d)
+        subspace = method.subspace(task, seeds[run], d or task.network.D)
         columns[run] = method.columns(task, subspace)
         return model.place(subspace, seeds[run])
 

@@ -224,7 +224,7 @@ def written_task(task: TaskConfig) -> dict[str, Any]:
 
 def read_task(content: dict[str, Any]) -> TaskConfig:
     """Make the task that ``written_task`` described."""
-    optimizers = {
+    optimizers: dict[str, Any] = {
         name: OptimizerConfig(**content.pop(name)) for name in ("optimizer", "burn_in_optimizer")
     }
     return TaskConfig(**content, **optimizers)
@@ -329,6 +329,8 @@ def grid_of(methods: Sequence[Method], dims: Sequence[int]) -> list[tuple[Method
     [(FullSpace(t=0), None), (RandomAffine(t=0, directions='gaussian', nested=False), 1)]
     """
     ordered = sorted(dims)
-    whole = [(m, None) for m in methods if m.dims(ordered) == (None,)]
+    whole: list[tuple[Method, int | None]] = [
+        (m, None) for m in methods if m.dims(ordered) == (None,)
+    ]
     parts = [(m, d) for d, m in product(ordered, methods) if d in m.dims(ordered)]
     return whole + parts

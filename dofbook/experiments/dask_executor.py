@@ -1,9 +1,10 @@
 """Run the cells of a sweep on dask.distributed: local processes, or an existing cluster.
 
 Cells go out one by one and results stay in the store, so nothing that dies loses more than the
-cells it was computing. A worker that dies is replaced by its nanny and its cell goes to another;
-when the scheduler dies, the cells that are not stored are sent again to the one that takes its
-place.
+cells it was computing. A worker that dies is replaced by its nanny and its cell goes to another.
+The cell of a worker that falls silent (frozen, cut off) is given to another as well: whichever is
+first stores it. When the scheduler dies, the cells that are not stored are sent again to the one
+that takes its place.
 """
 
 import asyncio
@@ -15,11 +16,14 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from dofbook.errors import InputError, RunFailed
-from dofbook.experiments.config import Cell
+from dofbook.experiments.config import SCHEMA_VERSION, Cell
 from dofbook.experiments.executors import Outcome
+from dofbook.provenance import versions
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +52,7 @@ class DaskExecutor:
         workers: Processes of a local cluster, where neither is given; one thread each.
         patience: Seconds to wait for a scheduler that does not answer, at the start and after it
             was lost.
+        silence: Seconds without a sign of life after which a worker's cells go to others too.
 
     Raises:
         InputError: If the options contradict each other or dask.distributed is not installed.
@@ -57,6 +62,7 @@ class DaskExecutor:
     scheduler_file: str | None = None
     workers: int | None = None
     patience: float = 60.0
+    silence: float = 60.0
 
     def __post_init__(self):
         if self.scheduler and self.scheduler_file:
@@ -75,24 +81,22 @@ class DaskExecutor:
     def map(
         self, run: Callable[[Cell], Outcome], cells: Sequence[Cell]
     ) -> Iterator[tuple[Cell, Outcome]]:
-        """Apply ``run`` to every cell on the cluster's workers.
-
-        Args:
-            run: What to do with a cell; it is pickled.
-            cells: The cells.
+        """Apply ``run``, which is pickled, to every cell on the cluster's workers.
 
         Yields:
             Pairs of cell and outcome, in the order in which they end.
 
         Raises:
-            RunFailed: If no scheduler answers, or the store cannot be written.
+            RunFailed: If no scheduler answers, a worker has another version of dofbook, or the
+                store cannot be written.
         """
         left, losses = {cell.name: cell for cell in cells}, 0
         with self._cluster() as address:
             while left:
                 before = len(left)
                 with self._client(address) as client, contextlib.suppress(*_LOST):
-                    yield from _send(client, run, left)
+                    _check_workers(client)
+                    yield from _Lease(client, run, left, self.silence).outcomes()
                 if left:
                     log.warning("the scheduler was lost; %d cells are sent again.", len(left))
                     losses = losses + 1 if len(left) == before else 0
@@ -105,8 +109,10 @@ class DaskExecutor:
         if self.scheduler or self.scheduler_file:
             yield self.scheduler
             return
-        options = {"threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
-        with _distributed().LocalCluster(n_workers=self.workers, **options) as cluster:
+        options: dict[str, Any] = {"threads_per_worker": 1, "processes": True, "host": "127.0.0.1"}
+        options |= {"dashboard_address": "127.0.0.1:0", "n_workers": self.workers}
+        cluster: Any
+        with _distributed().LocalCluster(**options) as cluster:
             yield cluster.scheduler_address
 
     @contextlib.contextmanager
@@ -124,7 +130,7 @@ class DaskExecutor:
         while True:
             try:
                 # The file may still name the scheduler that died: it is read anew each time.
-                where = address or json.loads(Path(self.scheduler_file).read_text())["address"]
+                where = address or json.loads(Path(str(self.scheduler_file)).read_text())["address"]
                 return _distributed().Client(where, timeout=5, set_as_default=False)
             except (*_LOST, ValueError, LookupError, TypeError) as problem:
                 if time.monotonic() > deadline:
@@ -136,29 +142,110 @@ class DaskExecutor:
                 time.sleep(0.5)
 
 
-def _send(client, run, left: dict[str, Cell]) -> Iterator[tuple[Cell, Outcome]]:
-    """Submit all cells that are left and yield outcomes, until all are done or the link breaks."""
-    sent = {
-        # Earlier cells first; never taken from a cache, since what counts is in the store.
-        client.submit(run, cell, pure=False, priority=-number, key=f"{cell.name}-{time.time_ns()}"):
-        cell
-        for number, cell in enumerate(left.values())
-    }  # fmt: skip
-    for future in _distributed().as_completed(sent, loop=client.loop):
-        if future.status in ("cancelled", "lost"):
-            raise asyncio.CancelledError
-        cell = sent[future]
-        outcome = _outcome(future)
-        del left[cell.name]
-        yield cell, outcome
+def _version() -> tuple[str | None, int]:
+    """Name what must be the same here and on every worker."""
+    return versions()["dofbook"], SCHEMA_VERSION
+
+
+def _refuse(worker: str, theirs: tuple) -> RunFailed:
+    ours = _version()
+    return RunFailed(
+        f"the worker {worker} has dofbook {theirs[0]} (cells of schema {theirs[1]}), this sweep "
+        f"{ours[0]} ({ours[1]}); give all workers the same version."
+    )
+
+
+def _check_workers(client) -> None:
+    """Refuse workers of another version; those that join later are told by their first cell.
+
+    Raises:
+        RunFailed: If there is one.
+    """
+    there, _ = _living(client, 10.0)
+    if not there:
+        return
+    for worker, theirs in client.run(_version, workers=there, on_error="return").items():
+        if isinstance(theirs, ImportError | AttributeError):
+            theirs = ("of another version", "unknown")
+        if not isinstance(theirs, BaseException) and tuple(theirs) != _version():
+            raise _refuse(worker, theirs)
+
+
+def _living(client, silence: float) -> tuple[list[str], list[str]]:
+    """Part the workers by whether they gave a sign of life, by the scheduler's own clock."""
+    seen = {
+        worker: about["last_seen"]
+        for worker, about in client.scheduler_info(n_workers=-1)["workers"].items()
+    }
+    newest = max(seen.values(), default=0.0)
+    living = [worker for worker, last in seen.items() if newest - last <= silence]
+    return living, [worker for worker in seen if worker not in living]
+
+
+def _run_there(run: Callable[[Cell], Outcome], ours: tuple, name: str, cell: Cell) -> Outcome:
+    """Run a cell on a worker, if that has our version and calls the cell as we do."""
+    if _version() != ours or cell.name != name:
+        raise _refuse(_distributed().get_worker().address, _version())
+    return run(cell)
+
+
+class _Lease:
+    """Send out cells; give those of silent workers to others; take the first outcome of each."""
+
+    def __init__(self, client, run, left: dict[str, Cell], silence: float):
+        self._client, self._left, self._silence = client, left, silence
+        self._run = partial(_run_there, run, _version())
+        self._sent: dict = {}
+        self._ready = _distributed().as_completed(loop=client.loop)
+        for number, cell in enumerate(left.values()):
+            self._send(cell, priority=-number)  # earlier cells first
+
+    def _send(self, cell: Cell, **options) -> None:
+        # Never taken from dask's memory: what counts is in the store.
+        key = f"{cell.name}-{time.time_ns()}"
+        future = self._client.submit(self._run, cell.name, cell, pure=False, key=key, **options)
+        self._sent[future] = cell
+        self._ready.add(future)
+
+    def outcomes(self) -> Iterator[tuple[Cell, Outcome]]:
+        """Yield outcomes until all cells have one, or the link breaks."""
+        looked = time.monotonic()
+        while self._left:
+            batch = self._ready.next_batch(block=False)
+            for future in batch:
+                cell = self._sent.pop(future)
+                if cell.name in self._left:
+                    outcome = _outcome(future)
+                    del self._left[cell.name]
+                    yield cell, outcome
+            if not batch:
+                time.sleep(0.02)
+            if time.monotonic() - looked > self._silence / 4:
+                looked = time.monotonic()
+                self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Give cells that only silent workers hold to living ones."""
+        living, silent = _living(self._client, self._silence)
+        if not (living and silent):
+            return
+        held = self._client.processing()
+        stuck = {str(key) for worker in silent for key in held.get(worker, ())}
+        going = {cell.name for future, cell in self._sent.items() if future.key not in stuck}
+        for name in {key.partition("-")[0] for key in stuck} - going:
+            if name in self._left:
+                log.warning("a worker is silent; its cell %s goes to another.", name)
+                self._send(self._left[name], workers=living, priority=1)
 
 
 def _outcome(future) -> Outcome:
     """Read the outcome of a finished task; one whose workers all died has a reason, no traceback.
 
     Raises:
-        RunFailed: If the worker could not write the store: the sweep then stops.
+        RunFailed: If the worker has another version or cannot write the store: the sweep stops.
     """
+    if future.status in ("cancelled", "lost"):
+        raise asyncio.CancelledError
     try:
         return future.result()
     except RunFailed:

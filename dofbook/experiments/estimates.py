@@ -36,6 +36,10 @@ class Rates:
         once: Per run and dimension: drawing the directions.
         per_epoch: Per run and epoch.
         per_dimension: Per run, epoch and dimension.
+
+    >>> from dofbook.training import TaskConfig
+    >>> Rates(1.0, 0.0, 2.0, 0.0).seconds(CellConfig(task=TaskConfig(epochs=3), seeds=(0, 1)))
+    13.0
     """
 
     fixed: float
@@ -81,10 +85,10 @@ def cell_need(cell: Cell, data_dir: str | None = None, batching: Batching | None
     batching, task = batching or Batching(), make_task(cell.task, data_dir)
     work = cell.work()
     steps = round((work.epochs + work.before) * task.steps_per_epoch)
-    method = cell.method if isinstance(cell, CellConfig) else None
-    if method is None:
+    if not isinstance(cell, CellConfig):
         return Need(work.runs * steps, 4.0 * task.network.D * task.steps, 1)
-    needed = run_bytes(task, method.shapes(cell.d, task.network.D))
+    method, D = cell.method, task.network.D
+    needed = run_bytes(task, method.shapes(cell.d or D, D))
     together = 1
     if batching.batched:
         devices = jax.devices()
@@ -110,11 +114,8 @@ def _device(cell: StoredCell) -> str:
 def fit_rates(stored: Iterable[StoredCell]) -> dict[tuple, Rates]:
     """Fit the time model to the wall times of stored cells, for each kind of cell.
 
-    Args:
-        stored: Verified cells. Of each kind only those of the device used last count.
-
-    Returns:
-        Rates by kind; see ``predict``.
+    Of each kind only cells of the device used last count. The rates are given by kind, for
+    ``predict``.
     """
     groups: dict[tuple, list[StoredCell]] = {}
     for cell in stored:
@@ -144,15 +145,9 @@ def _fit(cells: Sequence[StoredCell]) -> Rates:
 
 
 def predict(rates: dict[tuple, Rates], cells: Sequence[Cell]) -> float | None:
-    """Predict the wall time of cells that follow each other.
+    """Predict the wall time, in seconds, of cells that follow each other; None if one is unknown.
 
-    Args:
-        rates: What ``fit_rates`` gave.
-        cells: The cells.
-
-    Returns:
-        Seconds; None if nothing is known about one of them. Cells of another method take the
-        rates of a method of the same task.
+    Cells of another method take the rates of a method of the same task.
     """
     total = 0.0
     for cell in cells:
@@ -167,12 +162,8 @@ def predict(rates: dict[tuple, Rates], cells: Sequence[Cell]) -> float | None:
 def parallelism(stored: Iterable[StoredCell]) -> float:
     """Tell how many cells ran at a time, on average, while any ran.
 
-    Args:
-        stored: Verified cells, from one process or many, on one host or many.
-
-    Returns:
-        Sum of wall times over the length of their union, at least 1. Clocks of hosts that differ
-        shift the estimate, never a result.
+    Sum of wall times over the length of their union, at least 1, from one process or many. Clocks
+    of hosts that differ shift the estimate, never a result.
     """
     spans = []
     for cell in stored:
@@ -193,14 +184,11 @@ def parallelism(stored: Iterable[StoredCell]) -> float:
 def measure_rates(
     cell: Cell, largest: int, data_dir: str | None = None, batching: Batching | None = None
 ) -> Rates:
-    """Time a few steps at a small and a large d on this machine.
+    """Time a few steps at a small and a large d on this machine, without burn-in.
 
     Args:
         cell: A cell of the task; its seeds are trained together as ``batching`` says.
         largest: Largest d of the sweep; at most 1024 is timed, the rest is extrapolated.
-
-    Returns:
-        The rates of random affine subspaces of the task, without burn-in.
     """
     task, D = make_task(cell.task, data_dir), make_task(cell.task, data_dir).network.D
     few = _first_steps(task)

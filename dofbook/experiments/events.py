@@ -13,13 +13,11 @@ from dofbook.experiments.config import Cell
 
 
 def writer(file: IO[str]) -> Callable[[dict], None]:
-    """Write events to a file as they come.
+    """Write events to a file as they come, each line flushed, so that a reader sees it at once.
 
-    Args:
-        file: Where to; flushed after each line, so that a reader sees it at once.
-
-    Returns:
-        The function that takes an event.
+    >>> import sys
+    >>> writer(sys.stdout)({"event": "end"})
+    {"event": "end"}
     """
 
     def write(event: dict) -> None:
@@ -30,14 +28,7 @@ def writer(file: IO[str]) -> Callable[[dict], None]:
 
 
 def describe(cell: Cell) -> dict:
-    """Name a cell to a machine.
-
-    Args:
-        cell: The cell.
-
-    Returns:
-        Its hash and what distinguishes it in a sweep.
-    """
+    """Name a cell to a machine: its hash and what distinguishes it in a sweep."""
     return {
         "cell": cell.name,
         "dataset": cell.task.dataset,
@@ -48,16 +39,7 @@ def describe(cell: Cell) -> dict:
 
 
 def started(store, cells, missing) -> dict:
-    """Say that a sweep begins.
-
-    Args:
-        store: Its store.
-        cells: All its cells.
-        missing: Those that are not stored.
-
-    Returns:
-        The event.
-    """
+    """Say that a sweep begins."""
     return {
         "event": "start",
         "store": str(store.root),
@@ -70,13 +52,10 @@ def started(store, cells, missing) -> dict:
 def ended(cell: Cell, outcome, again: bool) -> dict:
     """Say how a cell ended.
 
-    Args:
-        cell: The cell.
-        outcome: An ``executors.Outcome``.
-        again: Whether it will be tried again if it failed.
+    Its state is "done", "found" (another sweep was faster), "retried" or "failed".
 
-    Returns:
-        The event; its state is "done", "found" (another sweep was faster), "retried" or "failed".
+    Args:
+        again: Whether it will be tried again if it failed.
     """
     if outcome.error is None:
         state = "found" if outcome.found else "done"
@@ -92,14 +71,7 @@ def ended(cell: Cell, outcome, again: bool) -> dict:
 
 
 def finished(report) -> dict:
-    """Say that a sweep ends.
-
-    Args:
-        report: An ``executors.SweepReport``.
-
-    Returns:
-        The event.
-    """
+    """Say that a sweep ends."""
     return {
         "event": "end",
         "stored": report.stored,

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import pandas as pd
@@ -77,15 +77,7 @@ class Executor(Protocol):
     def map(
         self, run: Callable[[Cell], Outcome], cells: Sequence[Cell]
     ) -> Iterator[tuple[Cell, Outcome]]:
-        """Apply ``run`` to every cell.
-
-        Args:
-            run: What to do with a cell.
-            cells: The cells.
-
-        Returns:
-            Pairs of cell and outcome, in the order in which the cells end.
-        """
+        """Apply ``run`` to every cell; give pairs of cell and outcome in the order they end."""
         ...
 
 
@@ -95,15 +87,7 @@ class InProcessExecutor:
     def map(
         self, run: Callable[[Cell], Outcome], cells: Sequence[Cell]
     ) -> Iterator[tuple[Cell, Outcome]]:
-        """Apply ``run`` to every cell, in the given order.
-
-        Args:
-            run: What to do with a cell.
-            cells: The cells.
-
-        Yields:
-            Pairs of cell and outcome.
-        """
+        """Apply ``run`` to every cell, in the given order."""
         for cell in cells:
             yield cell, run(cell)
 
@@ -139,9 +123,9 @@ def compute(
         rows = _complete(cell, known, lambda part: run_cell(part, data_dir))
     except Exception:
         seconds = time.perf_counter() - start
-        outcome = Outcome(seconds, traceback.format_exc(), recorded=True, name=cell.name)
-        store.write_failure(cell, outcome.error, provenance)
-        return outcome
+        text = traceback.format_exc()
+        store.write_failure(cell, text, provenance)
+        return Outcome(seconds, text, recorded=True, name=cell.name)
     provenance["wall_seconds"] = time.perf_counter() - start
     provenance["compile_seconds"] = compile_seconds() - compiled
     provenance["batching"] = rows.attrs.get("batching")
@@ -208,10 +192,12 @@ def _add_parts(provenance: dict, known: dict[int, StoredCell]) -> None:
 
 @lru_cache(maxsize=1)
 def machine_kind() -> dict[str, object]:
-    """Name what decides whether a CPU repeats a result bit by bit.
+    """Name what decides whether a CPU repeats a result bit by bit: its model, and the cores in use.
 
-    Returns:
-        Processor model and cores this process may use; XLA divides sums among the cores.
+    XLA divides sums among the cores.
+
+    >>> sorted(machine_kind())
+    ['cores', 'processor']
     """
     model = platform.processor() or platform.machine()
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
@@ -225,20 +211,17 @@ def _compilations() -> list[float]:
     """Register, once per process, a listener that notes the seconds of every compilation."""
     noted: list[float] = []
 
-    def listen(event: str, seconds: float, **_) -> None:
+    def listen(event: str, seconds: float, **_: Any) -> None:
         if event.endswith("backend_compile_duration"):
             noted.append(seconds)
 
-    jax.monitoring.register_event_duration_secs_listener(listen)
+    register: Any = jax.monitoring.register_event_duration_secs_listener
+    register(listen)
     return noted
 
 
 def compile_seconds() -> float:
-    """Add up the time this process has spent compiling since it was first asked.
-
-    Returns:
-        Seconds.
-    """
+    """Add up the seconds this process has spent compiling since it was first asked."""
     return sum(_compilations())
 
 
@@ -321,8 +304,6 @@ def run_sweep(
     again: finished cells are kept, and the result does not depend on the interruption.
 
     Args:
-        cells: The cells, usually ``SweepConfig.cells()``.
-        store: Where results are and go.
         executor: Where to compute; in this process by default.
         data_dir: Folder of official data files; see ``datasets.load``.
         progress: Whether to show a progress line (never shown outside a terminal).
@@ -335,7 +316,7 @@ def run_sweep(
 
     Raises:
         InputError: If the cells cannot run; nothing has been written then.
-        StoreError: If the store cannot be written.
+        RunFailed: If the store cannot be written, or a worker has another version.
     """
     present = {cell.name: store.take(cell.name) for cell in cells}
     missing = [cell for cell in cells if present[cell.name] is None]

@@ -11,6 +11,7 @@ import inspect
 import json
 import os
 from collections.abc import Iterable
+from typing import Any
 
 import jax
 
@@ -60,7 +61,7 @@ def settings() -> dict[str, object]:
             for k, v in found.items()}  # fmt: skip
 
 
-def code_of(cell: Cell, task: Task) -> dict[str, object]:
+def code_of(cell: Cell, task: Task) -> dict[str, Any]:
     """Describe the code behind a cell's names: D, the shapes of the weights, a reader's sources.
 
     A source is the whole module's, without comments and layout; None where it cannot be had.

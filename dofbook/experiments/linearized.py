@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -102,7 +103,8 @@ class _Features:
 
     def along(self, network, subspace: AffineSubspace, x: jax.Array) -> np.ndarray:
         """Give B, (N, classes, d) float64, for a subspace that carries its centre."""
-        directions, D = subspace.directions.directions, network.D
+        carried: Any = subspace.directions
+        directions, D = carried.directions, network.D
         rows = getattr(directions, "rows", None)
         rows = jax.vmap(directions.lift)(jnp.eye(directions.d)) if rows is None else rows
         rows, known = np.asarray(rows), self._rows

@@ -122,7 +122,7 @@ def make_sweep(
     """
     if profile is not None and profile not in PROFILES:
         raise InputError(f"profile is {profile!r}; allowed: {', '.join(PROFILES)}.")
-    chosen = {**PROFILES.get(profile or "", {}), **options}
+    chosen: dict[str, Any] = {**PROFILES.get(profile or "", {}), **options}
     # Notebooks and JSON give lists where the frozen configuration holds tuples.
     chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in chosen.items()}
     kind, known = method_class(method), method_options()
@@ -150,7 +150,7 @@ def make_sweep(
         task = replace(task, **{name: chosen[name] for name in explicit})
     own = {name: chosen[name] for name in owned if name in chosen}
     times = chosen.pop("burn_in_steps", (0,))
-    grid = {name: chosen[name] for name in GRID_OPTIONS if name in chosen}
+    grid: dict[str, Any] = {name: chosen[name] for name in GRID_OPTIONS if name in chosen}
     if not baseline:
         grid["baseline_learning_rates"] = ()
     if whole:

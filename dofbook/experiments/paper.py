@@ -56,9 +56,13 @@ def table_1_sweeps(profile: str = "reduced", **options: Any) -> list[SweepConfig
     """
     if profile not in _TABLE_1:
         raise InputError(f"profile is {profile!r}; allowed: {', '.join(_TABLE_1)}.")
-    shared = {"burn_in_steps": (0, 16), "baseline": False, "runs": 3 if profile == "reduced" else 5}
+    shared: dict[str, Any] = {
+        "burn_in_steps": (0, 16),
+        "baseline": False,
+        "runs": 3 if profile == "reduced" else 5,
+    }
     # Two epochs of the digits are 24 steps; as many as half of the training stand for the two of 3.
-    pruning = {"pruning_epochs": DIGITS_EPOCHS // 2} if profile == "reduced" else {}
+    pruning: dict[str, Any] = {"pruning_epochs": DIGITS_EPOCHS // 2} if profile == "reduced" else {}
     return [
         make_sweep(
             profile,
@@ -86,19 +90,27 @@ def lottery_chapter(profile: str = "reduced", **options: Any) -> dict[str, Sweep
     """
     table_1 = {sweep.methods[0].name: sweep for sweep in table_1_sweeps(profile, **options)}
     reduced = profile == "reduced"
-    few = {"runs": 3 if reduced else 5, "burn_in_steps": (0,), "baseline": False, **options}
+    few: dict[str, Any] = {
+        "runs": 3 if reduced else 5,
+        "burn_in_steps": (0,),
+        "baseline": False,
+        **options,
+    }
     dims = table_1[LotterySubspace.name].dims
-    lottery = {"method": LotterySubspace.name, "dims": dims[:6] if reduced else dims}
+    lottery: dict[str, Any] = {
+        "method": LotterySubspace.name,
+        "dims": dims[:6] if reduced else dims,
+    }
     ticket = table_1[LotteryTicket.name]
     # Every round trains anew for every d: the reduced profile has few of both.
-    iterative = {
+    iterative: dict[str, Any] = {
         "method": LotteryTicket.name,
         "dims": ticket.dims[:2] if reduced else ticket.dims,
         "iterations": 3 if reduced else 5,
-        "pruning_epochs": ticket.methods[0].pruning_epochs,
+        "pruning_epochs": getattr(ticket.methods[0], "pruning_epochs"),  # noqa: B009,
     }
     wide = octaves(4096, 16, 4) if reduced else octaves(16384, 16)
-    affine = {"burn_in_steps": (0, 16), **options}
+    affine: dict[str, Any] = {"burn_in_steps": (0, 16), **options}
     return {
         **table_1,
         **{

@@ -13,11 +13,10 @@ from dofbook.experiments.store import parquet_bytes, remove_orphans, write_atomi
 def check_table_path(path: Path) -> None:
     """Refuse a table name that cannot work, before anything is computed.
 
-    Args:
-        path: Where the table is to be written.
-
     Raises:
         InputError: If it is a folder or not named ``*.parquet``.
+
+    >>> check_table_path(Path("runs.parquet"))
     """
     if path.suffix != ".parquet":
         raise InputError(f"the table is to be named {path}; its name must end in .parquet.")
@@ -36,8 +35,6 @@ def publish(
     The origin is written first: a table without one never lies there.
 
     Args:
-        path: The Parquet file; its folder is created.
-        table: The rows.
         origin: Configuration, seeds, versions, device, commit and data, ready for JSON; the
             SHA-256 of the Parquet file is added as ``table_sha256``.
         metadata: What the Parquet file's footer holds.

@@ -11,13 +11,11 @@ PACKAGES = ("python", "jax", "flax", "optax", "numpy", "dofbook")
 
 
 def describe_environment(environment: dict) -> str:
-    """Write device, commit and versions as one line.
+    """Write device, commit and versions, as every cell's file holds them, as one line.
 
-    Args:
-        environment: As ``provenance.environment`` gives it and every cell's file holds it.
-
-    Returns:
-        Such as "cpu; commit 0123456789; python 3.11.7, jax 0.10.2, ...".
+    >>> versions = dict.fromkeys(PACKAGES, "1")
+    >>> describe_environment({"versions": versions, "devices": [{"kind": "cpu"}], "git": None})[:29]
+    'cpu; commit unknown; python 1'
     """
     versions, git = environment["versions"], environment["git"] or {}
     device = ", ".join(sorted({device["kind"] for device in environment["devices"]}))
@@ -27,13 +25,9 @@ def describe_environment(environment: dict) -> str:
 
 
 def run_record(cells: Sequence[StoredCell]) -> pd.Series:
-    """Summarise the run behind a chapter's figures.
+    """Summarise the run behind a chapter's figures, text by heading.
 
-    Args:
-        cells: What ``tables.read_cells`` gave.
-
-    Returns:
-        Text by heading: data, network, cells, seeds, training, computing time, device and versions.
+    Headings: data, network, cells, seeds, training, computing time, device and versions.
     """
     about = summarize(list(cells))
     tasks = {cell.config.task for cell in cells if cell.config.place()["d"] is not None}

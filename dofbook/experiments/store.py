@@ -66,12 +66,7 @@ class StoredCell:
 
 @dataclass(frozen=True)
 class FailedCell:
-    """Hold the record of a cell that raised.
-
-    Attributes:
-        config: The cell.
-        traceback: What it raised.
-    """
+    """Hold the record of a cell that raised."""
 
     config: Cell
     traceback: str
@@ -148,9 +143,6 @@ def parquet_bytes(table: pa.Table, metadata: dict[str, str]) -> bytes:
     Args:
         table: The rows; its own schema metadata (pandas') is left out.
         metadata: What the file's footer holds.
-
-    Returns:
-        The file's content.
     """
     table = table.replace_schema_metadata(None).combine_chunks()
     sink = pa.BufferOutputStream()
@@ -162,15 +154,7 @@ def parquet_bytes(table: pa.Table, metadata: dict[str, str]) -> bytes:
 
 
 def seal(table: pa.Table, metadata: dict[str, str]) -> bytes:
-    """Write a table as Parquet in memory with a digest of the whole content in it.
-
-    Args:
-        table: The rows.
-        metadata: What the file's footer holds.
-
-    Returns:
-        The content, with its digest in place.
-    """
+    """Write a table as Parquet in memory with a digest of the whole content in it."""
     blank = _MARK + b"0" * 64
     data = parquet_bytes(table, metadata | {"dofbook.digest": blank.decode()})
     return data.replace(blank, _MARK + hashlib.sha256(data).hexdigest().encode(), 1)
@@ -248,10 +232,10 @@ def _read_rows(file: pq.ParquetFile, cell: Cell) -> pa.Table:
 
 @dataclass(frozen=True)
 class Store:
-    """Read and write cells in one folder.
+    """Read and write cells in one folder, which is not created before something is written.
 
-    Args:
-        root: The folder; nothing is created until ``prepare`` or ``write`` is called.
+    >>> Store(Path("nowhere")).names()
+    []
     """
 
     root: Path
@@ -276,34 +260,17 @@ class Store:
         remove_orphans(self.root, now)
 
     def path(self, name: str) -> Path:
-        """Give the file of a cell.
-
-        Args:
-            name: The cell's hash.
-
-        Returns:
-            Its path, whether the file exists or not.
-        """
+        """Give the file of a cell, whether it exists or not."""
         return self.root / f"{name}.parquet"
 
     def names(self) -> list[str]:
-        """List the cells that have a file, verified or not, in alphabetical order.
-
-        Returns:
-            Their hashes.
-        """
+        """List the cells that have a file, verified or not, in alphabetical order."""
         return sorted(
             path.stem for path in self.root.glob("*.parquet") if _NAME.fullmatch(path.stem)
         )
 
     def read(self, name: str) -> StoredCell:
         """Read and verify one cell, changing nothing.
-
-        Args:
-            name: The cell's hash.
-
-        Returns:
-            The result.
 
         Raises:
             FileNotFoundError: If there is no such file.
@@ -320,13 +287,7 @@ class Store:
         return decode(name, data)
 
     def take(self, name: str) -> StoredCell | None:
-        """Read and verify one cell; move a damaged file aside and say so.
-
-        Args:
-            name: The cell's hash.
-
-        Returns:
-            The result, or None if there is no trustworthy file.
+        """Read and verify one cell, or give None; move a damaged file aside and say so.
 
         Raises:
             InputError: If it has another schema version.
@@ -354,11 +315,6 @@ class Store:
     def write(self, cell: Cell, rows: pd.DataFrame, provenance: dict) -> None:
         """Store a result and forget the cell's earlier failure, if any.
 
-        Args:
-            cell: The cell.
-            rows: Its tidy rows.
-            provenance: What it was computed with.
-
         Raises:
             StoreError: If it cannot be written.
         """
@@ -371,11 +327,6 @@ class Store:
     def write_failure(self, cell: Cell, traceback: str, provenance: dict) -> None:
         """Record that a cell raised.
 
-        Args:
-            cell: The cell.
-            traceback: The traceback as text.
-            provenance: What it was computed with.
-
         Raises:
             StoreError: If it cannot be written.
         """
@@ -384,11 +335,7 @@ class Store:
         write_atomically(self._failure_path(cell.name), text.encode())
 
     def failures(self) -> dict[str, FailedCell]:
-        """Read the cells whose last attempt raised.
-
-        Returns:
-            Hash to record; files that are no such record are reported and left alone.
-        """
+        """Read the cells whose last attempt raised; what is no record is named and left alone."""
         found = {}
         for path in sorted(self.root.glob("*.failed.json")):
             try:

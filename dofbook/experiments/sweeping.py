@@ -58,7 +58,7 @@ def sweep(
         )
     sizes = (dims,) if isinstance(dims, int) else tuple(int(d) if d == int(d) else d for d in dims)
     check_integers("dims", sizes, 1)
-    numbers = seeds_of(seeds)
+    numbers = seeds_of(seeds if isinstance(seeds, int) else tuple(seeds))
     check_integers("seeds", numbers, 0)
     grid = grid_of(chosen, sizes)
     for method, d in grid:

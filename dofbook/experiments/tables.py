@@ -20,14 +20,10 @@ ORDER = (
 
 
 def read_cells(store: Store, names: Iterable[str] | None = None) -> list[StoredCell]:
-    """Read cells of a store; damaged files are moved aside and left out.
+    """Read cells of a store in the order of their hashes; damaged files are moved aside.
 
     Args:
-        store: The store.
         names: Hashes of the cells; None for all.
-
-    Returns:
-        The cells, in alphabetical order of their hashes.
 
     Raises:
         InputError: If there is none, or one has another schema version.
@@ -40,16 +36,10 @@ def read_cells(store: Store, names: Iterable[str] | None = None) -> list[StoredC
 
 
 def compact(cells: Iterable[StoredCell]) -> pa.Table:
-    """Join cells into one table, one row per run and checkpoint, each run once.
+    """Join cells into one table sorted by ``ORDER``, one row per run and checkpoint, each run once.
 
     The same run can be in two cells: one with seeds 0 to 2 and one with seeds 0 to 9. The run is
     the same computation, so the first cell in the given order provides it.
-
-    Args:
-        cells: What ``read_cells`` gave.
-
-    Returns:
-        The rows, sorted by ``ORDER``.
     """
     parts, seen = [], set()
     for cell in cells:
@@ -63,14 +53,10 @@ def compact(cells: Iterable[StoredCell]) -> pa.Table:
 
 
 def table(store: Store, names: Iterable[str] | None = None) -> pd.DataFrame:
-    """Read a store as one tidy table.
+    """Read a store as one tidy table sorted by ``ORDER``, without times or versions.
 
     Args:
-        store: The store.
         names: Hashes of the cells; None for all.
-
-    Returns:
-        One row per run and checkpoint, sorted by ``ORDER``, without times or versions.
 
     Raises:
         InputError: If there is none, or one has another schema version.
@@ -88,14 +74,10 @@ def _distinct(items: Iterable[object]) -> list[object]:
 
 
 def summarize(cells: list[StoredCell]) -> dict:
-    """Describe where a table comes from.
-
-    Args:
-        cells: The cells in it.
+    """Describe where a table comes from, ready for JSON.
 
     Returns:
-        Configurations by hash, seeds, distinct environments and data sources, and total wall time
-        in seconds.
+        Configurations by hash, seeds, distinct environments and data sources, wall time in seconds.
     """
     origins = [cell.provenance for cell in cells]
     parts = [part for origin in origins for part in origin.get("parts", {}).values()]
@@ -113,8 +95,6 @@ def write_table(store: Store, path: Path, names: Iterable[str] | None = None) ->
     """Write the tidy table, and its origin beside it as ``<table>.provenance.json``.
 
     Args:
-        store: The store.
-        path: The Parquet file; its folder is created.
         names: Hashes of the cells; None for all.
 
     Returns:

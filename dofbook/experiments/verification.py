@@ -40,7 +40,6 @@ class Check:
     """Tell how a repeated run compares with the stored one.
 
     Attributes:
-        cell: The stored cell.
         seed: The seed that was run again.
         state: "identical" in every bit, "close" within the tolerances, or "different".
         bits_expected: Whether this machine should repeat the run bit by bit.
@@ -66,12 +65,7 @@ class Check:
 def repeats_bits(stored: StoredCell, batching: Batching) -> bool:
     """Tell whether this machine should repeat a stored cell bit by bit.
 
-    Args:
-        stored: The cell with what it was computed with.
-        batching: How runs would go together now.
-
-    Returns:
-        True for an unbatched cell from the same processor model, cores and versions.
+    True for an unbatched cell from the same processor model, cores, versions and settings.
     """
     origin, here = stored.provenance, environment()
     there = origin.get("environment") or {}
@@ -129,25 +123,20 @@ def _gap(stored: pd.DataFrame, repeated: pd.DataFrame, name: str) -> float:
 
 
 def draw_sample(names: Sequence[str], size: int, seed: int) -> list[str]:
-    """Draw cells without replacement.
-
-    Args:
-        names: Hashes of the cells to draw from.
-        size: How many; all of them if there are fewer.
-        seed: Seed of the draw.
-
-    Returns:
-        The hashes drawn.
+    """Draw so many names without replacement; all of them if there are fewer.
 
     Raises:
         InputError: If the size is below 1 or there is no cell.
+
+    >>> draw_sample(["a", "b", "c"], 2, seed=0)
+    ['c', 'b']
     """
     if size < 1:
         raise InputError(f"sample is {size}; it must be at least 1 cell.")
     if not names:
         raise InputError("the store holds none of the cells asked for.")
     rng = np.random.default_rng(seed)
-    return [names[i] for i in rng.choice(len(names), min(size, len(names)), replace=False)]
+    return [str(names[i]) for i in rng.choice(len(names), min(size, len(names)), replace=False)]
 
 
 def verify(
@@ -158,21 +147,15 @@ def verify(
     batching: Batching | None = None,
     run_cell: RunCell = run_one,
 ) -> Iterator[Check]:
-    """Run one seed of each cell again and compare.
+    """Run one seed of each cell again and compare, changing nothing in the store.
 
     Args:
-        store: The store; nothing in it is changed.
         names: Hashes of the cells, such as ``draw_sample`` gives.
         seed: Seed of the choice of a run in each cell.
         data_dir: Folder of official data files; see ``datasets.load``.
-        batching: How runs go together.
-        run_cell: What computes the rows of a cell.
-
-    Yields:
-        One result per cell.
 
     Raises:
-        InputError: If a cell was computed from other data than is found here.
+        InputError: If a cell was computed from other data or other code than is found here.
     """
     batching = batching or Batching()
     for name in names:
@@ -180,7 +163,7 @@ def verify(
         chosen = int(np.random.default_rng([seed, int(name, 16)]).choice(stored.config.seeds))
         check_origin(stored, stored.config, make_task(stored.config.task, data_dir))
         begin = time.perf_counter()
-        repeated = run_cell(stored.config.with_seed(chosen), data_dir, batching)
+        repeated = run_cell(stored.config.with_seed(chosen), data_dir, batching)  # type: ignore[call-arg]
         seconds = time.perf_counter() - begin
         rows = stored.table.to_pandas()
         result = compare(rows[rows["seed"] == chosen], repeated)

@@ -5,6 +5,7 @@ the network, in its linearization, and exact minima of the latter's loss.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,6 +61,7 @@ def cuts(table: pd.DataFrame) -> Figure:
         numbers = [np.log10(np.maximum(loss, 1e-4)) for _, _, loss in found]
         levels = np.linspace(min(n.min() for n in numbers), max(n.max() for n in numbers), 22)
         name = f"{DATASETS.get(dataset, dataset)}\n" if len(groups) > 1 else ""
+        filled: Any = None
         for ax, (x, y, _), number, title in zip(
             row, found, numbers, CUT_TITLES.values(), strict=True
         ):
@@ -69,7 +71,7 @@ def cuts(table: pd.DataFrame) -> Figure:
             )
             _mark_places(ax, rows)
             ax.set_title(name + title, fontsize=FONT_SIZE)
-        _loss_bar(figure.colorbar(filled, ax=row, location="bottom", shrink=0.8, aspect=30), levels)
+        _loss_bar(figure.colorbar(filled, ax=list(row), location="bottom", shrink=0.8, aspect=30), levels)
     return figure
 
 
@@ -77,7 +79,7 @@ def _loss_bar(bar: Colorbar, levels: np.ndarray) -> None:
     bar.set_label("log10 of the test loss", fontsize=FONT_SIZE)
     bar.ax.tick_params(labelsize=FONT_SIZE)
     ticks = np.arange(np.ceil(levels[0]), levels[-1] + 1e-9)
-    bar.set_ticks(ticks if len(ticks) > 1 else levels[[0, -1]].round(1))
+    bar.set_ticks(list(ticks if len(ticks) > 1 else levels[[0, -1]].round(1)))
 
 
 def _cut_grid(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ d* > d_max.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,7 +75,8 @@ def figure_2(
     rows = [math.ceil((len(block) + 1) / widest) for block in blocks.values()]
     figure = new_figure(widest, sum(rows), 1.2)
     grid = figure.add_gridspec(sum(rows), widest)
-    axes, mesh, top = [], None, 0
+    mesh: Any = None
+    axes, top = [], 0
     for (block, members), height in zip(blocks.items(), rows, strict=True):
         panels = [grid[top + i // widest, i % widest] for i in range(len(members))]
         panels.append(grid[top + len(members) // widest, len(members) % widest :])
@@ -127,7 +129,8 @@ def _draw_block(
         dimension_axis(ax, dims, margin)
         level_axis(ax, limits, kind)
         draw_baseline(ax, baseline, kind, "--", halo=ax is not overlay)
-        first_column = ax.get_subplotspec().is_first_col()
+        place: Any = ax.get_subplotspec()
+        first_column = place.is_first_col()
         ylabel = f"{row_label}\n{metric_label(metric)}" if first_column else None
         title = "all thresholds" if ax is overlay else label(*list(members)[i].name)
         finish_panel(ax, title, "training dimension d", ylabel)

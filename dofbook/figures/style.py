@@ -10,6 +10,7 @@ import io
 import itertools
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -177,7 +178,8 @@ def new_figure(columns: int, rows: int, extra: float) -> Figure:
     """Make an empty figure, never narrower than two panels; extra inches for legend and bar."""
     width = PANEL_WIDTH * max(columns, 2)
     figure = NotebookFigure(figsize=(width, PANEL_HEIGHT * rows + extra), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
+    engine: Any = figure.get_layout_engine()
+    engine.set(w_pad=0.06, h_pad=0.06)
     return figure
 
 
@@ -255,14 +257,14 @@ def draw_map(ax: Axes, runs: RunValues, limits: tuple[float, float]):
 
 def draw_legend(figure: Figure, styles: dict, columns: int, baseline: str | None) -> None:
     """Put one legend for all panels below them."""
-    handles = [
+    handles: list[Any] = [
         Line2D([], [], **style, linewidth=1.8, markersize=4.5,
                label=label(*name))
         for name, style in styles.items()
     ]  # fmt: skip
     if baseline is not None:
         handles.append(
-            Line2D([], [], color="black", linewidth=1.3, linestyle=baseline, label="full training")
+            Line2D([], [], color="black", linewidth=1.3, ls=baseline, label="full training")
         )
     # A long label takes the width of two panels; more than two lines need height of their own.
     wide = max(len(handle.get_label()) for handle in handles) > LEGEND_LETTERS

@@ -25,7 +25,7 @@ def float64_enabled() -> AbstractContextManager[Any]:
     """
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(True)
-    from jax.experimental import enable_x64  # its home before jax 0.8
+    from jax.experimental import enable_x64  # type: ignore[attr-defined]  # before jax 0.8
 
     return enable_x64(True)
 

@@ -135,7 +135,8 @@ class Method:
 
         from dofbook.subspaces import Dense
 
-        return _at_shape(Dense(jax.ShapeDtypeStruct((d, D), jnp.float32)), D)
+        rows: Any = jax.ShapeDtypeStruct((d, D), jnp.float32)
+        return _at_shape(Dense(rows), D)
 
     # --- how it is called -------------------------------------------------------------------
 
@@ -195,7 +196,8 @@ def _at_shape(directions: Any, D: int) -> "AffineSubspace":
 
     from dofbook.subspaces import AffineSubspace
 
-    return AffineSubspace(jax.ShapeDtypeStruct((D,), jnp.float32), directions)
+    offset: Any = jax.ShapeDtypeStruct((D,), jnp.float32)
+    return AffineSubspace(offset, directions)
 
 
 def methods() -> dict[str, type[Method]]:

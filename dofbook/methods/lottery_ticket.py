@@ -97,10 +97,10 @@ class LotteryTicket(Pruned):
         settings = (self.pruning_epochs, self.weight_decay, task.batch_size, task.burn_in_optimizer)
         source = (task.network, task.objective, task.data)
         w = _TRAINED.get(source, (seed, *settings), first, lambda w: w.nbytes)
-        kept = None
-        for i, count in enumerate(keep_schedule(task.network.D, d, self.iterations)):
-            if i:
-                w = fit(masked(rewound, kept), run_key(seed, Role.BURN_IN_BATCHES, i))
+        once, *rounds = keep_schedule(task.network.D, d, self.iterations)
+        kept = keep_largest(w, once)
+        for i, count in enumerate(rounds, start=1):
+            w = fit(masked(rewound, kept), run_key(seed, Role.BURN_IN_BATCHES, i))
             kept = keep_largest(w, count, kept)
         return kept
 
@@ -127,7 +127,7 @@ class LotteryTicket(Pruned):
 
         return weights
 
-    def columns(self, task, subspace):
+    def columns(self, task, subspace) -> dict[str, object]:
         return {"pruning_epochs": self.pruning_epochs} | super().columns(task, subspace)
 
     def epochs_before(self, epochs):

@@ -7,7 +7,7 @@ affine subspace, the offset is the masked weights and A selects the kept coordin
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -44,9 +44,10 @@ class Pruned(Method):
             return task.optimizer
         return OptimizerConfig(name="momentum", learning_rate=0.1, schedule="released_code")
 
-    def columns(self, task, subspace):
+    def columns(self, task, subspace) -> dict[str, object]:
         """Name the kernels that kept nothing, joined by blanks."""
-        counts = count_kept(np.asarray(subspace.directions.indices), task.network.layers)
+        directions: Any = subspace.directions
+        counts = count_kept(np.asarray(directions.indices), task.network.layers)
         return {"collapsed": " ".join(count.name for count in counts if count.collapsed)}
 
     def explicit_dimension(self, d):
@@ -58,7 +59,8 @@ class Pruned(Method):
 
         from dofbook.subspaces import AxisAligned
 
-        return _at_shape(AxisAligned(jax.ShapeDtypeStruct((d,), jnp.int32), D), D)
+        indices: Any = jax.ShapeDtypeStruct((d,), jnp.int32)
+        return _at_shape(AxisAligned(indices, D), D)
 
 
 class KeptCount(NamedTuple):

@@ -146,7 +146,7 @@ def spectrum(points: np.ndarray, basis: Basis = "increments", size: int | None =
     >>> spectrum(np.array([[3.0, 0.0], [3.0, 4.0]])).singular_values
     array([4., 3.])
     """
-    gram = sum(block @ block.T for _, block in _blocks(points, basis, size))
+    gram = np.asarray(sum(block @ block.T for _, block in _blocks(points, basis, size)))
     if not np.isfinite(gram).all() or not gram.any():
         raise InputError("the trajectory has no directions: its points coincide or are not finite.")
     squares, vectors = linalg.eigh(gram)

@@ -14,12 +14,15 @@ class Directions(Protocol):
     @property
     def d(self) -> int:
         """Training dimension."""
+        ...
 
     def lift(self, theta: jax.Array) -> jax.Array:
         """Map theta (d,) to A theta (D,)."""
+        ...
 
     def project(self, g: jax.Array) -> jax.Array:
         """Map g (D,) to A^T g (d,)."""
+        ...
 
 
 def check_dimension(d: int, D: int) -> None:

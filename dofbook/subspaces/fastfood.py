@@ -83,4 +83,5 @@ def fastfood(key: jax.Array, d: int, D: int) -> Fastfood:
     (5,)
     """
     check_dimension(d, D)
-    return Fastfood(*_draw(key, D), d)
+    signs, order, scales, flips = _draw(key, D)
+    return Fastfood(signs, order, scales, flips, d)

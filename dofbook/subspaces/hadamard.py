@@ -75,4 +75,5 @@ def hadamard(key: jax.Array, d: int, D: int) -> Hadamard:
     Array([1., 2.], dtype=float32)
     """
     check_dimension(d, D)
-    return Hadamard(*_draw(key, D), d)
+    signs, orders = _draw(key, D)
+    return Hadamard(signs, orders, d)

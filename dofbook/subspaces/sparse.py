@@ -85,4 +85,5 @@ def sparse(key: jax.Array, d: int, D: int, nnz: int | None = None) -> Sparse:
     nnz = isqrt(D - 1) + 1 if nnz is None else nnz
     if not 1 <= nnz <= D:
         raise InputError(f"nnz is {nnz}; it must lie between 1 and D = {D}.")
-    return Sparse(*_draw(key, d, D, nnz), D)
+    indices, values = _draw(key, d, D, nnz)
+    return Sparse(indices, values, D)

@@ -131,7 +131,8 @@ def quantile_interval(
         lower = min(lower, dims[-1])
     if (points == 0).any():
         lower = dims[0]
-    return Threshold(*map(float, (value, dims[0], dims[-1], lower, upper)), confidence)
+    value, first, last, low, high = map(float, (value, dims[0], dims[-1], lower, upper))
+    return Threshold(value, first, last, low, high, confidence)
 
 
 def reach(threshold: Threshold) -> float:

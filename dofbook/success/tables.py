@@ -172,7 +172,8 @@ def curves(
     rows = table[(table["method"] == BASELINE) == baseline]
     variant = _variants(rows)
     for key, group in rows.groupby([*CURVE, variant], sort=True, observed=True):
-        yield CurveKey(*key[:3], int(key[3]), key[4]), group
+        dataset, network, method, t, words = key  # type: ignore[misc]  # pandas calls it a scalar
+        yield CurveKey(dataset, network, method, int(t), words), group
 
 
 def _variants(table: pd.DataFrame) -> pd.Series:

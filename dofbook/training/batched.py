@@ -146,15 +146,15 @@ def _in_chunks(train_chunk, runs: int, batching: Batching, bytes_per_run) -> lis
     devices, done, size = jax.devices(), [], batching.chunk and min(batching.chunk, runs)
     while len(done) < runs:
         part = range(len(done), min(len(done) + (size or runs), runs))
-        result = problem = None
+        problem, used, histories = None, 0, []
         try:
-            result = train_chunk(part, devices, size, partial(_fitting, bytes_per_run, runs))
+            used, histories = train_chunk(part, devices, size, partial(_fitting, bytes_per_run, runs))
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             problem = str(error).splitlines()[0]  # the error itself would keep the arrays alive
         if problem is None:
-            size, histories = result
+            size = used
             done += histories
             continue
         size = _halved(size or runs, len(devices), problem)
@@ -259,12 +259,12 @@ def _train_chunk(task, build, keys, optimizer, at_offset, part, devices, size, f
         part = part[:size]
     devices = tuple(devices[: min(size, len(devices))])
     stack, starts = _Stack(first, -(-size // len(devices)), devices), []
+    d = first.d
     for slot, run in enumerate(part):
         subspace = first if slot == 0 else build(run)
         starts.append(at_offset(subspace))
         stack.put(slot, subspace)
-    d = subspace.d
-    del first, subspace  # their copies in the stack are what the training reads
+    del first, subspace  # type: ignore[possibly-undefined]  # their copies in the stack are what the training reads
     # idle slots repeat the last run
     filled = [min(slot, len(part) - 1) for slot in range(stack.slots)]
     data = jax.device_put(task.arrays, NamedSharding(_mesh(devices), PartitionSpec()))

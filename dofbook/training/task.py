@@ -290,8 +290,8 @@ class Task:
         goal = self.objective
         if isinstance(goal, Objective) and goal.name in OBJECTIVES:
             goal = goal.name if objective(goal.name) is goal else goal
-        names = (self.data, self.network, goal)
-        return names if all(isinstance(name, str) for name in names) else None
+        names = tuple(x for x in (self.data, self.network, goal) if isinstance(x, str))
+        return names if len(names) == 3 else None
 
     def _write(self, names: tuple[str, ...] | None, pooling: Pooling) -> TaskConfig | None:
         """Write the task down, unless something in it has no name."""
@@ -299,7 +299,10 @@ class Task:
         if not all(isinstance(settings[name], OptimizerConfig) for name in _SETTINGS[:2]):
             return None
         if self.config is None:
-            return names and TaskConfig(*names[:2], pooling, objective=names[2], **settings)
+            if names is None:
+                return None
+            data, network, goal = names
+            return TaskConfig(data, network, pooling, objective=goal, **settings)
         now = (self.data, self.network, self.objective)
         same = all(a is b for a, b in zip(self._of, now, strict=False))
         return replace(self.config, **settings) if same else None
@@ -395,7 +398,7 @@ def seeds_of(seeds: int | tuple[int, ...] | list[int] | np.ndarray) -> tuple[int
     if isinstance(seeds, int) and not isinstance(seeds, bool):
         check_integer("seeds", seeds, 1)
         return tuple(range(seeds))
-    return tuple(int(seed) for seed in seeds)
+    return tuple(int(seed) for seed in seeds)  # type: ignore[union-attr]  # a bool ends here too
 
 
 __all__ = [
