@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from dofbook.networks import paper_network, flatten, layers
+from dofbook.networks import flatten, layers, paper_network
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 NO_PADDING = ((0, 0), (0, 0))

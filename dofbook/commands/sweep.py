@@ -47,7 +47,8 @@ def sweep(
     if table:
         check_table_path(table)
         check_file(table, place.root)
-    search = levels.config(config, where.part) if levels.wanted else None
+    grid: Any = config  # a figure was refused above
+    search = levels.config(grid, where.part) if levels.wanted else None
     cells = adaptive.grid_cells(search) if search else where.take_part(config.cells())
     keywords = where.keywords(out)
     if not cells:

@@ -51,7 +51,7 @@ def table(
         write_atomically(output, text.encode())
         count = len(rows)
     else:
-        count = tables.write_table(found, output, names)
+        count = tables.write_table(found, Path(str(output)), names)
     missing = sum(not found.path(name).exists() for name in names or ())
     note = f"; {missing} of {len(names or ())} cells are missing" if missing else ""
     out.say(f"{output}: {count} rows{note}.")

@@ -71,7 +71,9 @@ def cuts(table: pd.DataFrame) -> Figure:
             )
             _mark_places(ax, rows)
             ax.set_title(name + title, fontsize=FONT_SIZE)
-        _loss_bar(figure.colorbar(filled, ax=list(row), location="bottom", shrink=0.8, aspect=30), levels)
+        _loss_bar(
+            figure.colorbar(filled, ax=list(row), location="bottom", shrink=0.8, aspect=30), levels
+        )
     return figure
 
 

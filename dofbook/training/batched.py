@@ -148,7 +148,9 @@ def _in_chunks(train_chunk, runs: int, batching: Batching, bytes_per_run) -> lis
         part = range(len(done), min(len(done) + (size or runs), runs))
         problem, used, histories = None, 0, []
         try:
-            used, histories = train_chunk(part, devices, size, partial(_fitting, bytes_per_run, runs))
+            used, histories = train_chunk(
+                part, devices, size, partial(_fitting, bytes_per_run, runs)
+            )
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
