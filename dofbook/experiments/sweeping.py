@@ -102,4 +102,6 @@ def run_cells(
     report = run_sweep(cells, place, data_dir=data_dir, progress=progress)
     for name, text in report.failures.items():
         raise RunFailed(f"the cell {name} failed: {text.strip().splitlines()[-1]}")
+    if report.lost:
+        raise RunFailed(f"the cells {', '.join(report.lost)} left the store {store} meanwhile.")
     return tables.read_cells(place, [cell.name for cell in cells])
