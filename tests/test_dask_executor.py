@@ -269,20 +269,21 @@ def test_workers_of_another_version_are_refused_when_they_are_met(cluster, tmp_p
 
 
 def test_nothing_of_a_local_cluster_listens_to_other_hosts():
+    before = listening_addresses()  # other tests of this process may listen too
     with DaskExecutor(workers=1)._cluster() as address, distributed.Client(address) as client:
         assert address.startswith("tcp://127.0.0.1:")
         about = client.scheduler_info()
         assert all(worker.startswith("tcp://127.0.0.1:") for worker in about["workers"])
-        listening = client.run_on_scheduler(listening_addresses)
-    assert listening and set(listening) == {"127.0.0.1"}
+        listening = set(client.run_on_scheduler(listening_addresses)) - set(before)
+    assert listening and {host for host, _ in listening} == {"127.0.0.1"}
 
 
-def listening_addresses(dask_scheduler):
-    """Addresses that the scheduler and its dashboard, if any, listen to."""
+def listening_addresses() -> list[tuple[str, int]]:
+    """Hosts and ports that this process listens to: the scheduler's, its dashboard's, if any."""
     import psutil
 
     sockets = psutil.Process().net_connections("tcp")
-    return [entry.laddr.ip for entry in sockets if entry.status == psutil.CONN_LISTEN]
+    return [tuple(entry.laddr) for entry in sockets if entry.status == psutil.CONN_LISTEN]
 
 
 def test_the_command_with_workers_gives_the_bytes_of_the_plain_command(tmp_path):

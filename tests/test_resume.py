@@ -166,7 +166,7 @@ def test_thirty_kills_anywhere_in_the_writing_leave_only_whole_cells(tmp_path):
                     return done
                 return step
 
-            def open(self, path, mode):
+            def opened(self, path, mode):
                 self.happen()
                 file = open(path, mode)
                 return Halves(file, self) if "b" in mode else file
@@ -191,7 +191,7 @@ def test_thirty_kills_anywhere_in_the_writing_leave_only_whole_cells(tmp_path):
                 self.file.close()
 
         counted = Events(10**6)
-        module.os, module.open = counted, counted.open
+        module.os, module.open = counted, counted.opened
         run_sweep(cells, Store(root / "counted"), run_cell=make_rows)
         each = (10**6 - counted.left) / len(cells)
         draw, middle = random.Random(3), 0
@@ -200,7 +200,7 @@ def test_thirty_kills_anywhere_in_the_writing_leave_only_whole_cells(tmp_path):
             events = Events(draw.randrange(1, int(each * left)))
             child = os.fork()
             if child == 0:
-                module.os, module.open = events, events.open
+                module.os, module.open = events, events.opened
                 run_sweep(cells, store, run_cell=make_rows)
                 os._exit(0)
             assert os.waitpid(child, 0)[1] == signal.SIGKILL

@@ -129,7 +129,7 @@ def draw_sample(names: Sequence[str], size: int, seed: int) -> list[str]:
         InputError: If the size is below 1 or there is no cell.
 
     >>> draw_sample(["a", "b", "c"], 2, seed=0)
-    ['c', 'b']
+    ['b', 'c']
     """
     if size < 1:
         raise InputError(f"sample is {size}; it must be at least 1 cell.")
