@@ -105,7 +105,7 @@ def literal_assignments(source: str) -> dict[str, object]:
         for target in targets:
             if isinstance(target, ast.Name):
                 try:
-                    found[target.id] = ast.literal_eval(value)
+                    found[target.id] = ast.literal_eval(value or "")
                 except ValueError:
                     found.pop(target.id, None)
     return found
