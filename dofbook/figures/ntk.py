@@ -52,7 +52,9 @@ def cuts(table: pd.DataFrame) -> Figure:
     >>> len(cuts(pd.concat([*parts, marks])).axes)
     3
     """
+    order = list(DATASETS)
     groups = list(table.groupby("dataset", sort=False))
+    groups.sort(key=lambda group: order.index(group[0]) if group[0] in order else -1)
     size = (PANEL_WIDTH * len(CUT_TITLES), (PANEL_HEIGHT + 0.9) * max(len(groups), 1))
     figure = NotebookFigure(figsize=size, layout="constrained")
     axes = figure.subplots(len(groups), len(CUT_TITLES), sharey="row", squeeze=False)
