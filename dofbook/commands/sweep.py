@@ -13,7 +13,7 @@ from dofbook.commands.plan import print_plan
 from dofbook.commands.running import Running
 from dofbook.errors import InputError
 from dofbook.experiments.config import Cell
-from dofbook.experiments.executors import run_sweep
+from dofbook.experiments.executors import SweepReport, run_sweep
 from dofbook.experiments.options import make_sweep
 from dofbook.experiments.paper import PaperFigure
 from dofbook.experiments.publishing import check_table_path
@@ -60,9 +60,10 @@ def sweep(
     try:
         if search:
             run_adaptively(search, place, out, keywords)
-            cells, failures = [c for c in cells if place.path(c.name).exists()], {}
+            cells = [c for c in cells if place.path(c.name).exists()]
+            report = SweepReport(lost=[c.name for c in cells if place.take(c.name) is None])
         else:
-            failures = _run_grid(cells, place, out, keywords)
+            report = _run_grid(cells, place, out, keywords)
     except KeyboardInterrupt:
         kept = sum(place.path(cell.name).exists() for cell in cells)
         out.complain(
@@ -70,26 +71,25 @@ def sweep(
             "the same command goes on from there."
         )
         return EXIT_INTERRUPTED
-    return _conclude(cells, failures, place, table, out)
+    return _conclude(cells, report, place, table, out)
 
 
-def _run_grid(cells: Sequence[Cell], store: Store, out: Output, keywords: dict) -> dict[str, str]:
+def _run_grid(cells: Sequence[Cell], store: Store, out: Output, keywords: dict) -> SweepReport:
     report = run_sweep(cells, store, **keywords)
     out.say(
         f"{len(cells)} cells: {report.stored} were stored, {report.computed} computed, "
         f"{len(report.failures)} failed."
     )
-    return report.failures
+    return report
 
 
 def _conclude(
-    cells: Sequence[Cell], failures: dict, store: Store, table: Path | None, out: Output
+    cells: Sequence[Cell], report: SweepReport, store: Store, table: Path | None, out: Output
 ) -> int:
     """Name what failed or left the store meanwhile; write the table if nothing did."""
+    lost, failures = report.lost, report.failures
     for name, text in failures.items():
         out.complain(f"cell {name} failed: {cause(text)}\n{text}")
-    names = [cell.name for cell in cells if cell.name not in failures]
-    lost = [name for name in names if store.take(name) is None]
     if lost:
         out.complain(
             f"{len(lost)} cells left the store while the sweep ran, such as {lost[0]}; the same "
@@ -100,7 +100,7 @@ def _conclude(
             out.complain(f"{table} is not written, since cells are missing.")
         return EXIT_FAILED
     if table:
-        rows = write_table(store, table, names)
+        rows = write_table(store, table, [cell.name for cell in cells])
         out.say(f"{table}: {rows} rows.")
         out.event({"event": "table", "path": str(table), "rows": rows})
     return 0
