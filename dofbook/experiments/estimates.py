@@ -200,7 +200,8 @@ def measure_rates(
     )
     per_example = _time(lambda: evaluate(few, jnp.zeros(D)))[1] / _examples(few)
     times = [_time_probe(few, method, d, seeds, per_example, batching) for d in dims]
-    per_step, fixed = times[0][0], max(first for _, first, _ in times)
+    per_step = times[0][0]
+    fixed = max(0.0, *(first for _, first, _ in times))  # a second call may be the slower one
     rise = max(times[-1][0] - per_step, 0.0) / max(dims[-1] - dims[0], 1)
     seen = _examples(task) * task.checkpoints_per_epoch
     each = task.steps_per_epoch * max(per_step - rise * dims[0], 0.0) + seen * per_example
