@@ -14,6 +14,13 @@ from dofbook.success.estimates import threshold_dimensions
 from dofbook.success.hits import hit_dimensions, interpolated_hits
 from dofbook.success.inversion import inverted_interval
 from dofbook.success.isotonic import isotonic_threshold
+from dofbook.success.means import (
+    best_values,
+    equal_dimensions,
+    mean_best,
+    paired_gain,
+    steepest_rise,
+)
 from dofbook.success.paired import compare_hits, half_width
 from dofbook.success.probability import (
     jeffreys_interval,

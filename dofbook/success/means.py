@@ -1,0 +1,97 @@
+"""Best values of runs, averaged and compared: what prose says of curves without asking for a d*."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from dofbook import checks
+from dofbook.errors import InputError
+from dofbook.success.paired import half_width
+from dofbook.success.tables import BASELINE, check_table, metric_kind
+
+
+def best_values(table: pd.DataFrame, metric: str = "train_accuracy") -> pd.Series:
+    """Find the best value of each run, by method, burn_in_steps, variant, d and seed.
+
+    The table holds one data set and one network; baselines (method "full") are left out.
+
+    >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine", "seed": 0,
+    ...     "burn_in_steps": 0, "d": [4, 4, 8], "step": [0, 5, 5],
+    ...     "best_train_loss": [2.3, 1.9, 1.2]})
+    >>> best_values(table, "train_loss").tolist()
+    [1.9, 1.2]
+    """
+    column = check_table(table, metric)
+    for name in ("dataset", "network"):
+        if table[name].nunique() > 1:
+            raise InputError(f"{name} varies: {', '.join(table[name].unique())}; select one.")
+    variant = table["variant"].fillna("") if "variant" in table.columns else ""
+    rows = table.assign(variant=variant)[table["method"] != BASELINE]
+    runs = rows.groupby(["method", "burn_in_steps", "variant", "d", "seed"])[column]
+    return runs.min() if metric_kind(metric) == "loss" else runs.max()
+
+
+def mean_best(table: pd.DataFrame, metric: str = "train_accuracy") -> pd.Series:
+    """Average `best_values` over seeds: by method, burn_in_steps, variant and d.
+
+    >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine",
+    ...     "burn_in_steps": 0, "d": 4, "seed": [0, 1], "step": 5, "best_train_loss": [2.0, 1.0]})
+    >>> mean_best(table, "train_loss")["affine", 0, ""].to_dict()
+    {4: 1.5}
+    """
+    return best_values(table, metric).groupby(["method", "burn_in_steps", "variant", "d"]).mean()
+
+
+def paired_gain(before: pd.Series, after: pd.Series) -> pd.DataFrame:
+    """Average over the seeds of both what `after` is above `before`, at each d of both.
+
+    Both are values by d and seed, as `best_values(table)[method, t, variant]`. Columns: seeds,
+    gain, half_width (of Student's 95 % interval).
+
+    >>> runs = pd.MultiIndex.from_product([[8], [0, 1, 2]], names=["d", "seed"])
+    >>> paired_gain(pd.Series(0.5, runs), pd.Series([0.6, 0.7, 0.8], runs)).round(2)
+       seeds  gain  half_width
+    d
+    8      3   0.2        0.25
+    """  # noqa: W291 - as pandas prints it
+    for name, values in (("before", before), ("after", after)):
+        if list(checks.instance(name, values, pd.Series).index.names) != ["d", "seed"]:
+            raise InputError(f"{name} must be a series by d and seed.")
+    by_d = (after - before).dropna().groupby("d")
+    return by_d.agg(seeds="size", gain="mean", half_width=half_width)
+
+
+def equal_dimensions(values: pd.Series, reference: pd.Series) -> pd.Series:
+    """Find the d at which a curve that counts up first has the mean values of another.
+
+    Both are means by d. The reference is made monotone and interpolated linearly in log2 d; NaN
+    above its largest value, its smallest d below its smallest.
+
+    >>> equal_dimensions(pd.Series({1: 0.6, 2: 0.99}), pd.Series({4: 0.5, 16: 0.7})).to_dict()
+    {1: 8.0, 2: nan}
+    """
+    rising = np.maximum.accumulate(checks.finite("reference", reference.to_numpy()))
+    octaves = np.interp(values, rising, np.log2(reference.index.to_numpy(float)), right=np.nan)
+    return pd.Series(2.0**octaves, values.index)
+
+
+class Rise(NamedTuple):
+    """Say between which two d a curve rises, and by how much."""
+
+    start: int
+    end: int
+    gain: float
+
+
+def steepest_rise(values: pd.Series) -> Rise:
+    """Find the step of the grid at which a curve, means by d, gains most per octave.
+
+    >>> steepest_rise(pd.Series({1: 0.1, 4: 0.3, 8: 0.45}))
+    Rise(start=4, end=8, gain=0.15)
+    """
+    d, means = values.index.to_numpy(), checks.finite("values", values.to_numpy())
+    if len(d) < 2:
+        raise InputError("values has fewer than two d; a rise needs two.")
+    at = int(np.argmax(np.diff(means) / np.diff(np.log2(d))))
+    return Rise(int(d[at]), int(d[at + 1]), round(float(means[at + 1] - means[at]), 12))
