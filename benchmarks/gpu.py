@@ -30,8 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dofbook.datasets import Dataset
-from dofbook.experiments import cell as cells
-from dofbook.experiments import make_sweep
+from dofbook.experiments import cell as cells, make_sweep
 from dofbook.experiments.config import CellConfig
 from dofbook.experiments.executors import run_sweep
 from dofbook.experiments.store import Store
@@ -41,9 +40,14 @@ from dofbook.networks import flatten
 from dofbook.networks.layers import max_pool
 from dofbook.provenance import environment
 from dofbook.subspaces import AffineSubspace, Dense, Identity
-from dofbook.training import Batching, OptimizerConfig, TaskConfig, classification
-from dofbook.training import batched as runs
-from dofbook.training import task as tasks
+from dofbook.training import (
+    Batching,
+    OptimizerConfig,
+    TaskConfig,
+    batched as runs,
+    classification,
+    task as tasks,
+)
 from dofbook.training.loop import evaluation, initial_state
 
 SHAPE, BATCH = (28, 28, 1), 128

@@ -6,10 +6,8 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import norm
-from scipy.stats import t as student
+from hypothesis import given, strategies as st
+from scipy.stats import norm, t as student
 
 from dofbook.errors import InputError, RunFailed
 from dofbook.experiments.adaptive import AdaptiveConfig, probe_cell, run_adaptive, search

@@ -19,11 +19,8 @@ import dofbook
 from dofbook import __version__, cli, provenance
 from dofbook.commands.app import COMMANDS, build_app
 from dofbook.commands.describing import described
-from dofbook.datasets import NAMES as DATASETS
-from dofbook.datasets import locate
-from dofbook.experiments import cell as cell_module
-from dofbook.experiments import config as config_module
-from dofbook.experiments import verification
+from dofbook.datasets import NAMES as DATASETS, locate
+from dofbook.experiments import cell as cell_module, config as config_module, verification
 from dofbook.experiments.options import GRID_OPTIONS, PROFILES, make_sweep
 from dofbook.experiments.paper import PAPER_FIGURES
 from dofbook.experiments.spectra import SpectrumCell

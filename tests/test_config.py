@@ -6,8 +6,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dofbook.datasets import NAMES as DATASETS
 from dofbook.errors import InputError

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dofbook import cli
 from dofbook.errors import InputError

@@ -3,8 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq, minimize
 from scipy.special import ndtri
@@ -17,6 +16,7 @@ from dofbook.geometry.quadratic import (
     closed_form,
     hitting_dimensions,
     isotropic_direction,
+    largest_violation,
     log_uniform_spectrum,
     marchenko_pastur_spectrum,
     minimum_losses,
@@ -410,3 +410,13 @@ def test_fixed_point_against_exact_simulation(name):
     for d in (15, 60, 120):
         ratio = losses[:, d] / expected_minimum_loss(well, d)
         assert np.median(ratio) == pytest.approx(1, abs=4 * ratio.std() / np.sqrt(runs) + 0.02)
+
+
+def test_the_largest_violation_of_the_bound_grows_as_predicted():
+    """Over all levels of a wide spectrum, against the closed form."""
+    D = 20_000
+    well = QuadraticWell(log_uniform_spectrum(D), np.full(D, D**-0.5))
+    eps = np.geomspace(1e-7, 0.95, 200) * well.initial_loss
+    bound = D - paper_angular_dimension(well, eps)
+    worst = np.max(predicted_threshold(well, eps, 0.1) - bound)
+    assert 0.9 < worst / largest_violation(D, 0.1) < 1.0

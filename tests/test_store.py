@@ -19,8 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dofbook.errors import InputError
-from dofbook.experiments import estimates, executors
-from dofbook.experiments import store as store_module
+from dofbook.experiments import estimates, executors, store as store_module
 from dofbook.experiments.config import CellConfig, TaskConfig, cell_from_json
 from dofbook.experiments.executors import Outcome, run_sweep
 from dofbook.experiments.store import (

@@ -4,11 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dofbook.errors import InputError
-from dofbook.success.bisection import Search, quantile_interval, reach
+from dofbook.success.bisection import Search, quantile_error, quantile_interval, reach
 from dofbook.success.thresholds import Threshold
 
 
@@ -67,3 +66,10 @@ def test_reach_is_the_longer_side_in_octaves():
     assert reach(Threshold(8, 1, 64, 4, 32, 0.9)) == 2
     assert reach(Threshold(8, 1, 64)) == math.inf
     assert reach(Threshold(8, 1, 64, 4, math.inf, 0.9)) == math.inf
+
+
+@pytest.mark.parametrize("delta", [0.1, 0.5])
+def test_the_error_of_a_measured_quantile_is_that_of_simulated_ones(delta):
+    hits = np.random.default_rng(0).normal(40, 3, size=(4000, 300))
+    measured = np.quantile(hits, 1 - delta, axis=1).std()
+    assert quantile_error(3.0, 300, delta) == pytest.approx(measured, rel=0.05)

@@ -8,8 +8,7 @@ from functools import cache, partial
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.stats import beta, chi2, nct, norm
-from scipy.stats import t as student
+from scipy.stats import beta, chi2, nct, norm, t as student
 
 from ledger.criteria import Criterion
 

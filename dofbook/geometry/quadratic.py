@@ -237,6 +237,18 @@ def paper_angular_dimension(well: QuadraticWell, eps: ArrayLike) -> np.ndarray:
     return _sum_shrinkage(well.eigenvalues, 2 * eps.reshape(-1) / well.R**2).reshape(eps.shape)
 
 
+def largest_violation(D: ArrayLike, delta: float = 0.1) -> np.ndarray:
+    """Bound by how much d*(delta) can exceed Eq. 3.4, to leading order in D, for a generic w0.
+
+    Whatever the spectrum: 3 (z^2 / 8)^(2/3) D^(1/3), z the 1 - delta quantile of the normal law.
+
+    >>> print(largest_violation(1000).round(1))
+    10.4
+    """
+    z = ndtri(1 - checks.probability("delta", delta))
+    return 3 * (z**2 / 8) ** (2 / 3) * checks.finite("D", D, None, 1) ** (1 / 3)
+
+
 def _levels(eps: ArrayLike) -> np.ndarray:
     return checks.finite("eps", eps, None, 0, open=True)
 

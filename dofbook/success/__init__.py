@@ -7,7 +7,7 @@ outside their range raise `InputError`.
 """
 # ruff: noqa: F401 - names given on
 
-from dofbook.success.bisection import Search, quantile_interval
+from dofbook.success.bisection import Search, quantile_error, quantile_interval
 from dofbook.success.bootstrap import bootstrap_boundary, bootstrap_thresholds
 from dofbook.success.compression import compression_table, nested_best
 from dofbook.success.estimates import threshold_dimensions

@@ -135,6 +135,19 @@ def quantile_interval(
     return Threshold(value, first, last, low, high, confidence)
 
 
+def quantile_error(sigma: ArrayLike, runs: int, delta: float = 0.1) -> np.ndarray:
+    """Compute the standard error of a d* read off `runs` normal d_hit of standard deviation sigma.
+
+    That of the empirical 1 - delta quantile, to leading order in runs.
+
+    >>> print(quantile_error(1.0, runs=100, delta=0.5).round(3))
+    0.125
+    """
+    delta, runs = checks.probability("delta", delta), checks.integer("runs", runs, 1)
+    spread = np.sqrt(delta * (1 - delta) / runs) / norm.pdf(norm.ppf(delta))
+    return checks.finite("sigma", sigma, None, 0) * spread
+
+
 def reach(threshold: Threshold) -> float:
     """Measure how far an interval reaches from d*, in octaves; inf where an end is not known.
 
