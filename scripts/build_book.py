@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,8 +28,13 @@ import yaml
 from jupyter_cache import get_cache
 from sphinx_external_toc.parsing import parse_toc_yaml
 
+from dofbook.errors import InputError
+from dofbook.experiments import read_published
+
 SWEEP_TIMEOUT_SECONDS = 3600
 BOOK_TIMEOUT_SECONDS = 3600
+PAGE_SUFFIXES = (".md", ".ipynb", ".rst")
+HEADING = re.compile(r"^# \S", re.MULTILINE)
 
 # Parts of the package that draw, explain or start sweeps, and that no sweep's number depends on.
 NOT_IN_SWEEPS = (
@@ -48,7 +54,7 @@ def toc_pages(source: Path) -> list[str]:
 
 def page_source(source: Path, page: str) -> Path | None:
     """Finds the source file of a page, or None where there is none."""
-    candidates = (source / f"{page}{suffix}" for suffix in (".md", ".ipynb", ".rst"))
+    candidates = (source / f"{page}{suffix}" for suffix in PAGE_SUFFIXES)
     return next((path for path in candidates if path.is_file()), None)
 
 
@@ -187,8 +193,12 @@ def jupyter_book(source: Path, *options: str) -> None:
 
 def failed_cells(notebook: Path) -> list[str]:
     """Describes the cells of an executed notebook that failed or were never executed."""
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    except (ValueError, KeyError, TypeError):
+        return ["its executed notebook is cut or damaged"]
     faults = []
-    for number, cell in enumerate(json.loads(notebook.read_text(encoding="utf-8"))["cells"], 1):
+    for number, cell in enumerate(cells, 1):
         tags = cell["metadata"].get("tags", [])
         if cell["cell_type"] != "code" or not "".join(cell["source"]).strip():
             continue
@@ -198,6 +208,33 @@ def failed_cells(notebook: Path) -> list[str]:
         elif cell.get("execution_count") is None and "skip-execution" not in tags:
             faults.append(f"cell {number} was not executed")
     return faults
+
+
+def source_faults(source: Path) -> list[str]:
+    """Describes what is wrong before anything is built: pages, published tables."""
+    faults, pages = [], set(toc_pages(source))
+    for path in sorted((source / "book").rglob("*")):
+        name = path.relative_to(source).with_suffix("").as_posix()
+        chapter = path.suffix in PAGE_SUFFIXES and "sweeps" not in path.parts
+        if chapter and name not in pages:
+            faults.append(f"{path.relative_to(source)} is not in _toc.yml")
+    for page in sorted(pages):
+        path = page_source(source, page)
+        if path is None:
+            faults.append(f"{page} has no source file")
+        elif path.suffix == ".md" and not HEADING.search(path.read_text(encoding="utf-8")):
+            faults.append(f"{page} is empty: it has no heading")
+    for path in sorted((source / "results").glob("*.parquet")):
+        try:
+            read_published(path.stem, path.parent)
+        except InputError as error:
+            faults.append(str(error).rstrip("."))
+    return faults
+
+
+def refuse(faults: list[str]) -> None:
+    if faults:
+        raise BuildError(f"The build is not complete: {'; '.join(faults)}.")
 
 
 def verify(source: Path, build: Path) -> Path:
@@ -213,13 +250,12 @@ def verify(source: Path, build: Path) -> Path:
     Raises:
         BuildError: a page is missing from the output, or a cell failed or was not executed.
     """
-    pages = toc_pages(source)
-    faults = []
+    pages, faults = toc_pages(source), source_faults(source)
     for page in pages:
         path = page_source(source, page)
         if path is None:
-            faults.append(f"{page} has no source file")
-        elif not (build / "html" / f"{page}.html").is_file():
+            continue
+        if not (build / "html" / f"{page}.html").is_file():
             faults.append(f"{page} is in _toc.yml but not in the output")
         elif is_notebook(path):
             executed = build / "jupyter_execute" / f"{page}.ipynb"
@@ -228,8 +264,7 @@ def verify(source: Path, build: Path) -> Path:
             else:
                 faults.append(f"{page} has cells but was not executed")
     faults += [f"failure report {path.name}" for path in build.glob("html/reports/**/*.err.log")]
-    if faults:
-        raise BuildError(f"The build is not complete: {'; '.join(faults)}.")
+    refuse(faults)
     return build / "html" / f"{pages[0]}.html"
 
 
@@ -240,6 +275,7 @@ def build_book(source: Path) -> Path:
     """
     build = source / "_build"
     clean(build)
+    refuse(source_faults(source))
     if (build / "sweeps").exists():
         drop_stale_sweeps(source)
     try:
@@ -257,9 +293,10 @@ def package_digest(source: Path) -> str:
     """Digest of all that a sweep's numbers depend on: package, sweep notebooks, locked versions."""
     package = source / "dofbook"
     notebooks = (source / "book" / "sweeps").glob("*.md")
+    files = (path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc")
     modules = (
         path
-        for path in package.rglob("*.py")
+        for path in files
         if not any(path.is_relative_to(package / name) for name in NOT_IN_SWEEPS)
     )
     digest = hashlib.sha256()

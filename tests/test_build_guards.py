@@ -192,6 +192,42 @@ def test_verify_names_a_page_that_was_not_executed(build_book, book):
         build_book.verify(source, source / "_build")
 
 
+@pytest.mark.parametrize("text", ["", '{"cells": [{"cell_type": "co', "[]"])
+def test_verify_names_a_cut_notebook(build_book, book, text):
+    source = book(one=HEADER + "# One\n")
+    finished(source)
+    (source / "_build" / "jupyter_execute" / "book" / "one.ipynb").write_text(text)
+    with pytest.raises(build_book.BuildError, match="one: its executed notebook is cut or damaged"):
+        build_book.verify(source, source / "_build")
+
+
+def test_a_page_dropped_from_the_contents_and_an_empty_one_are_named(build_book, book):
+    source = book(one="# One\n", two="", three="\n\nno heading\n")
+    (source / "book" / "forgotten.md").write_text("# Forgotten\n")
+    (source / "book" / "sweeps").mkdir()
+    (source / "book" / "sweeps" / "s.md").write_text("# No page\n")
+    with pytest.raises(build_book.BuildError) as caught:
+        build_book.build_book(source)
+    for fault in ("book/forgotten.md is not in _toc.yml", "book/two is empty", "book/three is em"):
+        assert fault in str(caught.value)
+    assert "book/one" not in str(caught.value) and "sweeps" not in str(caught.value)
+
+
+def test_a_published_table_without_its_provenance_or_changed_is_named(build_book, book):
+    source = book(one="# One\n")
+    (source / "results").mkdir()
+    for end in ("parquet", "provenance.json"):
+        shutil.copy(ROOT / "results" / f"spectra_mnist_conv2.{end}", source / "results")
+    assert build_book.source_faults(source) == []
+    table = source / "results" / "spectra_mnist_conv2.parquet"
+    table.write_bytes(table.read_bytes()[:-1] + b"x")
+    assert "spectra_mnist_conv2" in build_book.source_faults(source)[0]
+    shutil.copy(ROOT / "results" / table.name, table)
+    (source / "results" / "spectra_mnist_conv2.provenance.json").unlink()
+    with pytest.raises(build_book.BuildError, match="spectra_mnist_conv2.provenance.json cannot"):
+        build_book.build_book(source)
+
+
 def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
@@ -236,13 +272,10 @@ def test_a_failing_command_stops_those_beside_it_and_those_after_it(build_book, 
 def test_sweep_results_of_another_package_version_are_dropped(build_book, tmp_path):
     for name in ("dofbook/figures", "book/sweeps"):
         (tmp_path / name).mkdir(parents=True)
-    lock, notebook, module, drawing = (
-        tmp_path / name
-        for name in (
-            "requirements.lock", "book/sweeps/s.md", "dofbook/a.py", "dofbook/figures/style.py"
-        )
-    )  # fmt: skip
-    for path in (lock, notebook, module, drawing):
+    names = ("requirements.lock", "book/sweeps/s.md", "dofbook/a.py", "dofbook/sizes.json",
+             "dofbook/figures/style.py")  # fmt: skip
+    lock, notebook, module, table, drawing = (tmp_path / name for name in names)
+    for path in (lock, notebook, module, table, drawing):
         path.write_text("x = 1")
     folder = build_book.drop_stale_sweeps(tmp_path)
     result = folder / "store" / "result"
@@ -252,6 +285,7 @@ def test_sweep_results_of_another_package_version_are_dropped(build_book, tmp_pa
         (lock, False),
         (notebook, False),
         (module, False),
+        (table, False),
     ):
         result.parent.mkdir(exist_ok=True)
         result.touch()
