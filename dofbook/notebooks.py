@@ -1,10 +1,13 @@
 """Run a chapter as a notebook with other parameters: jupytext reads it, papermill executes it.
 
-The cell tagged ``parameters`` is parsed, never executed, and names and types are checked against
-it before anything runs: papermill alone only warns of an unknown name and enforces no type.
+The cell tagged ``parameters`` is parsed, never executed. Names, types and ranges are checked
+against it before anything runs: papermill alone warns of an unknown name and enforces no type. An
+annotation says what a value must be, such as ``runs: "int >= 1" = None``; without one it is the
+type of the default.
 """
 
 import ast
+import operator
 import os
 import sys
 import uuid
@@ -22,99 +25,127 @@ class ChapterFailed(RunFailed):
 class JupytextHandler:
     """Let papermill read chapters: ``papermill jupytext:book/x.md out.ipynb``.
 
-    Registered in the entry-point group ``papermill.io`` under the scheme ``jupytext:``.
+    Registered in the entry-point group ``papermill.io`` under the scheme ``jupytext:``, which
+    stands before every path.
     """
 
     SCHEME = "jupytext:"
 
     @classmethod
     def read(cls, path: str) -> str:
-        """Read a chapter as notebook JSON.
-
-        Args:
-            path: Path of a text notebook, with the scheme before it.
-
-        Returns:
-            The notebook as JSON text.
-        """
+        """Read a text notebook as the JSON of an ``.ipynb``."""
         import jupytext
 
         return jupytext.writes(jupytext.read(cls.pretty_path(path)), fmt="ipynb")
 
     @classmethod
     def write(cls, buf: str, path: str) -> None:
-        """Refuse to write: outputs belong in an ``.ipynb`` file.
-
-        Args:
-            buf: Ignored.
-            path: Where papermill wants to write.
-
-        Raises:
-            InputError: Always.
-        """
+        """Refuse to write: outputs belong in an ``.ipynb`` file."""
         raise InputError(f"{path} has the scheme {cls.SCHEME}, which is only read; name a .ipynb.")
 
     @classmethod
     def listdir(cls, path: str) -> list[str]:
-        """List a folder.
-
-        Args:
-            path: The folder, with the scheme before it.
-
-        Returns:
-            Paths with the scheme before them.
-        """
+        """List a folder, with the scheme before every path."""
         folder = Path(cls.pretty_path(path))
         return [f"{cls.SCHEME}{entry}" for entry in sorted(folder.iterdir())]
 
     @classmethod
     def pretty_path(cls, path: str) -> str:
-        """Drop the scheme.
-
-        Args:
-            path: A path with the scheme before it.
-
-        Returns:
-            The path.
-        """
+        """Drop the scheme."""
         return path.removeprefix(cls.SCHEME)
 
 
-def literal_assignments(source: str) -> dict[str, object]:
-    """Read a parameters cell without executing it.
+class Declared:
+    """One parameter: its default, and the rule for its values if the cell annotates one."""
 
-    Args:
-        source: Python code of the cell.
+    def __init__(self, default: object, annotation: ast.expr | None = None):
+        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+            annotation = _parsed(annotation.value, "eval").body
+        self.default, self.rule = default, annotation if _is_rule(annotation) else None
 
-    Returns:
-        Name to value, in order, of the assignments whose right side is a literal.
+    def __str__(self) -> str:
+        rule = ast.unparse(self.rule) if self.rule else f"of type {type(self.default).__name__}"
+        return f"{rule} (default {self.default!r})"
 
-    Raises:
-        InputError: If the cell is not Python.
-    """
+    def read(self, text: str) -> object:
+        """Turn text into a value; raises ValueError where it is none that is allowed."""
+        if self.rule is None:
+            return typed(text, self.default)
+        return None if self.default is None and text == "None" else _follow(self.rule, text)
+
+
+_TYPES: dict[str, object] = {"int": 0, "float": 0.0, "bool": False, "str": ""}
+_COMPARISONS: dict[type, Any] = {
+    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
+    ast.In: lambda value, allowed: value in allowed,
+}  # fmt: skip
+
+
+def _is_rule(node: ast.expr | None) -> bool:
+    """Tell whether an annotation is a type, list[rule], or compares a type with constants."""
+    if isinstance(node, ast.Subscript):
+        return ast.unparse(node.value) == "list" and _is_rule(node.slice)
+    if isinstance(node, ast.Compare):
+        types = [part for part in (node.left, *node.comparators) if isinstance(part, ast.Name)]
+        return len(types) == 1 and _is_rule(types[0])
+    return isinstance(node, ast.Name) and node.id in _TYPES
+
+
+def _follow(rule: Any, text: str) -> object:
+    if isinstance(rule, ast.Subscript):
+        value = _literal(text)
+        entries = value if isinstance(value, list | tuple) else [value]
+        if not entries:
+            raise ValueError
+        texts = [entry if isinstance(entry, str) else repr(entry) for entry in entries]
+        return [_follow(rule.slice, each) for each in texts]
+    if isinstance(rule, ast.Name):
+        return typed(text, _TYPES[rule.id])
+    parts = [rule.left, *rule.comparators]
+    (kind,) = (part for part in parts if isinstance(part, ast.Name))
+    value = _follow(kind, text)
+    sides = [value if part is kind else ast.literal_eval(part) for part in parts]
+    tests = (_COMPARISONS[type(test)] for test in rule.ops)
+    if not all(test(*pair) for test, *pair in zip(tests, sides, sides[1:], strict=False)):
+        raise ValueError
+    return value
+
+
+def _parsed(source: str, mode: str = "exec") -> Any:
     try:
-        body = ast.parse(source).body
+        return ast.parse(source, mode=mode)
     except SyntaxError as problem:
         raise InputError(f"the parameters cell is not valid Python: {problem.msg}.") from None
-    found = {}
-    for statement in body:
-        value: Any = getattr(statement, "value", None)
+
+
+def declared_parameters(source: str) -> dict[str, Declared]:
+    """Read a parameters cell without executing it: assignments whose right side is a literal.
+
+    >>> found = declared_parameters('runs: "int >= 1" = None\\nlevel = 0.9\\nbest = min(1, 2)')
+    >>> {name: str(parameter) for name, parameter in found.items()}
+    {'runs': 'int >= 1 (default None)', 'level': 'of type float (default 0.9)'}
+    """
+    found: dict[str, Declared] = {}
+    for statement in _parsed(source).body:
         targets = statement.targets if isinstance(statement, ast.Assign) else []
-        if isinstance(statement, ast.AnnAssign) and value is not None:
+        if isinstance(statement, ast.AnnAssign) and statement.value is not None:
             targets = [statement.target]
         for target in targets:
             if isinstance(target, ast.Name):
                 try:
-                    found[target.id] = ast.literal_eval(value or "")
+                    default = ast.literal_eval(statement.value)
                 except ValueError:
                     found.pop(target.id, None)
+                else:
+                    annotation = getattr(statement, "annotation", None)
+                    found[target.id] = Declared(default, annotation)
     return found
 
 
 def _literal(text: str) -> object:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text
 
 
@@ -130,7 +161,9 @@ def _sequence(text: str, default: list | tuple) -> list | tuple:
 
 
 def _boolean(text: str) -> bool:
-    return {"true": True, "false": False}[text.strip().lower()]
+    if text.strip().lower() not in ("true", "false"):
+        raise ValueError
+    return text.strip().lower() == "true"
 
 
 def _dictionary(text: str) -> dict:
@@ -148,72 +181,50 @@ def _finite(text: str) -> float:
 
 
 def typed(text: str, default: object) -> object:
-    """Turn a value from the command line into the type of the parameter's default.
+    """Turn text into the type of a default; raises ValueError if it is of another.
 
-    Args:
-        text: What was given.
-        default: The default in the parameters cell: a bool, int, float, str, list, tuple, dict,
-            or None, which takes any literal, or else the text itself.
+    The default is a bool, int, float, str, list, tuple, dict, or None, which takes any literal, or
+    else the text itself.
 
-    Returns:
-        The value.
-
-    Raises:
-        ValueError: If the text has another type.
+    >>> typed("8,16", (1, 2)), typed("3", 0.5)
+    ((8, 16), 3.0)
     """
-    readers = {bool: _boolean, int: int, float: _finite, str: str, dict: _dictionary}
     if isinstance(default, list | tuple):
         return _sequence(text, default)
-    try:
-        return readers.get(type(default), _literal)(text)
-    except KeyError:
-        raise ValueError from None
+    readers = {bool: _boolean, int: int, float: _finite, str: str, dict: _dictionary}
+    return readers.get(type(default), _literal)(text)
 
 
 def check_parameters(source: str, given: Mapping[str, str]) -> dict[str, object]:
-    """Check and type parameters against a chapter's parameters cell.
+    """Check and type parameters, name to text, against the code of a parameters cell.
 
-    Args:
-        source: Code of the parameters cell.
-        given: Name to value, as text.
-
-    Returns:
-        Name to typed value, of the given parameters.
-
-    Raises:
-        InputError: If a name is not assigned a literal in the cell, or a value has another type
-            than its default.
+    >>> check_parameters("runs = 3", {"runs": "5"})
+    {'runs': 5}
     """
-    defaults = literal_assignments(source)
-    allowed = ", ".join(f"{name}={value!r}" for name, value in defaults.items()) or "none"
+    declared = declared_parameters(source)
+    defaults = ", ".join(f"{name}={each.default!r}" for name, each in declared.items()) or "none"
     values = {}
     for name, text in given.items():
-        if name not in defaults:
+        if name not in declared:
             raise InputError(
-                f"the chapter has no parameter {name!r}; allowed, with defaults: {allowed}."
+                f"the chapter has no parameter {name!r}; allowed, with defaults: {defaults}."
             )
         try:
-            values[name] = typed(text, defaults[name])
-        except ValueError:
+            values[name] = declared[name].read(text)
+        except (ValueError, TypeError):
+            shown = text if len(text) <= 60 else f"{text[:57]}..."
             raise InputError(
-                f"parameter {name} is {text!r}; its default is of type "
-                f"{type(defaults[name]).__name__} (allowed, with defaults: {allowed})."
+                f"parameter {name} is {shown!r}; it must be {declared[name]}; "
+                f"the chapter's parameters, with defaults: {defaults}."
             ) from None
     return values
 
 
-def read_chapter(path: Path):
-    """Read a chapter and find its parameters cell.
+def read_chapter(path: Path) -> tuple[Any, int | None]:
+    """Read a MyST, percent or ``.ipynb`` notebook, and find the index of its parameters cell.
 
-    Args:
-        path: A MyST, percent or ``.ipynb`` notebook.
-
-    Returns:
-        The notebook node and the index of the cell tagged ``parameters``, None if there is none.
-
-    Raises:
-        InputError: If there is no such file, it cannot be read as a notebook, or the packages
-            that read it are not installed.
+    The index is None if no cell is tagged ``parameters``; cells that an earlier run injected are
+    left out. Raises InputError where the packages that read chapters are not installed, too.
     """
     try:
         import jupytext
@@ -231,6 +242,10 @@ def read_chapter(path: Path):
     if "kernelspec" not in notebook.metadata:
         raise InputError(f"{path} names no kernel in its header; it is not an executable chapter.")
     notebook.metadata.kernelspec.setdefault("language", "python")
+    tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
+    notebook.cells = [
+        cell for cell, own in zip(notebook.cells, tags, strict=True) if INJECTED not in own
+    ]
     tagged = [
         index
         for index, cell in enumerate(notebook.cells)
@@ -241,22 +256,15 @@ def read_chapter(path: Path):
     return notebook, tagged[0] if tagged else None
 
 
-def prepare_chapter(path: Path, parameters: Mapping[str, str]):
-    """Read a chapter and put the given parameters in place.
+INJECTED = "injected-parameters"  # papermill's tag
 
-    The values are injected in a cell of their own below the defaults, as papermill does; its own
+
+def prepare_chapter(path: Path, parameters: Mapping[str, str]) -> Any:
+    """Read a chapter and put parameters, name to text, in place: a notebook ready to execute.
+
+    They are injected in a cell of their own below the defaults, as papermill does; its own
     translator would turn tuples into text. The effective values, defaults included, are recorded
     in the metadata under ``dofbook``.
-
-    Args:
-        path: The chapter.
-        parameters: Name to value, as text.
-
-    Returns:
-        The notebook node, ready to execute.
-
-    Raises:
-        InputError: If the chapter cannot be read or a parameter is not allowed.
     """
     notebook, index = read_chapter(path)
     import nbformat  # with jupytext, which read_chapter has found
@@ -266,12 +274,11 @@ def prepare_chapter(path: Path, parameters: Mapping[str, str]):
     if values:
         lines = [f"{name} = {value!r}" for name, value in values.items()]
         cell = nbformat.v4.new_code_cell("\n".join(["# Parameters", *lines]))
-        cell.metadata["tags"] = ["injected-parameters"]
+        cell.metadata["tags"] = [INJECTED]
         notebook.cells.insert((index or 0) + 1, cell)
-    effective = {**literal_assignments(source), **values}
-    notebook.metadata["dofbook"] = {
-        "parameters": {name: repr(value) for name, value in effective.items()}
-    }
+    defaults = {name: each.default for name, each in declared_parameters(source).items()}
+    effective = {name: repr(value) for name, value in {**defaults, **values}.items()}
+    notebook.metadata["dofbook"] = {"parameters": effective}
     return nbformat.v4.upgrade(notebook)
 
 
@@ -302,28 +309,16 @@ def _describe(problem: Any, chapter: Path) -> str:
 
 
 def run_chapter(
-    chapter: Path,
-    output: Path,
-    parameters: Mapping[str, str] | None = None,
-    start_timeout: int = 120,
-    cell_timeout: int | None = None,
-    progress: bool = True,
-) -> None:
+    chapter: Path, output: Path, parameters: Mapping[str, str] | None = None,
+    start_timeout: int = 120, cell_timeout: int | None = None, progress: bool = True,
+) -> None:  # fmt: skip
     """Execute a chapter with papermill, in the chapter's own folder as the book's build does.
 
-    Args:
-        chapter: The chapter, a text notebook or ``.ipynb``.
-        output: The executed notebook; its folder is created, and an older file is replaced only
-            when the run succeeds.
-        parameters: Name to value, as text, checked against the parameters cell.
-        start_timeout: Seconds to wait for the kernel.
-        cell_timeout: Seconds one cell may take; None for no limit.
-        progress: Whether to show papermill's progress line (never shown outside a terminal).
-
-    Raises:
-        InputError: If the chapter, a parameter or the output is not allowed; nothing ran then.
-        ChapterFailed: If a cell raised or took too long, or the kernel died or did not start; the
-            partial notebook is then kept as ``<output>.failed.ipynb``.
+    `output` is an ``.ipynb`` whose folder is created; an older file is replaced only when the run
+    succeeds. `parameters` (name to text) are checked against the parameters cell, and InputError
+    comes before anything runs. Limits are in seconds, None for none. Raises ChapterFailed if a cell
+    raised or took too long, or the kernel died or did not start; the partial notebook is then kept
+    as ``<output>.failed.ipynb``.
     """
     notebook = prepare_chapter(chapter, parameters or {})
     output = output.absolute()

@@ -15,8 +15,9 @@ from dofbook.errors import InputError
 from dofbook.notebooks import (
     JupytextHandler,
     check_parameters,
-    literal_assignments,
+    declared_parameters,
     prepare_chapter,
+    read_chapter,
     typed,
 )
 
@@ -137,16 +138,16 @@ def test_a_cell_that_hangs_or_kills_its_kernel(chapter, tmp_path, dataset, named
     [
         ("run=3", "the chapter has no parameter 'run'"),
         ("derived=3", "the chapter has no parameter 'derived'"),
-        ("runs=many", "parameter runs is 'many'; its default is of type int"),
-        ("runs=2.5", "its default is of type int"),
-        ("runs=", "its default is of type int"),
-        ("rate=nan", "its default is of type float"),
-        ("rate=fast", "its default is of type float"),
-        ("nested=3", "its default is of type bool"),
-        ("dims=a,b", "its default is of type tuple"),
-        ("dims=1.5", "its default is of type tuple"),
-        ("rates={}", "its default is of type list"),
-        ("options=[1]", "its default is of type dict"),
+        ("runs=many", "parameter runs is 'many'; it must be of type int"),
+        ("runs=2.5", "it must be of type int"),
+        ("runs=", "it must be of type int"),
+        ("rate=nan", "it must be of type float"),
+        ("rate=fast", "it must be of type float"),
+        ("nested=3", "it must be of type bool"),
+        ("dims=a,b", "it must be of type tuple"),
+        ("dims=1.5", "it must be of type tuple"),
+        ("rates={}", "it must be of type list"),
+        ("options=[1]", "it must be of type dict"),
     ],
 )
 def test_wrong_parameters_are_refused_before_anything_runs(
@@ -176,15 +177,88 @@ def test_a_chapter_that_cannot_be_parameterized(chapter, text, sentence):
         prepare_chapter(chapter, {"runs": "4"})
 
 
+def defaults(source: str) -> dict:
+    return {name: each.default for name, each in declared_parameters(source).items()}
+
+
 def test_the_parameters_cell_is_never_executed(tmp_path):
     witness = tmp_path / "witness"
     source = f"open({str(witness)!r}, 'w')\nx = open({str(witness)!r}, 'w')\ny = -1\nz: int = 2"
-    assert literal_assignments(source) == {"y": -1, "z": 2}
+    assert defaults(source) == {"y": -1, "z": 2}
     assert not witness.exists()
 
 
 def test_a_name_that_is_recomputed_is_no_parameter():
-    assert literal_assignments("a = 1\na = a + 1\nb = c = 2") == {"b": 2, "c": 2}
+    assert defaults("a = 1\na = a + 1\nb = c = 2") == {"b": 2, "c": 2}
+
+
+RULES = """
+runs: "int >= 1" = None
+epochs: int = 3
+level: "0 < float <= 1" = 0.9
+dims: "list[int >= 1]" = None
+names: list[str] = ["a"]
+profile: "str in ('reduced', 'paper')" = "reduced"
+strange: "Path | 3 < complex" = None
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("runs", "5", 5), ("runs", "None", None), ("level", "1", 1.0), ("level", "1e-3", 1e-3),
+        ("dims", "[1, 8]", [1, 8]), ("dims", "8", [8]), ("dims", "1,2", [1, 2]),
+        ("names", "['3', 'b']", ["3", "b"]), ("profile", "paper", "paper"), ("strange", "x", "x"),
+    ],
+)  # fmt: skip
+def test_values_that_a_rule_allows(name, text, value):
+    assert check_parameters(RULES, {name: text}) == {name: value}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "rule"),
+    [
+        ("runs", "abc", "int >= 1"), ("runs", "0", "int >= 1"), ("runs", "2.5", "int >= 1"),
+        ("runs", "True", "int >= 1"), ("epochs", "1.5", "int"), ("epochs", "None", "int"),
+        ("level", "90", "0 < float <= 1"), ("level", "0", "0 < float <= 1"),
+        ("level", "nan", "0 < float <= 1"), ("dims", "[8, 0]", "list[int >= 1]"),
+        ("dims", "[]", "list[int >= 1]"), ("dims", "[[1]]", "list[int >= 1]"),
+        ("dims", "-" * 100_000, "list[int >= 1]"), ("runs", "9" * 5000, "int >= 1"),
+        ("dims", "[" * 100_000, "list[int >= 1]"), ("profile", "papers", "str in ('reduced', "),
+    ],
+)  # fmt: skip
+def test_values_out_of_range_are_refused_in_one_short_sentence(name, text, rule):
+    with pytest.raises(InputError) as caught:
+        check_parameters(RULES, {name: text})
+    message = str(caught.value)
+    assert f"it must be {rule}" in message and len(message) < 500
+
+
+def test_every_parameter_of_the_book_says_what_it_must_be():
+    """No value of another type or out of range starts a kernel, whatever the default is."""
+    for path in Path(__file__).parents[1].glob("book/**/*.md"):
+        if path.read_text().count("\nkernelspec:"):
+            notebook, index = read_chapter(path)
+            source = notebook.cells[index].source if index is not None else ""
+            for name, each in declared_parameters(source).items():
+                assert each.rule is not None, f"{path.name}: {name}"
+                if each.default is not None:
+                    assert check_parameters(source, {name: repr(each.default).strip("'")})
+
+
+def test_a_second_run_replaces_what_the_first_one_injected(chapter, tmp_path):
+    """And the record says what ran."""
+    assert (
+        run(chapter, "-p", "runs=5", "-p", "rate=1", "-o", "a.ipynb", cwd=tmp_path).returncode == 0
+    )
+    (tmp_path / "beside.txt").write_text("read from the chapter's folder")
+    done = run("a.ipynb", "-p", "runs=9", "-o", "b.ipynb", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    values = ast.literal_eval(printed(tmp_path / "b.ipynb")[0])
+    notebook = nbformat.read(tmp_path / "b.ipynb", as_version=4)
+    recorded = notebook.metadata["dofbook"]["parameters"]
+    assert values[:2] == [9, 0.05] and (recorded["runs"], recorded["rate"]) == ("9", "0.05")
+    assert sum("# Parameters" in cell.source for cell in notebook.cells) == 1
 
 
 literals = st.one_of(
