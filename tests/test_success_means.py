@@ -6,7 +6,14 @@ import pytest
 from scipy import stats
 
 from dofbook.errors import InputError
-from dofbook.success import best_values, equal_dimensions, mean_best, paired_gain, steepest_rise
+from dofbook.success import (
+    best_values,
+    equal_dimensions,
+    mean_best,
+    paired_gain,
+    steepest_rise,
+    transition_widths,
+)
 
 
 @pytest.fixture
@@ -75,3 +82,15 @@ def test_the_steepest_rise_is_per_octave():
     assert steepest_rise(pd.Series({1: 0.0, 4: 0.4, 8: 0.7, 16: 0.8})) == (4, 8, 0.3)
     with pytest.raises(InputError, match="fewer than two"):
         steepest_rise(pd.Series({4: 0.2}))
+
+
+def test_the_width_of_a_transition_is_the_spread_of_the_dimensions_that_meet_a_level():
+    """Accuracies are one curve of log2 d, shifted by a normal number of octaves for each seed."""
+    rng, octaves = np.random.default_rng(0), np.arange(3, 12)
+    shift = rng.normal(0, 0.15, 4000)
+    curve = 1 / (1 + np.exp(-(octaves[:, None] - 7 - shift)))
+    index = pd.MultiIndex.from_product([2**octaves, range(4000)], names=["d", "seed"])
+    widths = transition_widths(pd.Series(curve.ravel(), index))
+    np.testing.assert_allclose(widths[[2**6, 2**7, 2**8]], 0.15, rtol=0.1)
+    flat = pd.Series([0.5, 0.6, 0.5, 0.4], index[:2].append(index[4000:4002]))
+    assert transition_widths(flat).isna().all()

@@ -20,6 +20,7 @@ from dofbook.success.means import (
     mean_best,
     paired_gain,
     steepest_rise,
+    transition_widths,
 )
 from dofbook.success.paired import compare_hits, half_width
 from dofbook.success.probability import (

@@ -76,6 +76,25 @@ def equal_dimensions(values: pd.Series, reference: pd.Series) -> pd.Series:
     return pd.Series(2.0**octaves, values.index)
 
 
+def transition_widths(values: pd.Series) -> pd.Series:
+    """Measure at each d how wide the transition is there, in octaves of d.
+
+    `values` are by d and seed, and count up: their standard deviation over seeds is divided by the
+    rise of their mean per octave (central differences). Levels are then met in runs whose log2 d
+    have about this standard deviation. NaN where the mean does not rise.
+
+    >>> values = pd.Series({(d, s): d / 32 + s / 8 for d in (8, 16, 32) for s in (0, 1)})
+    >>> transition_widths(values.rename_axis(["d", "seed"])).round(3).to_dict()
+    {8: 0.354, 16: 0.236, 32: 0.177}
+    """
+    runs = checks.instance("values", values, pd.Series).groupby("d")
+    mean = runs.mean()
+    if len(mean) < 2:
+        raise InputError("values has fewer than two d; a rise needs two.")
+    slope = pd.Series(np.gradient(mean, np.log2(mean.index)), mean.index)
+    return runs.std() / slope.where(slope > 0)
+
+
 class Rise(NamedTuple):
     """Say between which two d a curve rises, and by how much."""
 
