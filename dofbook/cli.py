@@ -1,58 +1,17 @@
 """The command line: what ``dofbook`` and ``python -m dofbook`` run."""
 
-import _thread
 import errno
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import IO
 
 from dofbook.errors import InputError, RunFailed
+from dofbook.interrupts import heard_interrupts
 
 EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 _LOST = (errno.EPIPE, errno.ENOSPC, errno.EBADF, errno.EIO)
 """How a stream that takes nothing any more shows itself."""
-
-
-@contextmanager
-def _heard_interrupts() -> Iterator[None]:
-    """Let no Ctrl-C be lost: where Python drops the exception, it is raised again.
-
-    Python drops what is raised in a garbage collection callback, and JAX has one.
-    """
-    in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    usual, main_thread = sys.unraisablehook, threading.get_ident()
-
-    def send():
-        if hasattr(signal, "pthread_kill"):
-            signal.pthread_kill(main_thread, signal.SIGINT)
-        else:  # Windows
-            _thread.interrupt_main()
-
-    def hear(dropped):
-        if isinstance(dropped.exc_value, KeyboardInterrupt):
-            again = threading.Timer(0.05, send)
-            again.daemon = True
-            again.start()
-        else:
-            usual(dropped)
-
-    def interrupt(number, frame):  # not the default handler: sweeps need no guard of their own
-        raise KeyboardInterrupt
-
-    sys.unraisablehook = hear
-    signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        sys.unraisablehook = usual
 
 
 def _open_streams() -> None:
@@ -83,24 +42,20 @@ def _complain(text: object) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line.
+    """Run the command line, by default with the process's arguments, and give its exit code.
 
-    Args:
-        argv: Arguments without the program's name; the process's own by default.
-
-    Returns:
-        Exit code: 0, or 1 if something failed, 2 if the input is wrong, 130 if interrupted.
-        Other exceptions pass, so that they show their traceback and the process exits with 1.
+    It is 0, or 1 if something failed, 2 if the input is wrong, 130 if interrupted. Other exceptions
+    pass, so that they show their traceback and the process exits with 1.
     """
     if "" not in sys.path:
         sys.path.append("")  # modules of one's own in the current folder, as for python -m
     _open_streams()
     code, lost = EXIT_FAILED, None
     try:
-        with _heard_interrupts():
-            from dofbook.commands.app import call
+        with heard_interrupts():
+            from dofbook.commands.app import run_line
 
-            code = call(sys.argv[1:] if argv is None else argv)
+            code = run_line(sys.argv[1:] if argv is None else argv)
     except InputError as problem:
         _complain(problem)
         code = EXIT_INPUT

@@ -25,6 +25,7 @@ from dofbook.experiments.options import GRID_OPTIONS, PROFILES, make_sweep
 from dofbook.experiments.paper import PAPER_FIGURES
 from dofbook.experiments.spectra import SpectrumCell
 from dofbook.experiments.store import Store
+from dofbook.interrupts import heard_interrupts
 from dofbook.methods import RandomAffine, methods
 from dofbook.networks import NAMES as NETWORKS
 from dofbook.success.tables import threshold_table
@@ -790,7 +791,7 @@ def test_an_interrupt_that_python_drops_is_heard():
 
     gc.callbacks.append(interrupted_here)
     try:
-        with pytest.raises(KeyboardInterrupt), cli._heard_interrupts():
+        with pytest.raises(KeyboardInterrupt), heard_interrupts():
             gc.collect()
             assert sent  # and lost
             time.sleep(60)

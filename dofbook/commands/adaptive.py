@@ -8,7 +8,7 @@ from cyclopts import Group, Parameter
 from dofbook.commands.options import Real, Reals
 from dofbook.commands.output import Output
 from dofbook.errors import InputError
-from dofbook.experiments.adaptive import AdaptiveConfig, Found, probe_cell, run_adaptive
+from dofbook.experiments.adaptive import AdaptiveConfig, LevelResult, probe_cell, run_adaptive
 from dofbook.experiments.config import Cell, SweepConfig
 from dofbook.experiments.executors import check_cells
 from dofbook.experiments.store import Store
@@ -76,7 +76,7 @@ def run_adaptively(wanted: AdaptiveConfig, store: Store, out: Output, keywords: 
             _say(wanted, method.t, found, out)
 
 
-def _say(wanted: AdaptiveConfig, t: int, found: Found, out: Output) -> None:
+def _say(wanted: AdaptiveConfig, t: int, found: LevelResult, out: Output) -> None:
     threshold, runs, wide = found.threshold, len(found.hits), reach(found.threshold)
     note = ""
     if math.isinf(wide):

@@ -24,11 +24,11 @@ from dofbook.errors import InputError
 from dofbook.references import is_reference
 
 COMMANDS = {
-    "sweep": ("sweep:sweep", "Run a sweep, or go on with one."),
+    "sweep": ("sweep:sweep_command", "Run a sweep, or go on with one."),
     "status": ("status:status", "Count done, failed and missing cells."),
-    "table": ("table:table", "Join a store, or one sweep of it, into one tidy table."),
-    "thresholds": ("table:thresholds", "Find d* with its interval for every curve."),
-    "verify": ("verify:verify", "Run a random sample of stored runs again and compare."),
+    "table": ("table:table_command", "Join a store, or one sweep of it, into one tidy table."),
+    "thresholds": ("table:thresholds_command", "Find d* with its interval for every curve."),
+    "verify": ("verify:verify_command", "Run a random sample of stored runs again and compare."),
     "figures": ("figures:figures", "Draw the paper's figures from a tidy table."),
     "run": ("run:run", "Execute a chapter with other parameters."),
     "list": ("info:show_list", "Name the data sets, networks, methods or figures there are."),
@@ -74,12 +74,8 @@ def build_app() -> App:
     return app
 
 
-def call(tokens: Sequence[str]) -> int:
-    """Run a command line.
-
-    Raises:
-        InputError: If it is not one of ours.
-    """
+def run_line(tokens: Sequence[str]) -> int:
+    """Run a command line; it raises InputError if it is not one of ours."""
     try:
         if tokens and tokens[0] in DESCRIBING:
             _renew_options(tokens)

@@ -24,7 +24,7 @@ EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
 
 @describes_sweep
-def sweep(
+def sweep_command(
     *,
     chosen: Any = None,
     store: Place = Path("store"),

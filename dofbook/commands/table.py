@@ -19,7 +19,7 @@ from dofbook.success.tables import threshold_table
 
 
 @describes_sweep
-def table(
+def table_command(
     *,
     chosen: Any = None,
     store: Place = Path("store"),
@@ -59,7 +59,7 @@ def table(
     return 0
 
 
-def thresholds(
+def thresholds_command(
     source: Path,
     /,
     *,

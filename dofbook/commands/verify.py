@@ -16,7 +16,7 @@ EXIT_FAILED = 1
 
 
 @describes_sweep
-def verify(
+def verify_command(
     *,
     chosen: Any = None,
     store: Place = Path("store"),

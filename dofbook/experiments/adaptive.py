@@ -94,7 +94,7 @@ Attempt = Callable[[Sequence[Probe]], Mapping[Probe, float]]
 
 
 @dataclass(frozen=True)
-class Found:
+class LevelResult:
     """Hold what an adaptive search found at one level.
 
     Attributes:
@@ -108,7 +108,7 @@ class Found:
     trainings: int
 
 
-def search(config: AdaptiveConfig, attempt: Attempt) -> Iterator[list[Found]]:
+def search(config: AdaptiveConfig, attempt: Attempt) -> Iterator[list[LevelResult]]:
     """Search every level's d* until all intervals are narrow enough or seeds run out.
 
     Args:
@@ -154,13 +154,13 @@ def _open_probes(searches: Mapping, guesses: Mapping, tried: set[Probe]) -> list
     return [probe for probe in wanted if probe not in tried]
 
 
-def _conclude(config, searches, seeds, level: float, trainings: int) -> Found:
+def _conclude(config, searches, seeds, level: float, trainings: int) -> LevelResult:
     hits = tuple(searches[seed, level].succeeded for seed in seeds)
     threshold = quantile_interval(config.grid, hits, config.delta, config.confidence)
-    return Found(level, threshold, hits, trainings)
+    return LevelResult(level, threshold, hits, trainings)
 
 
-def _settled(config: AdaptiveConfig, found: Found) -> bool:
+def _settled(config: AdaptiveConfig, found: LevelResult) -> bool:
     """Tell whether more initializations are not wanted: narrow enough, or not within the grid."""
     outside = {0, len(config.grid)} & set(found.hits)
     return bool(outside) or reach(found.threshold) <= config.half_width
@@ -189,7 +189,7 @@ def run_adaptive(
     run_cell: RunCell = run_one,
     notify: Notify = lambda event: None,
     retries: int = RETRIES,
-) -> Iterator[list[Found]]:
+) -> Iterator[list[LevelResult]]:
     """Search the thresholds of one method; every training is kept in the store.
 
     Arguments as of ``executors.run_sweep``; trainings of several initializations go side by side.

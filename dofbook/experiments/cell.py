@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dofbook.experiments.config import Cell
-from dofbook.experiments.identity import check_settings
+from dofbook.experiments.identity import check_machine_settings
 from dofbook.experiments.linearized import trained_as
 from dofbook.methods import Method
 from dofbook.subspaces import AffineSubspace
@@ -96,7 +96,7 @@ def training_rows(
     >>> rows[["method", "d", "step"]].values.tolist()
     [['affine', 8, 0], ['affine', 8, 12]]
     """
-    check_settings()
+    check_machine_settings()
     model, columns = trained_as(task), {}
 
     def build(run: int) -> AffineSubspace:

@@ -1,19 +1,15 @@
 """Run the cells of a sweep: skip what is stored, store each result as soon as it is there.
 
-An executor only decides where and in what order the cells run. What runs is one function of one
-cell, ``compute``, which writes the result to the store itself and hands back a short outcome, so
-that an executor may send it to other processes or hosts (``dask_executor``).
+An executor decides where and in what order. What runs is ``compute``, which writes the result of
+one cell to the store itself, so that it may be sent to other processes or hosts.
 """
 
 import contextlib
 import logging
 import platform
-import signal
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
@@ -24,17 +20,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from dofbook.errors import RunFailed
-from dofbook.experiments import estimates, events
+from dofbook.experiments import estimates, events, identity
 from dofbook.experiments.cell import run_cell as run_one
 from dofbook.experiments.config import Cell
-from dofbook.experiments.identity import (
-    check_origin,
-    check_settings,
-    code_of,
-    other_commits,
-    settings,
-)
 from dofbook.experiments.store import Store, StoredCell
+from dofbook.interrupts import heard_interrupts
 from dofbook.keys import SEEDS
 from dofbook.provenance import environment, machine
 from dofbook.training import Task, make_task
@@ -50,14 +40,10 @@ _MOST_RUNS = 64
 
 @dataclass(frozen=True)
 class Outcome:
-    """Tell how one cell ended; its rows are in the store.
+    """Tell how one cell ended, after how many seconds; its rows are in the store.
 
-    Attributes:
-        seconds: Wall time of the cell.
-        error: The traceback if it raised, else None.
-        found: Whether another sweep had stored it in the meantime.
-        recorded: Whether the error is in the store already; not if the worker died.
-        name: What the worker calls the cell.
+    ``error`` is the traceback if it raised, ``recorded`` in the store unless the worker died;
+    ``found``, that another sweep had stored it meanwhile; ``name``, what the worker calls the cell.
     """
 
     seconds: float
@@ -77,7 +63,7 @@ class Executor(Protocol):
     def map(
         self, run: Callable[[Cell], Outcome], cells: Sequence[Cell]
     ) -> Iterator[tuple[Cell, Outcome]]:
-        """Apply ``run`` to every cell; give pairs of cell and outcome in the order they end."""
+        """Give pairs of cell and outcome in the order they end."""
         ...
 
 
@@ -87,30 +73,25 @@ class InProcessExecutor:
     def map(
         self, run: Callable[[Cell], Outcome], cells: Sequence[Cell]
     ) -> Iterator[tuple[Cell, Outcome]]:
-        """Apply ``run`` to every cell, in the given order."""
+        """Give pairs of cell and outcome in the given order."""
         for cell in cells:
             yield cell, run(cell)
 
 
 def compute(
-    cell: Cell,
-    store: Store,
-    data_dir: str | None = None,
-    run_cell: RunCell = run_one,
+    cell: Cell, store: Store, data_dir: str | None = None, run_cell: RunCell = run_one
 ) -> Outcome:
     """Run one cell and store its rows, or its traceback if it raises; skip it if it is stored.
 
     Seeds that other cells of its family hold (the same but for the seeds) are taken from there.
-
-    Raises:
-        StoreError: If the store cannot be written; the sweep then stops.
+    Raises StoreError if the store cannot be written; the sweep then stops.
     """
     if store.take(cell.name) is not None:
         return Outcome(0.0, found=True, name=cell.name)
     provenance = {
         "environment": environment(),
         "machine": machine_kind(),
-        "settings": settings(),
+        "settings": identity.settings(),
         "started": datetime.now(UTC).isoformat(),
     }
     start, compiled = time.perf_counter(), compile_seconds()
@@ -118,7 +99,7 @@ def compute(
         task = make_task(cell.task, data_dir)
         data = task.data
         provenance["dataset"] = {"source": data.source, "fingerprint": data.fingerprint}
-        provenance["code"] = code_of(cell, task)
+        provenance["code"] = identity.code_of(cell, task)
         known = _known_runs(cell, store, task)
         rows = _complete(cell, known, lambda part: run_cell(part, data_dir))
     except Exception:
@@ -156,22 +137,20 @@ def _known_runs(cell: Cell, store: Store, task: Task) -> dict[int, StoredCell]:
             continue
         stored = store.take(other.name)
         if stored is not None:
-            check_origin(stored, cell, task)
+            identity.check_origin(stored, cell, task)
             found |= {s: stored for s in stored.config.seeds if s in cell.seeds and s not in found}
     return found
 
 
 def _complete(cell: Cell, known: dict[int, StoredCell], run: Callable) -> pd.DataFrame:
     """Run the seeds that are not known and join all rows in the order of the seeds."""
-    left = tuple(seed for seed in cell.seeds if seed not in known)
     if not known:
         return run(cell)
+    left = tuple(seed for seed in cell.seeds if seed not in known)
     fresh = run(replace(cell, seeds=left)) if left else pd.DataFrame()
     frames = {stored.config.name: stored.table.to_pandas() for stored in known.values()}
-    parts = []
-    for seed in cell.seeds:
-        rows = frames[known[seed].config.name] if seed in known else fresh
-        parts.append(rows[rows["seed"] == seed])
+    rows = {s: frames[known[s].config.name] if s in known else fresh for s in cell.seeds}
+    parts = [part[part["seed"] == seed] for seed, part in rows.items()]
     joined = pd.concat(parts, ignore_index=True).assign(cell=cell.name)
     joined.attrs |= fresh.attrs
     return joined
@@ -185,16 +164,13 @@ def _add_parts(provenance: dict, known: dict[int, StoredCell]) -> None:
         kept = {name: origin.get(name) for name in ("environment", "machine", "settings")}
         part = parts.setdefault(stored.config.name, {"seeds": [], **kept})
         part["seeds"].append(seed)
-        share = (origin.get("wall_seconds") or 0.0) / len(stored.config.seeds)
-        provenance["wall_seconds"] += share
+        provenance["wall_seconds"] += (origin.get("wall_seconds") or 0) / len(stored.config.seeds)
     provenance["parts"] = parts
 
 
 @lru_cache(maxsize=1)
 def machine_kind() -> dict[str, object]:
-    """Name what decides whether a CPU repeats a result bit by bit: its model, and the cores in use.
-
-    XLA divides sums among the cores.
+    """Name what decides whether a CPU repeats a result bit by bit: XLA divides sums among cores.
 
     >>> sorted(machine_kind())
     ['cores', 'processor']
@@ -229,11 +205,8 @@ def compile_seconds() -> float:
 class SweepReport:
     """Count what a sweep did.
 
-    Attributes:
-        stored: Cells that were there before, verified, or that another sweep stored meanwhile.
-        computed: Cells computed now.
-        failures: Hash of each cell that raised, with its traceback.
-        lost: Hashes of cells that left the store, or were damaged there, while the sweep ran.
+    ``stored`` cells were there before, verified, or came from another sweep meanwhile; ``failures``
+    are tracebacks by hash; ``lost``, hashes of cells that vanished or were damaged meanwhile.
     """
 
     stored: int = 0
@@ -245,47 +218,19 @@ class SweepReport:
 def check_cells(
     cells: Sequence[Cell], present: Sequence[StoredCell], data_dir: str | None = None
 ) -> None:
-    """Refuse cells that cannot run, or not beside those that are there, before any does.
+    """Refuse cells that cannot run, or not beside those of the sweep that are ``present``.
 
-    Args:
-        present: Verified cells of the same sweep that are in the store.
-
-    Raises:
-        InputError: If the data cannot be had, d exceeds D or the points of a trajectory, JAX is set
-            to other numbers, or the store's cells were computed from other data or other code.
+    Raises InputError if the data cannot be had, d exceeds D or the points of a trajectory, JAX is
+    set to other numbers, or the store's cells were computed from other data or other code.
     """
-    check_settings()
+    identity.check_machine_settings()
     for config in {cell.task for cell in cells}:
         task = make_task(config, data_dir)
         of_task = [cell for cell in cells if cell.task == config]
         for cell in of_task:
             cell.check(task)
         for stored in present:
-            check_origin(stored, of_task[0], task)
-
-
-@contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """Note every Ctrl-C beside raising it.
-
-    Python drops an exception raised inside a garbage collection callback, and JAX has one: so
-    some would be lost. The caller looks at the list between cells.
-    """
-    caught: list[int] = []
-
-    def note(number, frame):
-        caught.append(number)
-        signal.default_int_handler(number, frame)
-
-    in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield caught
-        return
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield caught
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+            identity.check_origin(stored, of_task[0], task)
 
 
 def run_sweep(
@@ -301,36 +246,31 @@ def run_sweep(
     """Bring the store to hold every cell: verify what is there, compute the rest.
 
     It can be stopped at any moment, by KeyboardInterrupt or by killing the process, and called
-    again: finished cells are kept, and the result does not depend on the interruption.
+    again: finished cells are kept, and the result does not depend on the interruption. Cells that
+    raised, also the ``retries`` times they were tried again after all others, are in the report and
+    in the store.
 
-    Args:
-        executor: Where to compute; in this process by default.
-        data_dir: Folder of official data files; see ``datasets.load``.
-        progress: Whether to show a progress line (never shown outside a terminal).
-        run_cell: What computes the rows of a cell.
-        retries: How often a cell that raised is tried again, after all others.
-        notify: Is told what happens, as dictionaries that fit in JSON; see ``events``.
+    ``executor`` is in this process by default; ``data_dir`` as in ``datasets.load``. ``run_cell``
+    computes the rows of a cell; ``notify`` is told what happens, as dictionaries that fit in JSON
+    (``events``). A line of ``progress`` is never shown outside a terminal.
 
-    Returns:
-        What was done; cells that raised are listed there and in the store.
-
-    Raises:
-        InputError: If the cells cannot run; nothing has been written then.
-        RunFailed: If the store cannot be written, or a worker has another version.
+    Raises InputError if the cells cannot run (nothing has been written then), RunFailed if the
+    store cannot be written or a worker has another version.
     """
-    present = {cell.name: store.take(cell.name) for cell in cells}
+    stamps = {cell.name: store.stamp(cell.name) for cell in cells}
+    present = {name: store.take(name) for name in stamps}
     missing = [cell for cell in cells if present[cell.name] is None]
     report = SweepReport(stored=len(cells) - len(missing))
     notify(events.started(store, cells, missing))
     if missing:
         known = [cell for cell in present.values() if cell]
         check_cells(missing, known, data_dir)
-        if sentence := other_commits(known):
+        if sentence := identity.other_commits(known):
             log.warning("%s", sentence)
         store.prepare()
         here = replace(store, root=store.root.absolute())  # workers may have another folder
         run = partial(compute, store=here, data_dir=data_dir, run_cell=run_cell)
-        with _interrupts() as caught, _Progress(cells, missing, known, progress) as line:
+        with heard_interrupts() as caught, _Progress(cells, missing, known, progress) as line:
             for attempt in range(retries + 1):
                 tried = missing if attempt == 0 else _failed(missing, report)
                 for cell, outcome in (executor or InProcessExecutor()).map(run, tried):
@@ -341,14 +281,12 @@ def run_sweep(
                         raise KeyboardInterrupt
                 if not report.failures:
                     break
-        report.lost = _lost(cells, store, report)
+        # A file that nothing has touched since it was verified is not read again.
+        untouched = {n for n in stamps if present[n] and stamps[n] == store.stamp(n)}
+        wanted = [name for name in stamps if name not in untouched | report.failures.keys()]
+        report.lost = [name for name in wanted if store.take(name) is None]
     notify(events.finished(report))
     return report
-
-
-def _lost(cells: Sequence[Cell], store: Store, report: SweepReport) -> list[str]:
-    names = (cell.name for cell in cells if cell.name not in report.failures)
-    return [name for name in names if store.take(name) is None]
 
 
 def _failed(cells: Sequence[Cell], report: SweepReport) -> list[Cell]:
@@ -356,7 +294,7 @@ def _failed(cells: Sequence[Cell], report: SweepReport) -> list[Cell]:
 
 
 def _note(report: SweepReport, store: Store, cell: Cell, outcome: Outcome) -> None:
-    """Count an outcome; record a failure that the worker did not live to record."""
+    """Count an outcome; record a failure that the worker could not."""
     if outcome.name not in (None, cell.name):
         raise RunFailed(
             f"a worker computed the cell {cell.name} under the name {outcome.name}: it has another "
@@ -368,14 +306,12 @@ def _note(report: SweepReport, store: Store, cell: Cell, outcome: Outcome) -> No
             store.write_failure(cell, outcome.error, {})
         return
     report.failures.pop(cell.name, None)
-    if outcome.found:
-        report.stored += 1
-    else:
-        report.computed += 1
+    report.stored += outcome.found
+    report.computed += not outcome.found
 
 
 class _Progress:
-    """One line: cells done, and the time left by the wall times seen so far."""
+    """Show the cells done, and the time left by the wall times seen so far."""
 
     def __init__(self, cells, missing, known, shown: bool):
         self._left = {cell.name: cell for cell in missing}

@@ -36,13 +36,13 @@ _RECORDED = (
 _VARIABLES = ("XLA_FLAGS", "NVIDIA_TF32_OVERRIDE", "TF_CUDNN_DETERMINISTIC")
 
 
-def check_settings() -> None:
+def check_machine_settings() -> None:
     """Refuse settings of JAX with which the same seed would mean other numbers.
 
     Raises:
         InputError: If there is one.
 
-    >>> check_settings()
+    >>> check_machine_settings()
     """
     for name, value in _PINNED.items():
         now = jax.config.values.get(name, value)

@@ -286,6 +286,14 @@ class Store:
             raise StoreError(f"cannot read {self.path(name)}: {problem.strerror}.") from problem
         return decode(name, data)
 
+    def stamp(self, name: str) -> tuple[int, ...] | None:
+        """Give what changes whenever a cell's file is replaced or written to; None without one."""
+        try:
+            about = self.path(name).stat()
+        except OSError:
+            return None
+        return about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
+
     def take(self, name: str) -> StoredCell | None:
         """Read and verify one cell, or give None; move a damaged file aside and say so.
 
