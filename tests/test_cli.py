@@ -93,6 +93,25 @@ def test_status_of_a_store_and_of_a_larger_sweep(swept, capsys, monkeypatch):
     assert tree(swept) == before
 
 
+def test_status_tells_the_rate_of_the_device_used_last_and_names_it(tmp_path, capsys):
+    """Eight fast cells of a GPU, then two slow ones of a CPU: 0.5 cells a minute, not 5."""
+    store = Store(tmp_path)
+    for d in range(1, 11):
+        cell = config_module.CellConfig(task=TaskConfig("digits", "mlp"), d=d)
+        device = ("gpu", "H100") if d < 9 else ("cpu", "cpu")
+        environment = {"devices": [dict(zip(("platform", "kind"), device, strict=True))]}
+        began = f"2030-01-01T12:{2 * d:02}:00+00:00"
+        seconds = 1.0 if d < 9 else 120.0
+        origin = {"environment": environment, "started": began, "wall_seconds": seconds}
+        store.write(cell, tell(cell), origin)
+    wanted = ["--dataset", "digits", "--network", "mlp", "--dims", "9,10,11", "--runs", "1"]
+    line = ["status", "--store", str(tmp_path), *wanted, "--no-baseline"]
+    assert cli.main(["status", "--store", str(tmp_path)]) == 0
+    assert "30 cells per hour on cpu, 1.0 at a time." in capsys.readouterr().out
+    assert cli.main(line) == 0
+    assert "30 cells per hour on cpu, 1.0 at a time; about 2.0 min left." in capsys.readouterr().out
+
+
 def test_status_names_damage_and_changes_nothing(swept, tmp_path, capsys):
     (tmp_path / "0123456789abcdef.parquet").write_bytes(b"junk")
     assert cli.main(["status", "--store", str(tmp_path)]) == 0

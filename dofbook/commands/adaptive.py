@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import product
 
 from cyclopts import Group, Parameter
 
@@ -43,11 +44,7 @@ class Adaptive:
         return self.adaptive or bool(self.level)
 
     def config(self, sweep: SweepConfig, part: str | None = None) -> AdaptiveConfig:
-        """Check the options.
-
-        Raises:
-            InputError: If a value is not allowed.
-        """
+        """Check the options; InputError if one is not allowed."""
         if not (self.adaptive and self.level):
             raise InputError("an adaptive sweep needs both --adaptive and --level.")
         if part:
@@ -59,12 +56,8 @@ class Adaptive:
 
 def grid_cells(wanted: AdaptiveConfig) -> list[Cell]:
     """List every cell that a search may ask for."""
-    return [
-        probe_cell(wanted, method, (seed, point))
-        for method in wanted.sweep.methods
-        for seed in wanted.sweep.seeds
-        for point in range(len(wanted.grid))
-    ]
+    probes = product(wanted.sweep.methods, wanted.sweep.seeds, range(len(wanted.grid)))
+    return [probe_cell(wanted, method, (seed, point)) for method, seed, point in probes]
 
 
 def run_adaptively(wanted: AdaptiveConfig, store: Store, out: Output, keywords: dict) -> None:
@@ -78,27 +71,19 @@ def run_adaptively(wanted: AdaptiveConfig, store: Store, out: Output, keywords: 
 
 def _say(wanted: AdaptiveConfig, t: int, found: LevelResult, out: Output) -> None:
     threshold, runs, wide = found.threshold, len(found.hits), reach(found.threshold)
-    note = ""
+    note = f"; wider than asked, {wide:.2f} octaves" if wide > wanted.half_width else ""
     if math.isinf(wide):
         note = "; not bounded on both sides by this grid"
-    elif wide > wanted.half_width:
-        note = f"; wider than asked, {wide:.2f} octaves"
     out.say(
         f"t = {t}, {wanted.metric} {found.level:g}: d* = {threshold.value_text()} "
         f"{threshold.interval_text()} at {wanted.confidence:.0%}, {runs} initializations, "
         f"{found.trainings} trainings (the full grid has {runs * len(wanted.grid)}){note}."
     )
     ends = {name: getattr(threshold, name) for name in ("value", "lower", "upper")}
-    event = {
-        "event": "threshold",
-        "burn_in_steps": t,
-        "metric": wanted.metric,
-        "level": found.level,
-        "delta": wanted.delta,
-        "confidence": wanted.confidence,
+    out.event({
+        "event": "threshold", "burn_in_steps": t, "metric": wanted.metric, "level": found.level,
+        "delta": wanted.delta, "confidence": wanted.confidence,
         **{name: end if math.isfinite(end) else None for name, end in ends.items()},
         "hits": [wanted.grid[h] if h < len(wanted.grid) else None for h in found.hits],
-        "initializations": runs,
-        "trainings": found.trainings,
-    }
-    out.event(event)
+        "initializations": runs, "trainings": found.trainings,
+    })  # fmt: skip

@@ -6,16 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from importlib import import_module
 
-from cyclopts import (
-    App,
-    CoercionError,
-    CycloptsError,
-    Group,
-    MissingArgumentError,
-    Parameter,
-    UnknownCommandError,
-)
-from cyclopts.exceptions import UnusedCliTokensError
+from cyclopts import App, Group, Parameter, exceptions
 from cyclopts.help import PlainFormatter
 from rich.console import Console
 
@@ -40,17 +31,23 @@ DESCRIBING = ("sweep", "status", "table", "verify")
 """Those with options that describe a sweep."""
 
 
+_SHORTER = {
+    "Unknown option: ": "there is no option ", "Invalid": "invalid", "Parameter --": "--",
+    ". Did you mean": "; did you mean", ". Choose from:": "; choose from:",
+}  # fmt: skip
+
+
 class _Help(PlainFormatter):
     """Print plain lines, wrapped once to the terminal's width."""
 
     def __call__(self, console, options, panel):
         text = io.StringIO()
         super().__call__(Console(file=text, width=10**4), options, panel)
+        wrap = textwrap.TextWrapper(
+            console.width, subsequent_indent=" " * 6, break_on_hyphens=False
+        )  # fmt: skip
         for line in text.getvalue().splitlines():
-            wrapped = textwrap.fill(
-                line, console.width, subsequent_indent=" " * 6, break_on_hyphens=False
-            )
-            console.print(wrapped, markup=False, highlight=False, soft_wrap=True)
+            console.print(wrap.fill(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def build_app() -> App:
@@ -80,7 +77,7 @@ def run_line(tokens: Sequence[str]) -> int:
         if tokens and tokens[0] in DESCRIBING:
             _renew_options(tokens)
         return build_app()(list(tokens)) or 0
-    except CycloptsError as problem:
+    except exceptions.CycloptsError as problem:
         raise InputError(_sentence(problem)) from None
 
 
@@ -97,27 +94,23 @@ def _renew_options(tokens: Sequence[str]) -> None:
     describes_sweep(getattr(import_module(f"{__package__}.{module}"), name))
 
 
-def _sentence(problem: CycloptsError) -> str:
+def _sentence(problem: exceptions.CycloptsError) -> str:
     """Say what is wrong with a command line, and what may have been meant."""
     problem.verbose = False
-    if isinstance(problem, UnknownCommandError):  # its own words would import every command
+    if isinstance(
+        problem, exceptions.UnknownCommandError
+    ):  # its own words would import every command
         given = (problem.unused_tokens or [""])[0]
         near = difflib.get_close_matches(given, COMMANDS, n=1)
         text = f"there is no command {given!r}" + (f"; did you mean {near[0]}?" if near else ".")
-    elif isinstance(problem, UnusedCliTokensError):
+    elif isinstance(problem, exceptions.UnusedCliTokensError):
         text = f"{' '.join(problem.unused_tokens or ())} is not expected."
     else:
         text = " ".join(str(problem).split())
-    if isinstance(problem, MissingArgumentError):
+    if isinstance(problem, exceptions.MissingArgumentError):
         text = text.partition(" parameter ")[2]
-    for said, shorter in (
-        ("Unknown option: ", "there is no option "),
-        ("Invalid", "invalid"),
-        ("Parameter --", "--"),
-        (". Did you mean", "; did you mean"),
-        (". Choose from:", "; choose from:"),
-    ):
+    for said, shorter in _SHORTER.items():
         text = text.replace(said, shorter, 1)
-    if isinstance(problem, CoercionError) and text.endswith("."):
+    if isinstance(problem, exceptions.CoercionError) and text.endswith("."):
         return text
     return f"{text} See {' '.join(('dofbook', *(problem.command_chain or ())))} --help."

@@ -1,7 +1,7 @@
 """Options that describe a sweep, made from the dataclasses of the core.
 
-Names, types, choices, defaults and help are the fields' own, so that a new field or method needs
-nothing here. An option that is not given is None; values are checked by the dataclasses.
+Names, types, choices, defaults and help are the fields' own: a new field or method needs nothing
+here. An option that is not given is None.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ MOST_RUNS = 10_000
 """Seeds of a cell are listed in its configuration; more are a slip of the keyboard."""
 
 
-def _names() -> dict[str, tuple[str, ...]]:
+def _known_names() -> dict[str, tuple[str, ...]]:
     """List what docstrings only refer to."""
     from dofbook import datasets, networks
     from dofbook.training import objectives
@@ -41,7 +41,7 @@ def texts(described: Any) -> dict[str, str]:
     >>> texts(make_sweep)["profile"]
     'One of reduced, paper; leaving it out starts from the defaults of the configuration classes.'
     """
-    found, names = {}, _names()
+    found, names = {}, _known_names()
     bases = reversed(described.__mro__[:-1]) if isinstance(described, type) else [described]
     for entry in (entry for base in bases for entry in parse(base.__doc__ or "").params):
         sentence = re.split(r'\.\s+(?=[A-Z"])', " ".join((entry.description or "").split()))[0]
@@ -65,7 +65,7 @@ def _option(hint: Any, text: str, group: Group, default: Any = None) -> Any:
     if not choices and kind is not bool and kind not in READING:
         return None
     if kind is str:  # completed from the names its text lists
-        choices = next((n for n in _names().values() if ", ".join(n) in text), ())
+        choices = next((n for n in _known_names().values() if ", ".join(n) in text), ())
     if default not in (None, False, dataclasses.MISSING):
         shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
         text += f" [default: {shown}]"
@@ -118,11 +118,8 @@ def sweep_options() -> Any:
         "no_baseline": _option(bool, "leave out full training", grid),
         "burn_in_steps": _option(tuple[int, ...], times, grid, (0,)),
     }
-    for name, hint in (
-        *_of_class(TaskConfig, task),
-        *_of_class(SweepConfig, grid, GRID_OPTIONS),
-        *_of_methods(own),
-    ):
+    of_grid = _of_class(SweepConfig, grid, GRID_OPTIONS)
+    for name, hint in (*_of_class(TaskConfig, task), *of_grid, *_of_methods(own)):
         found.setdefault(name, hint)
     fields = [(name, hint, None) for name, hint in found.items()]
     return dataclasses.make_dataclass(
@@ -137,11 +134,7 @@ def describes_sweep(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def described(chosen: Any) -> Any:
-    """Build the ``SweepConfig`` or ``PaperFigure`` that options name; None if there are none.
-
-    Raises:
-        InputError: If a name or a value is not allowed.
-    """
+    """Build the ``SweepConfig`` or ``PaperFigure`` that options name; None if there are none."""
     given = {k: v for k, v in vars(chosen).items() if v is not None} if chosen else {}
     if not given:
         return None

@@ -21,7 +21,7 @@ def info(
         as_json: For machines.
     """
     facts = _facts(data_dir)
-    text = json.dumps(facts, indent=1) if as_json else "\n".join(_lines(facts))
+    text = json.dumps(facts, indent=1) if as_json else "\n".join(_fact_lines(facts))
     sys.stdout.write(text + "\n")
     return 0
 
@@ -40,7 +40,7 @@ def _facts(data_dir: str | None) -> dict:
     }  # fmt: skip
 
 
-def _lines(facts: dict):
+def _fact_lines(facts: dict):
     for name, version in facts["versions"].items():
         yield f"{name:<12}{version or 'not installed'}"
     for device in facts["devices"]:
@@ -64,12 +64,12 @@ def show_list(what: Literal["datasets", "networks", "methods", "figures"], /) ->
     Args:
         what: Names of what.
     """
-    for name, words in _names(what).items():
+    for name, words in _listed(what).items():
         sys.stdout.write(f"{name:<26}{words}".rstrip() + "\n")
     return 0
 
 
-def _names(what: str) -> dict[str, str]:
+def _listed(what: str) -> dict[str, str]:
     if what == "methods":
         from dofbook.methods import methods
 

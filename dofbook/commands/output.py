@@ -78,22 +78,14 @@ def cause(traceback: str) -> str:
 
 
 def check_file(path: Path, store: Path | None = None) -> None:
-    """Refuse a file that cannot be written, or lies in the store it is made from; writes nothing.
-
-    Raises:
-        InputError: If it is so.
-    """
+    """Refuse a file that cannot be written, or lies in the store it is made from."""
     if store is not None and store.resolve() in path.resolve().parents:
         raise InputError(f"{path} lies in the store {store}, which it would change; name another.")
     check_folder(path.absolute().parent, path)
 
 
 def check_folder(folder: Path, wanted: Path | None = None) -> None:
-    """Refuse a folder in which no file can be written; one that is not there yet is not made.
-
-    Raises:
-        InputError: If it is so.
-    """
+    """Refuse a folder in which no file can be written; one that is not there yet is not made."""
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     try:
         with tempfile.TemporaryFile(dir=there):
@@ -103,11 +95,7 @@ def check_folder(folder: Path, wanted: Path | None = None) -> None:
 
 
 def check_devices() -> None:
-    """Refuse to compute where JAX finds no device, as with JAX_PLATFORMS=cuda without a GPU.
-
-    Raises:
-        InputError: If it finds none.
-    """
+    """Refuse to compute where JAX finds no device, as with JAX_PLATFORMS=cuda without a GPU."""
     import jax
 
     try:

@@ -12,6 +12,7 @@ from dofbook.experiments import estimates, events
 from dofbook.experiments.config import Cell
 from dofbook.experiments.executors import check_cells
 from dofbook.experiments.store import Store, StoredCell
+from dofbook.provenance import devices
 
 
 def print_plan(
@@ -19,8 +20,7 @@ def print_plan(
 ) -> None:
     """Print what is missing and how much it takes; nothing is trained or written.
 
-    Args:
-        bound: Words before numbers that are bounds, such as "at most ".
+    ``bound`` are words before numbers that are bounds, such as "at most ".
     """
     how = (where.data_dir, where.make_batching())
     check_cells(cells, [], where.data_dir)
@@ -32,12 +32,10 @@ def print_plan(
         size = need.bytes + estimates.data_bytes(cell, where.data_dir)
         seconds = 0.0 if state == "done" else estimates.predict(rates, [cell])
         rows.append([*place(cell), state, len(cell.seeds), need.steps, size, seconds])
-        out.event(
-            {
-                "event": "plan", **events.describe(cell), "state": state, "steps": need.steps,
-                "runs_together": need.together, "bytes": size, "seconds": seconds,
-            }
-        )  # fmt: skip
+        out.event({
+            "event": "plan", **events.describe(cell), "state": state, "steps": need.steps,
+            "runs_together": need.together, "bytes": size, "seconds": seconds,
+        })  # fmt: skip
     table = pd.DataFrame(rows, columns=[*PLACE, "state", "runs", "steps", "memory", "time"])
     shown = {"memory": memory, "time": duration}
     out.say(table.to_string(index=False, formatters=shown))
@@ -51,13 +49,13 @@ def print_plan(
 
 
 def _rates(cells: Sequence[Cell], stored: list[StoredCell], *how: Any) -> dict:
-    """Take rates from stored cells of the same kind; measure what is not known."""
-    rates = estimates.fit_rates(stored)
+    """Take rates from cells of the same kind stored by such a device; measure what is not known."""
+    here = devices()[0]
+    rates = estimates.fit_rates(cell for cell in stored if estimates.device_of(cell) == here)
     for task in dict.fromkeys(cell.task for cell in cells):
         of_task = [cell for cell in cells if cell.task == task]
         if estimates.predict(rates, of_task) is None:
             sample = max(of_task, key=lambda cell: cell.work().d)
-            largest = sample.work().d or 1
-            measured = estimates.measure_rates(sample, largest, *how)
+            measured = estimates.measure_rates(sample, sample.work().d or 1, *how)
             rates |= {cell.work().kind: measured for cell in of_task}
     return rates

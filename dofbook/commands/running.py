@@ -64,11 +64,7 @@ class Running(Batched):
     retries: Whole = 1
 
     def keywords(self, out: Output) -> dict[str, Any]:
-        """Give what ``run_sweep`` and ``run_adaptive`` take beside cells and store.
-
-        Raises:
-            InputError: If a value is not allowed.
-        """
+        """Give what ``run_sweep`` and ``run_adaptive`` take beside cells and store."""
         from dofbook.experiments.cell import run_cell
         from dofbook.training import Batching
 
@@ -82,11 +78,7 @@ class Running(Batched):
         }  # fmt: skip
 
     def make_executor(self) -> "Executor":
-        """Make the executor.
-
-        Raises:
-            InputError: If the choices contradict each other.
-        """
+        """Make the executor, unless the choices contradict each other."""
         given = self.scheduler or self.scheduler_file or self.workers is not None
         if (self.executor or ("dask" if given else "local")) == "dask":
             from dofbook.experiments.dask_executor import DaskExecutor
@@ -102,9 +94,6 @@ class Running(Batched):
 
     def take_part(self, cells: Sequence[Any]) -> list:
         """Take every N-th cell, beginning with the I-th: 1/4, 2/4, 3/4 and 4/4 share a sweep.
-
-        Raises:
-            InputError: If the part is not of the form I/N.
 
         >>> Running(part="2/3").take_part(range(7))
         [1, 4]

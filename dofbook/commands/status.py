@@ -43,11 +43,7 @@ def status(
 
 
 def existing_store(folder: Path) -> Store:
-    """Open a store that must be there and readable.
-
-    Raises:
-        InputError: If there is none.
-    """
+    """Open a store that must be there and readable."""
     store = Store(folder)
     if not store.root.exists():
         raise InputError(f"there is no store {store.root}.")
@@ -90,36 +86,35 @@ def count_states(states: list[str]) -> str:
 def _print_states(store: Store, cells: Sequence[Cell], out: Output) -> None:
     """Count cells by state per method, burn-in time and d; say how fast it goes."""
     states, stored = read_states(store, cells)
-    rows = [[*place(cell), state] for cell, state in zip(cells, states, strict=True)]
+    found = list(zip(cells, states, strict=True))
+    rows = [[*place(cell), state] for cell, state in found]
     table = pd.DataFrame(rows, columns=[*PLACE, "state"])
     counts = table.groupby(PLACE, sort=False)["state"].value_counts().unstack(fill_value=0)
     counts = counts.reindex(columns=STATES, fill_value=0)
     out.say(counts.reset_index().to_string(index=False))
     failures = store.failures()
-    for cell, state in zip(cells, states, strict=True):
-        if state == "failed":
-            _, _, _, t, d = place(cell)
-            out.say(
-                f"failed: {cell.name} (t = {t}, d = {d}): {cause(failures[cell.name].traceback)}"
-            )
-    left = [cell for cell, state in zip(cells, states, strict=True) if state != "done"]
+    for cell in (cell for cell, state in found if state == "failed"):
+        *_, t, d = place(cell)
+        why = cause(failures[cell.name].traceback)
+        out.say(f"failed: {cell.name} (t = {t}, d = {d}): {why}")
+    left = [cell for cell, state in found if state != "done"]
     speed = _speed(stored, left)
     out.say(f"{len(cells)} cells in {store.root}: {count_states(states)}.{_say_speed(speed)}")
-    out.event(
-        {
-            "event": "status", "store": str(store.root), "cells": len(cells),
-            **{s: states.count(s) for s in STATES}, **speed,
-        }
-    )  # fmt: skip
+    out.event({
+        "event": "status", "store": str(store.root), "cells": len(cells),
+        **{s: states.count(s) for s in STATES}, **speed,
+    })  # fmt: skip
 
 
 def _speed(stored: list[StoredCell], left) -> dict:
-    """Measure cells per hour and the time left, by the wall times beside the stored cells."""
-    spent = sum(cell.provenance.get("wall_seconds") or 0.0 for cell in stored)
-    at_once = estimates.parallelism(stored)
-    seconds = estimates.predict(estimates.fit_rates(stored), left)
+    """Measure cells per hour and the time left, by the wall times of the device used last."""
+    recent = estimates.of_last_device(stored)
+    spent = sum(cell.provenance.get("wall_seconds") or 0.0 for cell in recent)
+    at_once = estimates.parallelism(recent)
+    seconds = estimates.predict(estimates.fit_rates(recent), left)
     return {
-        "cells_per_hour": 3600 * len(stored) * at_once / spent if spent else None,
+        "device": estimates.device_of(recent[0]).get("kind") if spent else None,
+        "cells_per_hour": 3600 * len(recent) * at_once / spent if spent else None,
         "at_a_time": at_once if spent else None,
         "seconds_left": None if seconds is None else seconds / at_once,
     }
@@ -128,7 +123,10 @@ def _speed(stored: list[StoredCell], left) -> dict:
 def _say_speed(speed: dict) -> str:
     if speed["cells_per_hour"] is None:
         return ""
-    text = f" {speed['cells_per_hour']:.3g} cells per hour, {speed['at_a_time']:.1f} at a time"
+    device = f" on {speed['device']}" if speed["device"] else ""
+    text = (
+        f" {speed['cells_per_hour']:.3g} cells per hour{device}, {speed['at_a_time']:.1f} at a time"
+    )
     left = speed["seconds_left"]
     return text + (f"; about {duration(left)} left." if left else ".")
 

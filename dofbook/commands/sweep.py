@@ -63,7 +63,11 @@ def sweep_command(
             cells = [c for c in cells if place.path(c.name).exists()]
             report = SweepReport(lost=[c.name for c in cells if place.take(c.name) is None])
         else:
-            report = _run_grid(cells, place, out, keywords)
+            report = run_sweep(cells, place, **keywords)
+            out.say(
+                f"{len(cells)} cells: {report.stored} were stored, {report.computed} computed, "
+                f"{len(report.failures)} failed."
+            )
     except KeyboardInterrupt:
         kept = sum(place.path(cell.name).exists() for cell in cells)
         out.complain(
@@ -72,15 +76,6 @@ def sweep_command(
         )
         return EXIT_INTERRUPTED
     return _conclude(cells, report, place, table, out)
-
-
-def _run_grid(cells: Sequence[Cell], store: Store, out: Output, keywords: dict) -> SweepReport:
-    report = run_sweep(cells, store, **keywords)
-    out.say(
-        f"{len(cells)} cells: {report.stored} were stored, {report.computed} computed, "
-        f"{len(report.failures)} failed."
-    )
-    return report
 
 
 def _conclude(

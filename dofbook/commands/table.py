@@ -90,11 +90,7 @@ def thresholds_command(
 
 
 def read_runs(source: Path) -> pd.DataFrame:
-    """Read runs from a table, or from a store, whose other kinds of cells are left out.
-
-    Raises:
-        InputError: If it is neither.
-    """
+    """Read runs from a table, or from a store, whose other kinds of cells are left out."""
     if source.is_dir():
         cells = tables.read_cells(existing_store(source))
         runs = [cell for cell in cells if isinstance(cell.config, CellConfig)]
@@ -105,11 +101,7 @@ def read_runs(source: Path) -> pd.DataFrame:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a Parquet file.
-
-    Raises:
-        InputError: If there is none, or it is none.
-    """
+    """Read a Parquet file, or say in a sentence that there is none."""
     if not path.is_file():
         raise InputError(f"there is no table {path}.")
     try:

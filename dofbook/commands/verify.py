@@ -55,12 +55,8 @@ def verify_command(
 
 
 def _check_event(check: verification.Check) -> dict:
-    values = {name: getattr(check, name) for name in ("loss_difference", "accuracy_difference")}
-    return {
-        "event": "verify",
-        **events.describe(check.cell),
-        **{name: getattr(check, name) for name in ("seed", "state", "bits_expected", "passed")},
-        # JSON does not know infinity.
-        **{name: value if math.isfinite(value) else None for name, value in values.items()},
-        "seconds": check.seconds,
-    }
+    names = ("seed", "state", "bits_expected", "passed", "loss_difference", "accuracy_difference")
+    found = {name: getattr(check, name) for name in (*names, "seconds")}
+    # JSON does not know infinity.
+    values = {name: None if value == math.inf else value for name, value in found.items()}
+    return {"event": "verify", **events.describe(check.cell), **values}

@@ -1,12 +1,8 @@
 """Adaptive sweeps: find where each initialization first succeeds, instead of running a whole grid.
 
 With nested subspaces a run that succeeds at d succeeds at every larger d, up to the accidents of
-training. So each initialization has one first success d_hit on the grid, and bisection finds it in
-about log2(grid) trainings. Initializations are added until the interval on d* is narrow enough.
-Each training is an ordinary cell of one seed in the store: nothing is run twice, and a plain sweep
-over the same grid with ``nested`` finds the same d_hit.
-
-The search itself and the interval are in ``bisection``.
+training: bisection (``success.bisection``) finds its first success in about log2(grid) trainings.
+Each is an ordinary cell of one seed in the store, and a plain sweep with ``nested`` finds the same.
 """
 
 import math
@@ -31,21 +27,12 @@ from dofbook.success.thresholds import Threshold
 
 @dataclass(frozen=True)
 class AdaptiveConfig:
-    """Say which thresholds are wanted and how narrow.
+    """Say at which levels thresholds are wanted and how narrow; InputError if that is not allowed.
 
-    Args:
-        sweep: Task, burn-in times, grid of dims, the first seed, and in ``runs`` the largest
-            number of initializations. Its subspaces are nested whatever it says.
-        levels: Accuracies or losses to reach.
-        metric: "train_accuracy", "test_accuracy", "train_loss" or "test_loss"; the best value at
-            any checkpoint counts, as in the paper.
-        half_width: Stop when every interval reaches at most so many octaves to each side of d*.
-        delta: Failure probability of d*.
-        confidence: Coverage of the intervals.
-        first_runs: Initializations to begin with; more are added two at a time.
-
-    Raises:
-        InputError: If a value is not allowed.
+    ``sweep`` gives task, methods (nested whatever it says), grid of dims, first seed, and in
+    ``runs`` the largest number of initializations, of which ``first_runs`` begin; more are added
+    two at a time, until every interval, of coverage ``confidence``, reaches at most ``half_width``
+    octaves to each side of d*. The best value at any checkpoint counts, as in the paper.
     """
 
     sweep: SweepConfig
@@ -76,9 +63,12 @@ class AdaptiveConfig:
             raise InputError("an adaptive sweep needs a method whose subspaces are nested.")
 
     def _check_level(self, level: float) -> None:
-        kind = metric_kind(self.metric)
-        if not 0 < level < (1 if kind == "accuracy" else math.inf):
-            where = "between 0 and 1" if kind == "accuracy" else "above 0, and be finite"
+        least, most, where = -math.inf, math.inf, "on the number line"
+        if metric_kind(self.metric) == "loss":
+            least, where = 0, "above 0, and be finite"
+        elif self.metric.endswith("accuracy"):
+            least, most, where = 0, 1, "between 0 and 1"
+        if not least < level < most:
             raise InputError(f"level is {level}; for {self.metric} it must lie {where}.")
 
     @property
@@ -97,9 +87,8 @@ Attempt = Callable[[Sequence[Probe]], Mapping[Probe, float]]
 class LevelResult:
     """Hold what an adaptive search found at one level.
 
-    Attributes:
-        hits: Grid point of the first success of each initialization; len(grid) for none.
-        trainings: Trainings made so far, those for other levels included.
+    ``hits`` are the grid points of each initialization's first success, len(grid) for none;
+    ``trainings`` include those for other levels.
     """
 
     level: float
@@ -111,11 +100,8 @@ class LevelResult:
 def search(config: AdaptiveConfig, attempt: Attempt) -> Iterator[list[LevelResult]]:
     """Search every level's d* until all intervals are narrow enough or seeds run out.
 
-    Args:
-        attempt: Trains; is given all probes that can be made side by side.
-
-    Yields:
-        What is known whenever a group of initializations is done, one entry per level.
+    ``attempt`` is given all probes that can be made side by side. Yields what is known whenever a
+    group of initializations is done, one entry per level.
     """
     n, kind = len(config.grid), metric_kind(config.metric)
     searches: dict[tuple[int, float], Search] = {}
@@ -133,7 +119,11 @@ def search(config: AdaptiveConfig, attempt: Attempt) -> Iterator[list[LevelResul
                     success = bool(success_indicator([[value]], level, kind=kind)[0, 0, 0])
                     searches[seed, level].tell(point, success)
         count += len(group)
-        known = [_conclude(config, searches, seeds[:count], v, len(tried)) for v in config.levels]
+        known = []
+        for level in config.levels:
+            hits = tuple(searches[seed, level].succeeded for seed in seeds[:count])
+            d_star = quantile_interval(config.grid, hits, config.delta, config.confidence)
+            known.append(LevelResult(level, d_star, hits, len(tried)))
         yield known
         if all(_settled(config, found) for found in known):
             return
@@ -146,18 +136,9 @@ def _guess(searches: Mapping, level: float, n: int) -> int:
 
 
 def _open_probes(searches: Mapping, guesses: Mapping, tried: set[Probe]) -> list[Probe]:
-    wanted = {
-        (seed, search.ask(guesses[level])): None
-        for (seed, level), search in searches.items()
-        if not search.done
-    }
+    left = {where: search for where, search in searches.items() if not search.done}
+    wanted = dict.fromkeys((seed, x.ask(guesses[level])) for (seed, level), x in left.items())
     return [probe for probe in wanted if probe not in tried]
-
-
-def _conclude(config, searches, seeds, level: float, trainings: int) -> LevelResult:
-    hits = tuple(searches[seed, level].succeeded for seed in seeds)
-    threshold = quantile_interval(config.grid, hits, config.delta, config.confidence)
-    return LevelResult(level, threshold, hits, trainings)
 
 
 def _settled(config: AdaptiveConfig, found: LevelResult) -> bool:
@@ -192,14 +173,8 @@ def run_adaptive(
 ) -> Iterator[list[LevelResult]]:
     """Search the thresholds of one method; every training is kept in the store.
 
-    Arguments as of ``executors.run_sweep``; trainings of several initializations go side by side.
-
-    Yields:
-        What is known whenever a group of initializations is done, one entry per level.
-
-    Raises:
-        InputError: If the cells cannot run.
-        RunFailed: If a training raised; its traceback is in the store.
+    Arguments and errors as of ``executors.run_sweep``, results as of ``search``; RunFailed too if a
+    training raised, whose traceback is in the store.
     """
 
     def attempt(probes):

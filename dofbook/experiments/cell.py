@@ -14,15 +14,8 @@ from dofbook.experiments.linearized import trained_as
 from dofbook.methods import Method
 from dofbook.subspaces import AffineSubspace
 from dofbook.success.tables import metric_kind
-from dofbook.training import (
-    Batching,
-    OptimizerConfig,
-    Task,
-    batches_key,
-    evaluate,
-    make_task,
-    train_runs,
-)
+from dofbook.training import Batching, OptimizerConfig, Task, batches_key, evaluate, make_task
+from dofbook.training.batched import train_runs
 
 
 @lru_cache(maxsize=64)
@@ -48,9 +41,9 @@ def _constants(task: Task, method: Method, d: int | None, name: str) -> dict[str
     """List the columns that are the same in all rows of a cell."""
     optimizer, config = method.optimizer(task), task.config
     known = isinstance(optimizer, OptimizerConfig)
-    model = [] if config is None or config.linearized_at is None else [
-        f"linearized at step {config.linearized_at}"
-    ]  # fmt: skip
+    model = []
+    if config is not None and config.linearized_at is not None:
+        model.append(f"linearized at step {config.linearized_at}")
     if config is not None and config.solver == "exact":
         model.append("exact")
     return {
@@ -82,14 +75,9 @@ def training_rows(
     name: str = "",
     batching: Batching | None = None,
 ) -> pd.DataFrame:
-    """Train every seed in its subspace.
+    """Train every seed in its subspace of dimension d; None is full training.
 
-    Args:
-        d: Training dimension; None for full training.
-        name: What the column ``cell`` says.
-
-    Returns:
-        The tidy rows, one per run and checkpoint (columns as in ``results/columns.md``).
+    Gives the tidy rows, one per run and checkpoint (columns as in ``results/columns.md``).
 
     >>> from dofbook.methods import RandomAffine
     >>> rows = training_rows(Task("mlp", "digits", epochs=1), RandomAffine(), 8, [0])
@@ -127,11 +115,7 @@ def run_cell(
 ) -> pd.DataFrame:
     """Compute the rows of a cell; they depend on the cell alone, not on what ran before or beside.
 
-    Args:
-        data_dir: Folder of official data files; see ``datasets.load``.
-
-    Raises:
-        InputError: If the cell cannot run, or the data cannot be had.
+    ``data_dir`` as in ``datasets.load``. InputError if the cell cannot run or the data be had.
     """
     batching = batching or Batching()
     task = make_task(cell.task, data_dir)

@@ -1,9 +1,7 @@
 """Frozen, validated descriptions of cells and sweeps, and the hash that names a cell.
 
-A cell is the unit of work and of storage. Every kind of cell is a subclass of ``Cell``: it says
-what is hashed, what it costs and how its rows are computed; all else (store, resume, dry run,
-batching, dask, verify, publish) asks it. ``CellConfig`` is the kind most are of: runs of one
-method at one d.
+A cell is the unit of work and of storage. A kind of cell is a subclass of ``Cell``, which says what
+is hashed, what it costs and how its rows are computed; all else asks it.
 """
 
 import hashlib
@@ -29,7 +27,7 @@ SCHEMA_VERSION = 1
 
 
 def check_integers(name: str, values: object, least: int) -> None:
-    """Refuse what is not a non-empty tuple of different integers of at least so much."""
+    """Require a non-empty tuple of different integers of at least so much."""
     if not isinstance(values, tuple) or not values:
         raise InputError(f"{name} is {values!r}; it must be a non-empty tuple of integers.")
     for value in values:
@@ -45,14 +43,9 @@ def _check_largest_seed(seed: int) -> None:
 
 @dataclass(frozen=True)
 class Work:
-    """Say what a cell costs, in units that every kind of cell shares.
+    """Say what a cell costs: so many runs of so many epochs, after others of full training each.
 
-    Attributes:
-        kind: What the time of a cell depends on beside the numbers below.
-        runs: Trainings, one after the other or together.
-        epochs: Epochs of each.
-        before: Epochs of full training before each.
-        d: Training dimension where it costs time in every step, else 0.
+    ``d`` is 0 where it costs no time in every step; ``kind``, what else the time depends on.
     """
 
     kind: tuple
@@ -66,8 +59,7 @@ class Work:
 class Cell:
     """Describe one unit of work: a task and seeds, and what the subclass adds.
 
-    Attributes:
-        kind: What the configuration calls the kind of cell; "" for runs of a method.
+    ``kind`` is what the configuration calls the kind of cell; "" for runs of a method.
     """
 
     task: TaskConfig
@@ -87,7 +79,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Hash that names the cell's file: SHA-256 of the canonical JSON, 16 hexadecimal digits."""
+        """Name of the cell's file: SHA-256 of the canonical JSON, 16 hexadecimal digits."""
         return hashlib.sha256(canonical_json(self).encode()).hexdigest()[:16]
 
     def content(self) -> dict[str, Any]:
@@ -129,14 +121,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class CellConfig(Cell):
-    """Describe runs of one method at one d, with all their seeds.
-
-    Args:
-        method: How the subspaces are built.
-        d: Training dimension; None for full training.
-
-    Raises:
-        InputError: If a value is not allowed.
+    """Describe runs of one method at one d, None for full training, with all their seeds.
 
     >>> CellConfig(task=TaskConfig("mnist"), d=64, seeds=tuple(range(10))).name
     'e22e50f2e2cca07a'
@@ -160,12 +145,8 @@ class CellConfig(Cell):
             check_integer("d", self.d, 1)
 
     def content(self):
-        return {
-            "task": written_task(self.task),
-            "d": self.d,
-            "seeds": self.seeds,
-            **self.method.written(),
-        }
+        content = {"task": written_task(self.task), "d": self.d, "seeds": self.seeds}
+        return content | self.method.written()
 
     @classmethod
     def read(cls, content):
@@ -187,9 +168,8 @@ class CellConfig(Cell):
             task.dataset, task.network, task.train_size, task.test_size, task.batch_size,
             task.linearized_at is not None, task.solver, type(self.method),
         )  # fmt: skip
-        explicit = self.method.explicit_dimension(self.d)
-        before = self.method.epochs_before(task.epochs or 0)
-        return Work(kind, len(self.seeds), task.epochs or 0, before, explicit)
+        epochs, d = task.epochs or 0, self.method.explicit_dimension(self.d)
+        return Work(kind, len(self.seeds), epochs, self.method.epochs_before(epochs), d)
 
     def most_rows(self):
         return len(self.seeds) * (1 + (self.task.epochs or 0) * self.task.checkpoints_per_epoch)
@@ -214,7 +194,7 @@ _LATER = {"objective": "classification", "linearized_at": None, "solver": "desce
 
 
 def written_task(task: TaskConfig) -> dict[str, Any]:
-    """Give what is hashed of a task, ready for JSON."""
+    """Give what is hashed of a task, ready for JSON; ``read_task`` reads it."""
     content = {k: v for k, v in asdict(task).items() if k not in _LATER or v != _LATER[k]}
     for name in ("optimizer", "burn_in_optimizer"):
         if content[name]["schedule"] is None:
@@ -224,10 +204,9 @@ def written_task(task: TaskConfig) -> dict[str, Any]:
 
 def read_task(content: dict[str, Any]) -> TaskConfig:
     """Make the task that ``written_task`` described."""
-    optimizers: dict[str, Any] = {
-        name: OptimizerConfig(**content.pop(name)) for name in ("optimizer", "burn_in_optimizer")
-    }
-    return TaskConfig(**content, **optimizers)
+    for name in ("optimizer", "burn_in_optimizer"):
+        content[name] = OptimizerConfig(**content[name])
+    return TaskConfig(**content)
 
 
 def canonical_json(cell: Cell) -> str:
@@ -237,10 +216,7 @@ def canonical_json(cell: Cell) -> str:
 
 
 def cell_from_json(text: str) -> Cell:
-    """Read a cell back from its canonical JSON.
-
-    Raises:
-        InputError: If the schema version is another one or a field is unknown.
+    """Read a cell back from its canonical JSON; InputError if schema or fields are others.
 
     >>> cell = CellConfig(task=TaskConfig("mnist"), d=64)
     >>> cell_from_json(canonical_json(cell)) == cell
@@ -274,9 +250,6 @@ class SweepConfig:
         baseline_learning_rates: Learning rates of the full-space baseline (paper A.4 takes the
             better of 5e-2 and 1e-2); empty for no baseline.
 
-    Raises:
-        InputError: If a value is not allowed.
-
     >>> [cell.d for cell in SweepConfig(dims=(2, 1), baseline_learning_rates=()).cells()]
     [1, 2]
     """
@@ -305,21 +278,13 @@ class SweepConfig:
 
     def cells(self) -> list[Cell]:
         """List the cells: baseline first, then small d to large d, all methods at each d."""
-        rates = [
-            replace(self.task.optimizer, learning_rate=r) for r in self.baseline_learning_rates
-        ]
-        baseline = [
-            CellConfig(
-                task=replace(self.task, optimizer=optimizer),
-                method=FullSpace(),
-                d=None,
-                seeds=self.seeds,
-            )
-            for optimizer in rates
-        ]
-        grid = grid_of(self.methods, self.dims)
-        cells = [CellConfig(task=self.task, method=m, d=d, seeds=self.seeds) for m, d in grid]
-        return list(dict.fromkeys([*baseline, *cells]))
+        wanted = []
+        for rate in self.baseline_learning_rates:
+            optimizer = replace(self.task.optimizer, learning_rate=rate)
+            wanted.append((replace(self.task, optimizer=optimizer), FullSpace(), None))
+        wanted += [(self.task, method, d) for method, d in grid_of(self.methods, self.dims)]
+        cells = [CellConfig(task=t, method=m, d=d, seeds=self.seeds) for t, m, d in wanted]
+        return list(dict.fromkeys(cells))
 
 
 def grid_of(methods: Sequence[Method], dims: Sequence[int]) -> list[tuple[Method, int | None]]:
@@ -329,8 +294,4 @@ def grid_of(methods: Sequence[Method], dims: Sequence[int]) -> list[tuple[Method
     [(FullSpace(t=0), None), (RandomAffine(t=0, directions='gaussian', nested=False), 1)]
     """
     ordered = sorted(dims)
-    whole: list[tuple[Method, int | None]] = [
-        (m, None) for m in methods if m.dims(ordered) == (None,)
-    ]
-    parts = [(m, d) for d, m in product(ordered, methods) if d in m.dims(ordered)]
-    return whole + parts
+    return [(m, d) for d, m in product((None, *ordered), methods) if d in m.dims(ordered)]

@@ -37,12 +37,8 @@ class DamagedCell(Exception):
 
 
 def check_rows(cell: Cell, table: pa.Table) -> None:
-    """Refuse rows that are not those of a cell: columns, types, names, seeds, steps and ranges.
-
-    Raises:
-        DamagedCell: If they are not.
-    """
-    _check_columns(cell, table)
+    """Refuse rows that are not those of a cell: columns, types, names, seeds, steps and ranges."""
+    _check_schema(cell, table)
     _check_constants(cell, table)
     seeds = table["seed"].to_numpy()
     if set(seeds.tolist()) != set(cell.seeds):
@@ -61,7 +57,7 @@ def check_rows(cell: Cell, table: pa.Table) -> None:
             raise DamagedCell(f"its column {name} has values below 0")
 
 
-def _check_columns(cell: Cell, table: pa.Table) -> None:
+def _check_schema(cell: Cell, table: pa.Table) -> None:
     needed = {"cell", "seed"} | ({"step"} if isinstance(cell, CellConfig) else set())
     if missing := sorted(needed - set(table.column_names)):
         raise DamagedCell(f"it has no column {', '.join(missing)}")

@@ -21,15 +21,10 @@ MARGIN = 0.35  # of the longer side of the points' box, on all four sides
 
 @dataclass(frozen=True, kw_only=True)
 class CutCell(Cell):
-    """Describe a cut of a network and of its linearization through w0 and two optima.
+    """Describe a cut, on a square grid, of a network and its linearization at w0 and two optima.
 
     Optimum 1 is trained from w0, and the linearization is around it. Optimum 2 is trained from the
     initialization of the next seed: from the same w0 it would nearly coincide with optimum 1.
-
-    Args:
-        optimum_steps: Steps of full training to each optimum.
-        grid: Points along each side.
-
     Source: Larsen et al. (2022), Fig. 9, left and middle.
 
     >>> from dofbook.training import TaskConfig
@@ -71,10 +66,11 @@ def _cut(task, seed: int, optimum_steps: int, grid: int) -> pd.DataFrame:
     network = task.network.with_derivatives("linear")
     w0 = task.initialization(seed)
     first, second = (weights_after(task, s, optimum_steps) for s in (seed, seed + 1))
-    plane = plane_through(*(np.asarray(w) for w in (w0, first, second)))
-    corners = np.array([plane.coordinates(np.asarray(w)) for w in (w0, first, second)])
+    points = [np.asarray(w) for w in (w0, first, second)]
+    plane = plane_through(*points)
+    corners = np.array([plane.coordinates(w) for w in points])
     models = {"network": network, "linearized": linearize(network, first)}
-    parts = [(name, *line) for name in models for line in _lines(corners, grid)]
+    parts = [(name, *line) for name in models for line in _places(corners, grid)]
     rows = []
     for name, place, x, y in tqdm(parts, unit="row", leave=False, disable=None):
         values = slice_metrics(task, models[name], plane, x, np.array([y]), "test")[0]
@@ -84,12 +80,10 @@ def _cut(task, seed: int, optimum_steps: int, grid: int) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
-def _lines(corners: np.ndarray, grid: int) -> list[tuple[str, np.ndarray, float]]:
+def _places(corners: np.ndarray, grid: int) -> list[tuple[str, np.ndarray, float]]:
     """List what to evaluate, as (place, values of x, y): the grid row by row, then the corners."""
     low, high = corners.min(0), corners.max(0)
     margin = MARGIN * (high - low).max()
     x, y = np.linspace(low - margin, high + margin, grid, axis=1)
-    at_corners = [
-        (place, corner[:1], corner[1]) for place, corner in zip(PLACES, corners, strict=True)
-    ]
-    return [("grid", x, b) for b in y] + at_corners
+    ends = zip(PLACES, corners, strict=True)
+    return [("grid", x, b) for b in y] + [(place, end[:1], end[1]) for place, end in ends]

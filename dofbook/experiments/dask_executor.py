@@ -1,10 +1,8 @@
 """Run the cells of a sweep on dask.distributed: local processes, or an existing cluster.
 
-Cells go out one by one and results stay in the store, so nothing that dies loses more than the
-cells it was computing. A worker that dies is replaced by its nanny and its cell goes to another.
-The cell of a worker that falls silent (frozen, cut off) is given to another as well: whichever is
-first stores it. When the scheduler dies, the cells that are not stored are sent again to the one
-that takes its place.
+Cells go out one by one and results stay in the store. The cell of a worker that dies or falls
+silent goes to another: whichever is first stores it. When the scheduler dies, the cells that are
+not stored are sent again to the one that takes its place.
 """
 
 import asyncio
@@ -44,18 +42,12 @@ def _distributed():
 
 @dataclass(frozen=True)
 class DaskExecutor:
-    """Send cells to the workers of a dask cluster.
+    """Send cells to the workers of a running dask scheduler, or of a local cluster.
 
-    Args:
-        scheduler: Address of a running scheduler, such as "tcp://10.0.0.1:8786".
-        scheduler_file: The JSON file a running scheduler wrote; an alternative to the address.
-        workers: Processes of a local cluster, where neither is given; one thread each.
-        patience: Seconds to wait for a scheduler that does not answer, at the start and after it
-            was lost.
-        silence: Seconds without a sign of life after which a worker's cells go to others too.
-
-    Raises:
-        InputError: If the options contradict each other or dask.distributed is not installed.
+    The scheduler has an address such as "tcp://10.0.0.1:8786", or the JSON file it wrote; without
+    either, ``workers`` local processes of one thread each start. A scheduler may be silent for
+    ``patience`` seconds; after ``silence`` seconds a worker's cells go to others too. InputError if
+    the options contradict each other or dask.distributed is not installed.
     """
 
     scheduler: str | None = None
@@ -67,10 +59,11 @@ class DaskExecutor:
     def __post_init__(self):
         if self.scheduler and self.scheduler_file:
             raise InputError("give the scheduler's address or its file, not both.")
-        if self.workers is not None and (self.scheduler or self.scheduler_file):
-            raise InputError("workers is for a local cluster; a running scheduler has its own.")
-        if self.workers is not None and self.workers < 1:
-            raise InputError(f"workers is {self.workers}; it must be at least 1.")
+        if self.workers is not None:
+            if self.scheduler or self.scheduler_file:
+                raise InputError("workers is for a local cluster; a running scheduler has its own.")
+            if self.workers < 1:
+                raise InputError(f"workers is {self.workers}; it must be at least 1.")
         if self.scheduler is not None and not self.scheduler.rpartition(":")[2].isdigit():
             raise InputError(
                 f"scheduler is {self.scheduler!r}; it must be an address such as "
@@ -81,14 +74,10 @@ class DaskExecutor:
     def map(
         self, run: Callable[[Cell], Outcome], cells: Sequence[Cell]
     ) -> Iterator[tuple[Cell, Outcome]]:
-        """Apply ``run``, which is pickled, to every cell on the cluster's workers.
+        """Apply ``run``, which is pickled, on the workers; give outcomes in the order they end.
 
-        Yields:
-            Pairs of cell and outcome, in the order in which they end.
-
-        Raises:
-            RunFailed: If no scheduler answers, a worker has another version of dofbook, or the
-                store cannot be written.
+        Raises RunFailed if no scheduler answers, a worker has another version of dofbook, or the
+        store cannot be written.
         """
         left, losses = {cell.name: cell for cell in cells}, 0
         with self._cluster() as address:
@@ -156,11 +145,7 @@ def _refuse(worker: str, theirs: tuple) -> RunFailed:
 
 
 def _check_workers(client) -> None:
-    """Refuse workers of another version; those that join later are told by their first cell.
-
-    Raises:
-        RunFailed: If there is one.
-    """
+    """Refuse workers of another version; those that join later are told by their first cell."""
     there, _ = _living(client, 10.0)
     if not there:
         return
@@ -173,10 +158,8 @@ def _check_workers(client) -> None:
 
 def _living(client, silence: float) -> tuple[list[str], list[str]]:
     """Part the workers by whether they gave a sign of life, by the scheduler's own clock."""
-    seen = {
-        worker: about["last_seen"]
-        for worker, about in client.scheduler_info(n_workers=-1)["workers"].items()
-    }
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    seen = {worker: about["last_seen"] for worker, about in workers.items()}
     newest = max(seen.values(), default=0.0)
     living = [worker for worker, last in seen.items() if newest - last <= silence]
     return living, [worker for worker in seen if worker not in living]
@@ -241,16 +224,13 @@ class _Lease:
 def _outcome(future) -> Outcome:
     """Read the outcome of a finished task; one whose workers all died has a reason, no traceback.
 
-    Raises:
-        RunFailed: If the worker has another version or cannot write the store: the sweep stops.
+    RunFailed passes, if the worker has another version or cannot write the store: the sweep stops.
     """
     if future.status in ("cancelled", "lost"):
         raise asyncio.CancelledError
     try:
         return future.result()
-    except RunFailed:
-        raise
-    except _LOST:
+    except (RunFailed, *_LOST):
         raise
     except Exception as problem:
         text = "".join(traceback.format_exception_only(problem))

@@ -1,13 +1,10 @@
-"""What cells will take: memory from shapes alone, time from stored cells or a short measurement.
-
-Time is modelled as ``fixed + runs * (epochs * per_epoch + d * (once + epochs * per_dimension))``:
-each epoch costs the network's part and, with explicit directions, a part that grows with d.
-"""
+"""What cells will take: memory from shapes alone, time from stored cells or a short measurement."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +15,6 @@ from dofbook.experiments.config import Cell, CellConfig
 from dofbook.experiments.store import StoredCell
 from dofbook.keys import Role, run_key
 from dofbook.methods import RandomAffine
-from dofbook.subspaces import AffineSubspace
 from dofbook.training import Batching, Task, evaluate, make_task, train_runs
 from dofbook.training.batched import chunk_size, free_bytes, run_bytes, tree_bytes
 
@@ -29,13 +25,10 @@ _PROBE_STEPS, _PROBE_LARGEST, _PROBE_ENTRIES = 4, 1024, 2**26
 
 @dataclass(frozen=True)
 class Rates:
-    """Hold the coefficients of the time model, in seconds.
+    """Hold the coefficients of a model of a cell's time, in seconds.
 
-    Args:
-        fixed: Once per cell: mostly compilation.
-        once: Per run and dimension: drawing the directions.
-        per_epoch: Per run and epoch.
-        per_dimension: Per run, epoch and dimension.
+    It is ``fixed`` (mostly compilation) + runs * (epochs * ``per_epoch`` + d * (``once``, to draw
+    the directions, + epochs * ``per_dimension``)).
 
     >>> from dofbook.training import TaskConfig
     >>> Rates(1.0, 0.0, 2.0, 0.0).seconds(CellConfig(task=TaskConfig(epochs=3), seeds=(0, 1)))
@@ -48,7 +41,7 @@ class Rates:
     per_dimension: float
 
     def seconds(self, cell: Cell) -> float:
-        """Predict the wall time of a cell."""
+        """Predict a cell's wall time."""
         work = cell.work()
         each = (work.epochs + work.before) * self.per_epoch
         each += work.d * (self.once + work.epochs * self.per_dimension)
@@ -57,13 +50,7 @@ class Rates:
 
 @dataclass(frozen=True)
 class Need:
-    """Hold what a cell takes in steps and memory.
-
-    Args:
-        steps: Updates in all its runs, burn-in included.
-        run_bytes: Memory of one run.
-        together: Runs trained at once.
-    """
+    """Hold the updates in all of a cell's runs, one run's memory, and how many go together."""
 
     steps: int
     run_bytes: float
@@ -76,7 +63,7 @@ class Need:
 
 
 def cell_need(cell: Cell, data_dir: str | None = None, batching: Batching | None = None) -> Need:
-    """Estimate the steps and the memory of a cell; nothing is trained or drawn.
+    """Estimate what a cell takes, burn-in included; nothing is trained or drawn.
 
     >>> from dofbook.training import TaskConfig
     >>> cell_need(CellConfig(task=TaskConfig("digits", "mlp", epochs=2), d=4)).steps
@@ -92,8 +79,7 @@ def cell_need(cell: Cell, data_dir: str | None = None, batching: Batching | None
     together = 1
     if batching.batched:
         devices = jax.devices()
-        free = min(map(free_bytes, devices))
-        fitting = chunk_size(work.runs, needed, free, len(devices))
+        fitting = chunk_size(work.runs, needed, min(map(free_bytes, devices)), len(devices))
         together = min(batching.chunk or fitting, work.runs)
     return Need(work.runs * (task.steps + method.t), needed, together)
 
@@ -106,29 +92,30 @@ def data_bytes(cell: Cell, data_dir: str | None = None) -> int:
 # --- from stored cells ---------------------------------------------------------------------
 
 
-def _device(cell: StoredCell) -> str:
-    devices = (cell.provenance.get("environment") or {}).get("devices") or [{}]
-    return str(devices[0])
+def device_of(cell: StoredCell) -> dict[str, str]:
+    """Name the device that computed a cell, as ``provenance.devices`` does; {} if it is unknown."""
+    return ((cell.provenance.get("environment") or {}).get("devices") or [{}])[0]
+
+
+def of_last_device(stored: Sequence[StoredCell]) -> list[StoredCell]:
+    """Keep the cells computed on the device that was used last: others have other rates."""
+    last = max(stored, key=lambda cell: str(cell.provenance.get("started")), default=None)
+    return [cell for cell in stored if last and device_of(cell) == device_of(last)]
 
 
 def fit_rates(stored: Iterable[StoredCell]) -> dict[tuple, Rates]:
-    """Fit the time model to the wall times of stored cells, for each kind of cell.
+    """Fit the time model to the wall times of each kind's stored cells on the device used last.
 
-    Of each kind only cells of the device used last count. The rates are given by kind, for
-    ``predict``.
+    Rates are given by kind, for ``predict``.
     """
     groups: dict[tuple, list[StoredCell]] = {}
     for cell in stored:
         if cell.provenance.get("wall_seconds") is not None:
             groups.setdefault(cell.config.work().kind, []).append(cell)
-    rates = {}
-    for key, cells in groups.items():
-        latest = _device(max(cells, key=lambda cell: str(cell.provenance.get("started"))))
-        rates[key] = _fit([cell for cell in cells if _device(cell) == latest])
-    return rates
+    return {kind: _fit_rates(of_last_device(cells)) for kind, cells in groups.items()}
 
 
-def _fit(cells: Sequence[StoredCell]) -> Rates:
+def _fit_rates(cells: Sequence[StoredCell]) -> Rates:
     works = [cell.config.work() for cell in cells]
     runs = np.array([w.runs for w in works], float)
     own = runs * [w.epochs for w in works]
@@ -151,19 +138,20 @@ def predict(rates: dict[tuple, Rates], cells: Sequence[Cell]) -> float | None:
     """
     total = 0.0
     for cell in cells:
-        key = cell.work().kind
-        near = [rates[key]] if key in rates else [r for k, r in rates.items() if k[:5] == key[:5]]
-        if not near:
+        kind = cell.work().kind
+        near = (
+            rates[other] for other in (kind, *rates) if other in rates and other[:5] == kind[:5]
+        )
+        if (found := next(near, None)) is None:
             return None
-        total += near[0].seconds(cell)
+        total += found.seconds(cell)
     return total
 
 
 def parallelism(stored: Iterable[StoredCell]) -> float:
-    """Tell how many cells ran at a time, on average, while any ran.
+    """Tell how many cells ran at a time, on average, while any ran; at least 1.
 
-    Sum of wall times over the length of their union, at least 1, from one process or many. Clocks
-    of hosts that differ shift the estimate, never a result.
+    That is the sum of wall times over the length of their union.
     """
     spans = []
     for cell in stored:
@@ -184,20 +172,18 @@ def parallelism(stored: Iterable[StoredCell]) -> float:
 def measure_rates(
     cell: Cell, largest: int, data_dir: str | None = None, batching: Batching | None = None
 ) -> Rates:
-    """Time a few steps at a small and a large d on this machine, without burn-in.
+    """Time a few steps of a cell at a small and a large d on this machine, without burn-in.
 
-    Args:
-        cell: A cell of the task; its seeds are trained together as ``batching`` says.
-        largest: Largest d of the sweep; at most 1024 is timed, the rest is extrapolated.
+    ``largest`` is the largest d of the sweep; at most 1024 is timed, the rest is extrapolated.
     """
-    task, D = make_task(cell.task, data_dir), make_task(cell.task, data_dir).network.D
+    task = make_task(cell.task, data_dir)
+    D = task.network.D
     few = _first_steps(task)
     seeds = cell.seeds if (batching or Batching()).batched else cell.seeds[:1]
     high = min(largest, _PROBE_LARGEST, max(_PROBE_ENTRIES // D, 1), D)
     dims = sorted({min(4, high), high})
-    method = RandomAffine(
-        directions=getattr(getattr(cell, "method", None), "directions", "gaussian")
-    )
+    directions: Any = getattr(getattr(cell, "method", None), "directions", "gaussian")
+    method = RandomAffine(directions=directions)
     per_example = _time(lambda: evaluate(few, jnp.zeros(D)))[1] / _examples(few)
     times = [_time_probe(few, method, d, seeds, per_example, batching) for d in dims]
     per_step = times[0][0]
@@ -224,27 +210,22 @@ def _examples(task: Task) -> int:
 
 def _time(run: Callable) -> tuple[float, float]:
     """Time the first and the second call."""
-    times = []
+    clock = [time.perf_counter()]
     for _ in range(2):
-        start = time.perf_counter()
         jax.block_until_ready(run())
-        times.append(time.perf_counter() - start)
-    return times[0], times[1]
+        clock.append(time.perf_counter())
+    return clock[1] - clock[0], clock[2] - clock[1]
 
 
 def _time_probe(few, method, d, seeds, per_example, batching) -> tuple[float, float, float]:
-    """Return seconds per run and step, seconds of the first call, seconds to draw one subspace."""
+    """Give seconds per run and step, of the first call beyond a later one, and to draw once."""
     drawn = _time(lambda: method.subspace(few, seeds[0], d))[1]
     ready = [method.subspace(few, seed, d) for seed in seeds]
     keys = [run_key(seed, Role.SUBSPACE_BATCHES) for seed in seeds]
     nothing = jnp.zeros(len(few.objective.metric_names))
 
-    def run():
-        def at(subspace: AffineSubspace) -> jax.Array:
-            return nothing
-
-        train_runs(few, lambda i: ready[i], keys, None, batching, at)
-
-    first, second = _time(run)
+    first, second = _time(
+        lambda: train_runs(few, lambda i: ready[i], keys, None, batching, lambda subspace: nothing)
+    )
     spent = second / len(ready) - _examples(few) * per_example
     return max(spent, 0.0) / few.steps_per_epoch, first - second, drawn

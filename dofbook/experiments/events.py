@@ -29,52 +29,27 @@ def writer(file: IO[str]) -> Callable[[dict], None]:
 
 def describe(cell: Cell) -> dict:
     """Name a cell to a machine: its hash and what distinguishes it in a sweep."""
-    return {
-        "cell": cell.name,
-        "dataset": cell.task.dataset,
-        "network": cell.task.network,
-        **cell.place(),
-        "seeds": list(cell.seeds),
-    }
+    names = {"cell": cell.name, "dataset": cell.task.dataset, "network": cell.task.network}
+    return {**names, **cell.place(), "seeds": list(cell.seeds)}
 
 
 def started(store, cells, missing) -> dict:
     """Say that a sweep begins."""
-    return {
-        "event": "start",
-        "store": str(store.root),
-        "cells": len(cells),
-        "stored": len(cells) - len(missing),
-        "missing": len(missing),
-    }
+    counts = {"cells": len(cells), "stored": len(cells) - len(missing), "missing": len(missing)}
+    return {"event": "start", "store": str(store.root), **counts}
 
 
 def ended(cell: Cell, outcome, again: bool) -> dict:
-    """Say how a cell ended.
-
-    Its state is "done", "found" (another sweep was faster), "retried" or "failed".
-
-    Args:
-        again: Whether it will be tried again if it failed.
-    """
+    """Say how a cell ended: done, found (another was faster), failed, or retried if ``again``."""
     if outcome.error is None:
         state = "found" if outcome.found else "done"
     else:
         state = "retried" if again else "failed"
-    return {
-        "event": "cell",
-        **describe(cell),
-        "state": state,
-        "seconds": outcome.seconds,
-        "error": outcome.error,
-    }
+    about = {"state": state, "seconds": outcome.seconds, "error": outcome.error}
+    return {"event": "cell", **describe(cell), **about}
 
 
 def finished(report) -> dict:
     """Say that a sweep ends."""
-    return {
-        "event": "end",
-        "stored": report.stored,
-        "computed": report.computed,
-        "failed": len(report.failures),
-    }
+    counts = {"stored": report.stored, "computed": report.computed}
+    return {"event": "end", **counts, "failed": len(report.failures)}

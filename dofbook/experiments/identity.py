@@ -1,7 +1,6 @@
 """What decides a result beside its configuration: a reader's code, JAX's settings, the commit.
 
-It is recorded with every cell. What would give other numbers under the same name is refused; what
-may round otherwise is kept beside them, so that it can be told.
+What would give other numbers under the same name is refused; what may round otherwise is recorded.
 """
 
 import ast
@@ -38,9 +37,6 @@ _VARIABLES = ("XLA_FLAGS", "NVIDIA_TF32_OVERRIDE", "TF_CUDNN_DETERMINISTIC")
 
 def check_machine_settings() -> None:
     """Refuse settings of JAX with which the same seed would mean other numbers.
-
-    Raises:
-        InputError: If there is one.
 
     >>> check_machine_settings()
     """
@@ -92,24 +88,19 @@ def _source(module: str) -> str | None:
 
 
 def check_origin(stored: StoredCell, cell: Cell, task: Task) -> None:
-    """Refuse to go on beside a stored cell of other data or other code.
+    """Refuse to go on beside a stored cell of other data, weights or sources under the same names.
 
-    Args:
-        cell: One of the same names, to be computed.
-        task: What its names stand for now.
-
-    Raises:
-        InputError: If it has another fingerprint of the data, other weights or another source.
+    ``task`` is what the names of ``cell``, to be computed, stand for now.
     """
     origin, names = stored.provenance, stored.config.task
     about = f"the store's cell {stored.config.name} was computed"
-    if names.dataset == cell.task.dataset and _sizes(names) == _sizes(cell.task):
-        known = (origin.get("dataset") or {}).get("fingerprint")
-        if known != task.data.fingerprint:
-            raise InputError(
-                f"{about} from other {names.dataset} data than {task.data.source}; use another "
-                "store or the same data."
-            )
+    data = [(task.dataset, task.train_size, task.test_size) for task in (names, cell.task)]
+    known = (origin.get("dataset") or {}).get("fingerprint")
+    if data[0] == data[1] and known != task.data.fingerprint:
+        raise InputError(
+            f"{about} from other {names.dataset} data than {task.data.source}; use another "
+            "store or the same data."
+        )
     then, now = origin.get("code") or {}, code_of(cell, task)
     if (names.network, names.dataset) == (cell.task.network, cell.task.dataset):
         D = then.get("D") or _D(stored)
@@ -131,14 +122,9 @@ def check_origin(stored: StoredCell, cell: Cell, task: Task) -> None:
             )
 
 
-def _sizes(task) -> tuple:
-    return task.train_size, task.test_size
-
-
 def _D(stored: StoredCell) -> int | None:
-    if stored.table is None or "D" not in stored.table.column_names or not len(stored.table):
-        return None
-    return stored.table["D"][0].as_py()
+    rows = stored.table
+    return rows["D"][0].as_py() if rows and "D" in rows.column_names else None
 
 
 def other_commits(stored: Iterable[StoredCell]) -> str | None:
@@ -147,12 +133,8 @@ def other_commits(stored: Iterable[StoredCell]) -> str | None:
     >>> other_commits([]) is None
     True
     """
-    git = environment()["git"] or {}
-    here = git.get("commit")
-    commits = [
-        ((cell.provenance.get("environment") or {}).get("git") or {}).get("commit")
-        for cell in stored
-    ]
+    origins = [cell.provenance.get("environment") or {} for cell in stored]
+    here, *commits = ((e.get("git") or {}).get("commit") for e in (environment(), *origins))
     others = [commit for commit in commits if commit and commit != here]
     if not (here and others):
         return None

@@ -26,11 +26,9 @@ _BLOCK = 16  # directions multiplied by the Jacobian at once: one program serves
 class Model:
     """Say what is trained in place of a task.
 
-    Attributes:
-        task: What the trainer sees: for a linearized network, its expansion around a centre that
-            the weight vector carries along.
-        place: Moves a subspace of a seed to where ``task`` is trained.
-        minimum: Solves for the minimum in a moved subspace, a history of one row; None to descend.
+    ``task`` is what the trainer sees: for a linearized network, its expansion around a centre that
+    the weight vector carries along. ``place`` moves a subspace of a seed there; ``minimum`` solves
+    for the minimum in a moved subspace, a history of one row; None to descend.
     """
 
     task: Task
@@ -39,13 +37,9 @@ class Model:
 
 
 def weights_after(task: Task, seed: int, steps: int, order: int = 0) -> jax.Array:
-    """Train in the full space from w0 by the task's burn-in optimizer; kept for all d of a seed.
+    """Train in the full space from w0 by the task's burn-in optimizer, to w_t, (D,); it is kept.
 
-    Args:
-        order: Number of the path: each sees the batches in another order.
-
-    Returns:
-        w_t, (D,).
+    Paths of another ``order`` see the batches in another order.
 
     >>> task = Task("mlp", "digits")
     >>> weights_after(task, 0, 3).shape
@@ -70,9 +64,8 @@ def trained_as(task: Task) -> Model:
     True
     """
     config = task.config
-    if config is None or config.linearized_at is None:
+    if config is None or (steps := config.linearized_at) is None:
         return Model(task, lambda subspace, seed: subspace)
-    steps = config.linearized_at
     network = task.network.with_derivatives("linear")
     linear = replace(task, network=carrying(network))
 

@@ -13,12 +13,7 @@ from dofbook.training.task import TaskConfig, follow_convention
 def octaves(largest: int, smallest: int = 1, factor: float = 2.0) -> tuple[int, ...]:
     """List training dimensions in a geometric progression, rounded to integers, each once.
 
-    Args:
-        largest: No dimension exceeds it.
-        factor: Ratio of neighbours; 2 gives the paper's octaves.
-
-    Raises:
-        InputError: If the bounds or the factor make no progression.
+    Neighbours have the ratio ``factor``, at least 1.01; none exceeds ``largest``.
 
     >>> octaves(16), octaves(64, 16, 2**0.5)
     ((1, 2, 4, 8, 16), (16, 23, 32, 45, 64))
@@ -73,10 +68,7 @@ def method_options() -> dict[str, list[str]]:
 def make_methods(
     kind: type[Method], times: tuple[int, ...], chosen: dict[str, Any], released: bool
 ) -> tuple[Method, ...]:
-    """Make a method of a class at each burn-in time, from options by name.
-
-    Raises:
-        InputError: If an option belongs to another method or a value is not allowed.
+    """Make a method of a class at each burn-in time, from options by name; InputError if not its.
 
     >>> make_methods(method_class("affine"), (0, 4), {"nested": True}, False)[1].t
     4

@@ -38,93 +38,59 @@ OPTIMUM_STEPS = 3 * 469
 
 
 def table_1_sweeps(profile: str = "reduced", **options: Any) -> list[SweepConfig]:
-    """List the sweeps of the methods of Table 1 that are not random or burn-in affine subspaces.
+    """List sweeps of Table 1's lottery subspaces, lottery tickets and random pruning.
 
-    Args:
-        profile: "reduced" or "paper".
-        **options: Options of ``make_sweep`` for all of them.
-
-    Returns:
-        Lottery subspaces, lottery tickets and random pruning, from w0 and from w_16, without the
-        baseline.
-
-    Raises:
-        InputError: If a name or a value is not allowed.
+    They start from w0 and from w_16, without the baseline; ``profile`` is "reduced" or "paper",
+    ``options`` are those of ``make_sweep``, for all.
 
     >>> [sweep.methods[0].name for sweep in table_1_sweeps()]
     ['lottery_subspace', 'lottery_ticket', 'random_pruning']
     """
     if profile not in _TABLE_1:
         raise InputError(f"profile is {profile!r}; allowed: {', '.join(_TABLE_1)}.")
-    shared: dict[str, Any] = {
-        "burn_in_steps": (0, 16),
-        "baseline": False,
-        "runs": 3 if profile == "reduced" else 5,
-    }
-    # Two epochs of the digits are 24 steps; as many as half of the training stand for the two of 3.
-    pruning: dict[str, Any] = {"pruning_epochs": DIGITS_EPOCHS // 2} if profile == "reduced" else {}
-    return [
-        make_sweep(
-            profile,
-            **{"method": kind.name, "dims": dims, **shared, **options},
-            **(pruning if kind is LotteryTicket else {}),
-        )
-        for kind, dims in _TABLE_1[profile].items()
-    ]
+    reduced = profile == "reduced"
+    shared: dict[str, Any] = {"burn_in_steps": (0, 16), "baseline": False}
+    shared["runs"] = 3 if reduced else 5
+    sweeps = []
+    for kind, dims in _TABLE_1[profile].items():
+        own: dict[str, Any] = {"method": kind.name, "dims": dims, **shared, **options}
+        if reduced and kind is LotteryTicket:
+            # Two epochs of the digits are 24 steps; half of the training stands for the two of 3.
+            own["pruning_epochs"] = DIGITS_EPOCHS // 2
+        sweeps.append(make_sweep(profile, **own))
+    return sweeps
 
 
 def lottery_chapter(profile: str = "reduced", **options: Any) -> dict[str, SweepConfig]:
-    """List what the chapter on lottery subspaces and tickets compares.
+    """Name the sweeps that the chapter on lottery subspaces and tickets compares.
 
-    Args:
-        profile: "reduced" or "paper".
-        **options: Options of ``make_sweep`` for all of it.
-
-    Returns:
-        Name to sweep: the methods of Table 1 but random and burn-in affine subspaces, the other
-        two bases of lottery subspaces, iterative pruning, structured directions up to large d, and
-        last the baseline with random and burn-in affine subspaces ("affine").
-
-    Raises:
-        InputError: If a name or a value is not allowed.
+    They are those of ``table_1_sweeps``, whose arguments it takes, the other two bases of lottery
+    subspaces, iterative pruning, structured directions up to large d, and last the baseline with
+    random and burn-in affine subspaces ("affine").
     """
     table_1 = {sweep.methods[0].name: sweep for sweep in table_1_sweeps(profile, **options)}
     reduced = profile == "reduced"
-    few: dict[str, Any] = {
-        "runs": 3 if reduced else 5,
-        "burn_in_steps": (0,),
-        "baseline": False,
-        **options,
-    }
-    dims = table_1[LotterySubspace.name].dims
-    lottery: dict[str, Any] = {
-        "method": LotterySubspace.name,
-        "dims": dims[:6] if reduced else dims,
-    }
-    ticket = table_1[LotteryTicket.name]
+    few: dict[str, Any] = {"burn_in_steps": (0,), "baseline": False, "runs": 3 if reduced else 5}
+    few |= options
+    lottery, ticket = table_1[LotterySubspace.name], table_1[LotteryTicket.name]
+    wide = octaves(4096, 16, 4) if reduced else octaves(16384, 16)
+    compared: dict[str, dict[str, Any]] = {}
+    for basis in ("centred", "uncentred"):
+        dims = lottery.dims[:6] if reduced else lottery.dims
+        compared[basis] = {"method": LotterySubspace.name, "dims": dims, "basis": basis}
     # Every round trains anew for every d: the reduced profile has few of both.
-    iterative: dict[str, Any] = {
+    compared["iterative"] = {
         "method": LotteryTicket.name,
         "dims": ticket.dims[:2] if reduced else ticket.dims,
         "iterations": 3 if reduced else 5,
-        "pruning_epochs": getattr(ticket.methods[0], "pruning_epochs"),  # noqa: B009,
+        "pruning_epochs": getattr(ticket.methods[0], "pruning_epochs"),  # noqa: B009
     }
-    wide = octaves(4096, 16, 4) if reduced else octaves(16384, 16)
-    affine: dict[str, Any] = {"burn_in_steps": (0, 16), **options}
-    return {
-        **table_1,
-        **{
-            basis: make_sweep(profile, basis=basis, **lottery, **few)
-            for basis in ("centred", "uncentred")
-        },
-        "iterative": make_sweep(profile, **iterative, **few),
-        **{
-            kind: make_sweep(profile, directions=kind, dims=wide, **few)
-            for kind in ("hadamard", "fastfood")
-        },
-        # Last: a sweep of the phase transition running beside this one has stored it by then.
-        "affine": make_sweep(profile, **affine),
-    }
+    for kind in ("hadamard", "fastfood"):
+        compared[kind] = {"directions": kind, "dims": wide}
+    found = {name: make_sweep(profile, **own, **few) for name, own in compared.items()}
+    # Last: a sweep of the phase transition running beside this one has stored it by then.
+    affine = make_sweep(profile, **{"burn_in_steps": (0, 16), **options})
+    return {**table_1, **found, "affine": affine}
 
 
 def linearization_cells(
@@ -138,14 +104,9 @@ def linearization_cells(
 ) -> list[CellConfig]:
     """List the cells of Fig. 9: the same nested subspaces in a network and in its linearization.
 
-    Args:
-        optimum_steps: Steps of full training to w_opt, where the network is linearized.
-        exact_dims: Dimensions of the exact minima of the linearized training loss.
-        centres: Further centres w_t, in steps.
-        centre_dims: Training dimensions used with these.
-
-    Returns:
-        One cell for each seed, model and d.
+    It is linearized at w_opt, after ``optimum_steps`` of full training, and at further ``centres``
+    w_t, in steps, with ``centre_dims``; ``exact_dims`` are those of the exact minima of the
+    linearized training loss. Gives one cell for each seed, model and d.
 
     >>> cells = linearization_cells(TaskConfig(), 480, [0], [8, 16], exact_dims=[8])
     >>> [(cell.task.linearized_at, cell.task.solver, cell.d) for cell in cells][2:]
@@ -165,12 +126,7 @@ def linearization_cells(
 def linearization_chapter(
     profile: str = "reduced", steps_per_epoch: int = 12, dataset: str = "digits"
 ) -> list[CellConfig]:
-    """List what the chapter on linearization compares on one data set.
-
-    Args:
-        profile: "reduced" (a minute and a half on two cores) or "paper".
-        steps_per_epoch: Of the data set, for the steps to w_opt.
-    """
+    """List what the chapter on linearization compares on one data set, "reduced" or "paper"."""
     if profile == "reduced":
         return linearization_cells(
             TaskConfig(dataset=dataset, epochs=20), 40 * steps_per_epoch, (0, 1, 2),
@@ -196,12 +152,10 @@ def _paper_figures() -> dict[str, dict[str, Any]]:
                 title = f"Fig. {name}, {network} on {dataset}"
                 cells = [cell for sweep in sweeps for cell in sweep.cells()]
                 found[key] = {"title": title, "cells": cells, "table": table}
-            spectrum = SpectrumCell(task=affine.task, seeds=tuple(range(_RUNS[network])))
-            found[f"10-{dataset}-{network}"] = {
-                "title": f"Figs. 10 and 11, {network} on {dataset}",
-                "cells": [spectrum],
-                "table": f"spectra_{dataset}_{network}.parquet",
-            }
+            title, table = f"Figs. 10 and 11, {network} on {dataset}", f"spectra_{table}"
+            cells = [SpectrumCell(task=affine.task, seeds=tuple(range(_RUNS[network])))]
+            key = f"10-{dataset}-{network}"
+            found[key] = {"title": title, "cells": cells, "table": table}
     for dataset in ("mnist", "fashion_mnist"):
         title = f"Fig. 9, conv2 on {dataset}"
         cells = linearization_chapter("paper", dataset=dataset)
@@ -218,13 +172,7 @@ PAPER_FIGURES = _paper_figures()
 
 @dataclass(frozen=True)
 class PaperFigure:
-    """Name a figure of the paper, or one data set of it.
-
-    Args:
-        name: A key of ``PAPER_FIGURES``, or a figure's number for all of its data sets.
-
-    Raises:
-        InputError: If there is no such figure.
+    """Name a figure of the paper: a key of ``PAPER_FIGURES``, or a number for all its data sets.
 
     >>> len(PaperFigure("2-mnist").cells())
     54
@@ -246,15 +194,7 @@ class PaperFigure:
 
 
 def paper_figure(figure: str, **options: Any) -> PaperFigure:
-    """Choose a figure of the paper by name.
-
-    Args:
-        figure: A key of ``PAPER_FIGURES``, or a figure's number.
-        **options: Only ``profile="paper"``: a figure's settings are the paper's.
-
-    Raises:
-        InputError: If there is no such figure, or another option is given.
-    """
+    """Choose a figure of the paper by name; of options it takes only ``profile="paper"``."""
     if extra := sorted(k for k, value in options.items() if (k, value) != ("profile", "paper")):
         raise InputError(
             f"a figure is run at the paper's settings and takes no {', '.join(extra)}; describe "

@@ -46,7 +46,7 @@ def read_provenance(name: str, folder: str | Path | None = None) -> dict:
 def read_published(name: str, folder: str | Path | None = None) -> pd.DataFrame:
     """Read a published table whose bytes are those that its provenance was written for.
 
-    `name` is the file's without suffix, `folder` as for `published_names`.
+    ``name`` is the file's without suffix, ``folder`` as for ``published_names``.
 
     >>> read_published("mnist_conv2", "/nowhere")
     Traceback (most recent call last):

@@ -11,10 +11,7 @@ from dofbook.experiments.store import parquet_bytes, remove_orphans, write_atomi
 
 
 def check_table_path(path: Path) -> None:
-    """Refuse a table name that cannot work, before anything is computed.
-
-    Raises:
-        InputError: If it is a folder or not named ``*.parquet``.
+    """Refuse the path of a table that cannot work, before anything is computed.
 
     >>> check_table_path(Path("runs.parquet"))
     """
@@ -30,21 +27,11 @@ def check_table_path(path: Path) -> None:
 def publish(
     path: Path, table: pa.Table, origin: dict, metadata: dict[str, str] | None = None
 ) -> int:
-    """Write a table, and its origin beside it as ``<name>.provenance.json``.
+    """Write a table, with ``metadata`` in its footer, and count its rows.
 
-    The origin is written first: a table without one never lies there.
-
-    Args:
-        origin: Configuration, seeds, versions, device, commit and data, ready for JSON; the
-            SHA-256 of the Parquet file is added as ``table_sha256``.
-        metadata: What the Parquet file's footer holds.
-
-    Returns:
-        Number of rows.
-
-    Raises:
-        InputError: If the path cannot be a table's.
-        StoreError: If the files cannot be written.
+    Its ``origin`` goes beside it, and first, as ``<name>.provenance.json``, with the SHA-256 of the
+    Parquet file as ``table_sha256``. Raises InputError if the path cannot be a table's, StoreError
+    if it cannot be written.
     """
     check_table_path(path)
     content = parquet_bytes(table, metadata or {})

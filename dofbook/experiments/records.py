@@ -25,23 +25,19 @@ def describe_environment(environment: dict) -> str:
 
 
 def run_record(cells: Sequence[StoredCell]) -> pd.Series:
-    """Summarise the run behind a chapter's figures, text by heading.
-
-    Headings: data, network, cells, seeds, training, computing time, device and versions.
-    """
+    """Summarise the run behind a chapter's figures, text by heading."""
     about = summarize(list(cells))
     tasks = {cell.config.task for cell in cells if cell.config.place()["d"] is not None}
-    training = {
-        f"{t.epochs} epochs, batches of {t.batch_size}, {t.optimizer.name}, learning rate "
-        f"{t.optimizer.learning_rate}, {t.optimizer.bias_correction} bias correction"
-        for t in tasks
-    }
     parts = {
         "data": {source["source"] for source in about["datasets"]},
         "network": {f"{task.network}, {task.pooling} pooling" for task in tasks},
         "cells": {str(len(about["cells"]))},
         "seeds": {", ".join(map(str, about["seeds"]))},
-        "training": training,
+        "training": {
+            f"{t.epochs} epochs, batches of {t.batch_size}, {t.optimizer.name}, learning rate "
+            f"{t.optimizer.learning_rate}, {t.optimizer.bias_correction} bias correction"
+            for t in tasks
+        },
         "computing time": {f"{about['wall_seconds']:.0f} s"},
         "device and versions": {describe_environment(e) for e in about["environments"]},
     }

@@ -15,10 +15,8 @@ from dofbook.training.task import check_integer
 class SpectrumCell(Cell):
     """Describe full trainings whose paths are decomposed in every basis of lottery subspaces.
 
-    Args:
-        spacing: Updates between stored points.
-        steps: Updates of the path; None for those of the task.
-        extra_first_step: As in ``LotterySubspace``.
+    Points are ``spacing`` updates apart, on a path of ``steps``, None for those of the task;
+    ``extra_first_step`` as in ``LotterySubspace``.
 
     >>> from dofbook.training import TaskConfig
     >>> SpectrumCell(task=TaskConfig("mnist"), seeds=(0, 1)).place()["method"]
@@ -38,8 +36,11 @@ class SpectrumCell(Cell):
         if self.extra_first_step not in (0, 1):
             raise InputError(f"extra_first_step is {self.extra_first_step!r}; allowed: 0, 1.")
 
+    def _stored(self, task):
+        return stored_steps(self.steps or task.steps, self.spacing, self.extra_first_step)
+
     def check(self, task):
-        stored_steps(self.steps or task.steps, self.spacing, self.extra_first_step)
+        self._stored(task)
 
     def work(self):
         task = self.task
@@ -48,16 +49,13 @@ class SpectrumCell(Cell):
 
     def rows(self, task, batching):
         """Decompose each path: one row per seed, basis and index (from 1)."""
-        stored = stored_steps(self.steps or task.steps, self.spacing, self.extra_first_step)
+        stored = self._stored(task)
+        names = {"cell": self.name, "dataset": self.task.dataset, "network": self.task.network}
         parts = []
         for seed in self.seeds:
             points = record(task, seed, stored)
             for basis in get_args(Basis):
                 values = spectrum(points, basis).singular_values
-                columns = {
-                    "cell": self.name, "dataset": self.task.dataset, "network": self.task.network,
-                    "seed": seed, "basis": basis, "index": range(1, len(values) + 1),
-                    "singular_value": values,
-                }  # fmt: skip
-                parts.append(pd.DataFrame(columns))
+                found = {"index": range(1, len(values) + 1), "singular_value": values}
+                parts.append(pd.DataFrame({**names, "seed": seed, "basis": basis, **found}))
         return pd.concat(parts, ignore_index=True)

@@ -1,17 +1,11 @@
 """The store: a folder with one Parquet file per cell, whole or absent, verified when read.
 
-A file is named by the hash of its cell's configuration. It is written beside its final name,
-flushed to disk and renamed, so that a process killed at any moment leaves either no file or a
-whole one, and two sweeps on one store at worst compute the same cell twice. No file is locked.
+A file is named by the hash of its cell's configuration, written beside its final name, flushed and
+renamed: a process killed at any moment leaves no file or a whole one, and two sweeps on one store
+at worst compute a cell twice. What a killed process leaves is removed an hour later.
 
-The digest covers every byte of the file: it is the SHA-256 of the file with 64 zeros in the
-digest's own place. Damage is thus found before a Parquet reader sees it.
-
-A process killed while it writes leaves a hidden temporary file. A sweep, or a table of that name,
-removes it an hour later: whether a process lives cannot be asked on every system.
-
-What is read is checked: a regular file of bounded size, its digest, and its rows against the cell
-it is named by (``contents``). Whatever fails is moved aside.
+What is read is checked, or moved aside: a regular file of bounded size, the SHA-256 of every byte
+but its own (before a Parquet reader sees any), and the rows against the cell (``contents``).
 """
 
 import contextlib
@@ -22,6 +16,7 @@ import os
 import re
 import stat
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,13 +46,7 @@ class StoreError(RunFailed):
 
 @dataclass(frozen=True)
 class StoredCell:
-    """Hold one verified result.
-
-    Attributes:
-        config: The cell.
-        table: Its rows, one per run and checkpoint.
-        provenance: Versions, device, commit, data source, times; see ``executors.compute``.
-    """
+    """Hold one verified result: cell, rows, and versions, device, commit, data and times."""
 
     config: Cell
     table: pa.Table
@@ -75,8 +64,7 @@ class FailedCell:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that its name never stands for a part of it; its folder is created.
 
-    Raises:
-        StoreError: If the system refuses (disk full, permissions); no partial file is left.
+    Raises StoreError if the system refuses (disk full, permissions); no partial file is left.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
@@ -97,8 +85,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 def remove_orphans(folder: Path, now: float, pattern: str = ".*") -> None:
     """Remove temporary files that killed processes left in a folder, by their age alone.
 
-    Args:
-        now: Seconds, by the clock that dates the folder's files.
+    ``now`` is in seconds, by the clock that dates the folder's files.
     """
     for path in folder.glob(pattern):
         with contextlib.suppress(OSError):  # another sweep was first, or it is not ours
@@ -109,11 +96,9 @@ def remove_orphans(folder: Path, now: float, pattern: str = ".*") -> None:
 
 
 def read_regular(path: Path, largest: int) -> bytes:
-    """Read a regular file of bounded size; devices, pipes and folders are not opened to be read.
+    """Read a file, unless it is larger or not a regular one: then DamagedCell.
 
-    Raises:
-        OSError: If the system refuses.
-        DamagedCell: If it is something else or larger.
+    Devices, pipes and folders are not opened to be read.
     """
     if not stat.S_ISREG(path.stat().st_mode):
         raise DamagedCell("it is not a regular file")
@@ -138,11 +123,9 @@ def _sync_folder(folder: Path) -> None:
 
 
 def parquet_bytes(table: pa.Table, metadata: dict[str, str]) -> bytes:
-    """Write a table as Parquet in memory, equal bytes for equal content.
+    """Write a table as Parquet, equal bytes for equal content, with ``metadata`` in its footer.
 
-    Args:
-        table: The rows; its own schema metadata (pandas') is left out.
-        metadata: What the file's footer holds.
+    The table's own schema metadata (pandas') is left out.
     """
     table = table.replace_schema_metadata(None).combine_chunks()
     sink = pa.BufferOutputStream()
@@ -161,13 +144,9 @@ def seal(table: pa.Table, metadata: dict[str, str]) -> bytes:
 
 
 def unseal(data: bytes) -> tuple[pq.ParquetFile, dict[str, str]]:
-    """Verify what ``seal`` wrote, and open it: its rows are not read yet.
+    """Verify what ``seal`` wrote and open it, with its metadata: its rows are not read yet.
 
-    Returns:
-        The file and its footer's metadata.
-
-    Raises:
-        DamagedCell: If the content is cut, altered or foreign.
+    Raises DamagedCell if the content is cut, altered or foreign.
     """
     digests = _DIGEST.findall(data)
     if len(digests) != 1:
@@ -175,20 +154,22 @@ def unseal(data: bytes) -> tuple[pq.ParquetFile, dict[str, str]]:
     blank = data.replace(_MARK + digests[0], _MARK + b"0" * 64)
     if hashlib.sha256(blank).hexdigest().encode() != digests[0]:
         raise DamagedCell("its content does not match its digest")
-    try:
+    with _as_parquet():
         file = pq.ParquetFile(pa.BufferReader(data))
         about = {k.decode(): v.decode() for k, v in (file.metadata.metadata or {}).items()}
-    except (pa.ArrowException, OSError, ValueError) as problem:
-        raise DamagedCell(f"it cannot be read as Parquet ({problem})") from None
     return file, about
 
 
-def encode(cell: Cell, rows: pd.DataFrame, provenance: dict) -> bytes:
-    """Write a result as the content of a cell file, with its digest in place.
+@contextlib.contextmanager
+def _as_parquet() -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError) as problem:
+        raise DamagedCell(f"it cannot be read as Parquet ({problem})") from None
 
-    Args:
-        provenance: What it was computed with; must fit in JSON.
-    """
+
+def encode(cell: Cell, rows: pd.DataFrame, provenance: dict) -> bytes:
+    """Write a result, and what it was computed with, as the content of a cell file."""
     metadata = {
         "dofbook.schema": str(SCHEMA_VERSION),
         "dofbook.config": canonical_json(cell),
@@ -200,9 +181,7 @@ def encode(cell: Cell, rows: pd.DataFrame, provenance: dict) -> bytes:
 def decode(name: str, data: bytes) -> StoredCell:
     """Verify and read the content of a cell file, and check it against the cell of that name.
 
-    Raises:
-        DamagedCell: If the content is cut, altered, foreign, another cell's or no such cell's.
-        InputError: If it is intact but has another schema version.
+    Raises DamagedCell, or InputError if it is intact but has another schema version.
     """
     file, metadata = unseal(data)
     config = metadata.get("dofbook.config", "")
@@ -224,10 +203,8 @@ def _read_rows(file: pq.ParquetFile, cell: Cell) -> pa.Table:
     size = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
     if about.num_rows > most or size > _LARGEST_RECORD + BYTES_PER_ROW * most:
         raise DamagedCell(f"it has {about.num_rows} rows of {size} bytes; the cell has {most}")
-    try:
+    with _as_parquet():
         return file.read().replace_schema_metadata(None)
-    except (pa.ArrowException, OSError, ValueError) as problem:
-        raise DamagedCell(f"it cannot be read as Parquet ({problem})") from None
 
 
 @dataclass(frozen=True)
@@ -246,11 +223,7 @@ class Store:
             raise InputError(f"the store {self.root} is a file; name a folder.")
 
     def prepare(self) -> None:
-        """Create the folder if needed, make sure that it can be written, and remove orphans.
-
-        Raises:
-            InputError: If it cannot.
-        """
+        """Create the folder, make sure that it can be written (else InputError), remove orphans."""
         try:
             write_atomically(probe := self.root / f".probe-{uuid.uuid4().hex[:8]}", b"")
             now = probe.stat().st_mtime  # by the clock that dates the other files
@@ -265,18 +238,14 @@ class Store:
 
     def names(self) -> list[str]:
         """List the cells that have a file, verified or not, in alphabetical order."""
-        return sorted(
-            path.stem for path in self.root.glob("*.parquet") if _NAME.fullmatch(path.stem)
-        )
+        names = (path.stem for path in self.root.glob("*.parquet"))
+        return sorted(name for name in names if _NAME.fullmatch(name))
 
     def read(self, name: str) -> StoredCell:
         """Read and verify one cell, changing nothing.
 
-        Raises:
-            FileNotFoundError: If there is no such file.
-            DamagedCell: If its content cannot be trusted.
-            InputError: If it has another schema version.
-            StoreError: If the system refuses to read it.
+        Raises FileNotFoundError, DamagedCell if its content cannot be trusted, InputError if it has
+        another schema version, StoreError if the system refuses to read it.
         """
         try:
             data = read_regular(self.path(name), _LARGEST_FILE)
@@ -295,11 +264,7 @@ class Store:
         return about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
 
     def take(self, name: str) -> StoredCell | None:
-        """Read and verify one cell, or give None; move a damaged file aside and say so.
-
-        Raises:
-            InputError: If it has another schema version.
-        """
+        """Read and verify one cell as ``read``, or give None; move a damaged file aside."""
         try:
             return self.read(name)
         except FileNotFoundError:
@@ -321,11 +286,7 @@ class Store:
         log.warning("%s: %s; moved to %s.", self.path(name), problem, aside.name)
 
     def write(self, cell: Cell, rows: pd.DataFrame, provenance: dict) -> None:
-        """Store a result and forget the cell's earlier failure, if any.
-
-        Raises:
-            StoreError: If it cannot be written.
-        """
+        """Store a result and forget the cell's earlier failure; StoreError if it cannot."""
         write_atomically(self.path(cell.name), encode(cell, rows, provenance))
         self._failure_path(cell.name).unlink(missing_ok=True)
 
@@ -333,11 +294,7 @@ class Store:
         return self.root / f"{name}.failed.json"
 
     def write_failure(self, cell: Cell, traceback: str, provenance: dict) -> None:
-        """Record that a cell raised.
-
-        Raises:
-            StoreError: If it cannot be written.
-        """
+        """Record that a cell raised; StoreError if it cannot."""
         record = {"config": canonical_json(cell), "traceback": traceback, "provenance": provenance}
         text = json.dumps(record, indent=1, sort_keys=True)
         write_atomically(self._failure_path(cell.name), text.encode())

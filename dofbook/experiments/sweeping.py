@@ -29,19 +29,12 @@ def sweep(
 ) -> pd.DataFrame:
     """Train a task inside subspaces of each method, dimension and seed.
 
-    Args:
-        dims: Training dimensions, such as ``octaves(512)``.
-        seeds: A count, or a list.
-        store: Folder that keeps every cell, so that the sweep can be stopped and goes on; for
-            tasks given by names. Without one the runs are kept in memory.
-        progress: Whether to show a progress line.
+    ``seeds`` is a count or a list. A ``store`` is a folder that keeps every cell, so that the sweep
+    can be stopped and goes on, for tasks given by names; without one runs are kept in memory. Gives
+    one row per run and checkpoint (columns as in ``results/columns.md``).
 
-    Returns:
-        The runs: one row per run and checkpoint (columns as in ``results/columns.md``).
-
-    Raises:
-        InputError: If an argument is not allowed, or d exceeds D; before anything is trained.
-        RunFailed: If a cell of a store failed; the others are kept.
+    Raises InputError if an argument is not allowed or d exceeds D, before anything is trained;
+    RunFailed if a cell of a store failed, when the others are kept.
 
     >>> import dofbook as dof
     >>> task = dof.Task("mlp", "digits", epochs=1)
@@ -80,23 +73,16 @@ def _stored(task, grid, seeds, folder: Path, progress: bool) -> pd.DataFrame:
             "or as module:function, or leave out store."
         )
     cells = [CellConfig(task=task.config, method=m, d=d, seeds=seeds) for m, d in grid]
-    return tables.compact(run_cells(cells, folder, progress=progress)).to_pandas()
+    return tables.compact(run_cells(cells, folder, None, progress)).to_pandas()
 
 
 def run_cells(
-    cells: Sequence[Cell],
-    store: str | Path,
-    data_dir: str | None = None,
-    progress: bool = True,
+    cells: Sequence[Cell], store: str | Path, data_dir: str | None = None, progress: bool = True
 ) -> list[StoredCell]:
     """Bring a store to hold every cell and read them: what is there is kept, the rest computed.
 
-    Args:
-        data_dir: Folder of official data files; see ``datasets.load``.
-
-    Raises:
-        InputError: If the cells cannot run.
-        RunFailed: If a cell failed; the others are kept.
+    ``data_dir`` as in ``datasets.load``. Raises InputError if the cells cannot run, RunFailed if
+    one failed; the others are kept.
     """
     place = Store(Path(store))
     report = run_sweep(cells, place, data_dir=data_dir, progress=progress)

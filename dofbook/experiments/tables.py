@@ -20,13 +20,9 @@ ORDER = (
 
 
 def read_cells(store: Store, names: Iterable[str] | None = None) -> list[StoredCell]:
-    """Read cells of a store in the order of their hashes; damaged files are moved aside.
+    """Read cells of a store, by default all, in the order of their hashes; refuse to find none.
 
-    Args:
-        names: Hashes of the cells; None for all.
-
-    Raises:
-        InputError: If there is none, or one has another schema version.
+    Damaged files are moved aside; InputError too if one has another schema version.
     """
     names = store.names() if names is None else sorted(set(names))
     cells = [cell for name in names if (cell := store.take(name)) is not None]
@@ -36,10 +32,9 @@ def read_cells(store: Store, names: Iterable[str] | None = None) -> list[StoredC
 
 
 def compact(cells: Iterable[StoredCell]) -> pa.Table:
-    """Join cells into one table sorted by ``ORDER``, one row per run and checkpoint, each run once.
+    """Join cells into one table sorted by ``ORDER``, one row per run and checkpoint.
 
-    The same run can be in two cells: one with seeds 0 to 2 and one with seeds 0 to 9. The run is
-    the same computation, so the first cell in the given order provides it.
+    A run that is in several cells, as with seeds 0 to 2 and 0 to 9, is taken from the first.
     """
     parts, seen = [], set()
     for cell in cells:
@@ -53,14 +48,7 @@ def compact(cells: Iterable[StoredCell]) -> pa.Table:
 
 
 def table(store: Store, names: Iterable[str] | None = None) -> pd.DataFrame:
-    """Read a store as one tidy table sorted by ``ORDER``, without times or versions.
-
-    Args:
-        names: Hashes of the cells; None for all.
-
-    Raises:
-        InputError: If there is none, or one has another schema version.
-    """
+    """Read a store as one tidy table, as ``read_cells`` and ``compact`` make it."""
     return compact(read_cells(store, names)).to_pandas()
 
 
@@ -74,11 +62,7 @@ def _distinct(items: Iterable[object]) -> list[object]:
 
 
 def summarize(cells: list[StoredCell]) -> dict:
-    """Describe where a table comes from, ready for JSON.
-
-    Returns:
-        Configurations by hash, seeds, distinct environments and data sources, wall time in seconds.
-    """
+    """Describe where a table comes from, ready for JSON: wall time in seconds, cells by hash."""
     origins = [cell.provenance for cell in cells]
     parts = [part for origin in origins for part in origin.get("parts", {}).values()]
     return {
@@ -92,18 +76,7 @@ def summarize(cells: list[StoredCell]) -> dict:
 
 
 def write_table(store: Store, path: Path, names: Iterable[str] | None = None) -> int:
-    """Write the tidy table, and its origin beside it as ``<table>.provenance.json``.
-
-    Args:
-        names: Hashes of the cells; None for all.
-
-    Returns:
-        Number of rows.
-
-    Raises:
-        InputError: If there is no such cell or the path cannot be a table's.
-        StoreError: If the files cannot be written.
-    """
+    """Write the tidy table of ``table``, and its origin beside it, as ``publish`` does."""
     check_table_path(path)
     cells = read_cells(store, names)
     return publish(path, compact(cells), summarize(cells), {"dofbook.schema": str(SCHEMA_VERSION)})

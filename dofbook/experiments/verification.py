@@ -1,9 +1,7 @@
 """Run a random sample of stored runs again and compare: does this machine give what the store says?
 
-A run depends on its cell and seed alone, so one seed of a cell is enough to check it. On a CPU of
-the same model, with as many cores and the same versions of JAX, unbatched runs repeat bit by bit.
-Anywhere else sums are added in another order; training amplifies the rounding, and the best values
-agree within ``LOSS_TOLERANCE`` and ``ACCURACY_TOLERANCE`` (see there).
+On a CPU of the same model, with as many cores and the same versions of JAX, unbatched runs repeat
+bit by bit. Elsewhere sums are added in another order, and the best values agree within tolerances.
 """
 
 import time
@@ -37,15 +35,11 @@ State = Literal["identical", "close", "different"]
 
 @dataclass(frozen=True)
 class Check:
-    """Tell how a repeated run compares with the stored one.
+    """Tell how the run of one seed, repeated in so many seconds, compares with the stored one.
 
-    Attributes:
-        seed: The seed that was run again.
-        state: "identical" in every bit, "close" within the tolerances, or "different".
-        bits_expected: Whether this machine should repeat the run bit by bit.
-        loss_difference: Largest |a - b| / (0.1 + a) of the best losses.
-        accuracy_difference: Largest difference of the best accuracies.
-        seconds: Wall time of the repeated run.
+    Its state is "identical" in every bit, as this machine should repeat it if ``bits_expected``,
+    "close" within the tolerances, or "different". ``loss_difference`` is the largest
+    |a - b| / (0.1 + a) of the best losses, ``accuracy_difference`` the largest |a - b|.
     """
 
     cell: Cell
@@ -69,14 +63,14 @@ def repeats_bits(stored: StoredCell, batching: Batching) -> bool:
     """
     origin, here = stored.provenance, environment()
     there = origin.get("environment") or {}
-    versions = [
-        {name: (e.get("versions") or {}).get(name) for name in ("jax", "jaxlib", "flax", "optax")}
-        for e in (there, here)
-    ]
+    versions = [e.get("versions") or {} for e in (there, here)]
     return (
         there.get("devices") == here["devices"]
         and all(device["platform"] == "cpu" for device in here["devices"])
-        and versions[0] == versions[1]
+        and all(
+            versions[0].get(name) == versions[1].get(name)
+            for name in ("jax", "jaxlib", "flax", "optax")
+        )
         and origin.get("machine") == machine_kind()
         and origin.get("settings", settings()) == settings()
         and "parts" not in origin
@@ -88,11 +82,8 @@ def repeats_bits(stored: StoredCell, batching: Batching) -> bool:
 def compare(stored: pd.DataFrame, repeated: pd.DataFrame) -> tuple[State, float, float]:
     """Compare two runs: every number bit by bit, the best values by tolerance.
 
-    Rows without best values (spectra, cuts) are compared number by number.
-
-    Returns:
-        The state, the largest |a - b| / (0.1 + a) of a best loss, the largest |a - b| of a best
-        accuracy.
+    Rows without best values (spectra, cuts) are compared number by number. Gives state, loss and
+    accuracy difference of a ``Check``.
     """
     places = [name for name in ("step", "basis", "index", "model", "place") if name in stored]
     if any(stored[name].tolist() != repeated[name].tolist() for name in places):
@@ -125,9 +116,6 @@ def _gap(stored: pd.DataFrame, repeated: pd.DataFrame, name: str) -> float:
 def draw_sample(names: Sequence[str], size: int, seed: int) -> list[str]:
     """Draw so many names without replacement; all of them if there are fewer.
 
-    Raises:
-        InputError: If the size is below 1 or there is no cell.
-
     >>> draw_sample(["a", "b", "c"], 2, seed=0)
     ['b', 'c']
     """
@@ -149,13 +137,9 @@ def verify(
 ) -> Iterator[Check]:
     """Run one seed of each cell again and compare, changing nothing in the store.
 
-    Args:
-        names: Hashes of the cells, such as ``draw_sample`` gives.
-        seed: Seed of the choice of a run in each cell.
-        data_dir: Folder of official data files; see ``datasets.load``.
-
-    Raises:
-        InputError: If a cell was computed from other data or other code than is found here.
+    ``names`` are hashes, such as ``draw_sample`` gives; ``seed`` draws the run of each cell;
+    ``data_dir`` as in ``datasets.load``. Raises InputError if a cell was computed from other data
+    or other code than is found here.
     """
     batching = batching or Batching()
     for name in names:
@@ -166,7 +150,6 @@ def verify(
         repeated = run_cell(stored.config.with_seed(chosen), data_dir, batching)  # type: ignore[call-arg]
         seconds = time.perf_counter() - begin
         rows = stored.table.to_pandas()
-        result = compare(rows[rows["seed"] == chosen], repeated)
+        state, loss, accuracy = compare(rows[rows["seed"] == chosen], repeated)
         expected = repeats_bits(stored, batching)
-        state, loss, accuracy = result
         yield Check(stored.config, chosen, state, expected, loss, accuracy, seconds)
