@@ -1,9 +1,8 @@
 """Random affine subspaces and an affine target (Appendix B.3, corrected).
 
-A is a d-dimensional affine subspace of R^D through x0 with a uniformly random direction; the target
-B is an n-dimensional subspace. Distances to B only see the s = D - n coordinates orthogonal to B,
-and q = s - d = D - n - d of them remain after the best move inside A. They meet iff d + n ≥ D,
-however far apart they start.
+A is a d-dimensional affine subspace of R^D through x0 with a uniformly random direction, the target
+B an n-dimensional subspace. Only the s = D - n coordinates orthogonal to B count, of which q = s -
+d = D - n - d remain after the best move inside A. They meet iff d + n ≥ D.
 """
 
 from functools import partial
@@ -20,9 +19,8 @@ from dofbook.geometry.precision import with_lapack
 def mean_squared_distance(dimension: int, n: int, d: int, norm: float = 1.0) -> float:
     """Compute E dist(A, B)² = |x0|² (D - n - d)/D for x0 uniform in direction, 0 for n + d ≥ D.
 
-    The paper prints |x0|² (D - n - d)²/D. For a given x0 whose part orthogonal to B is x0_s the
-    mean over A alone is |x0_s|² (s - d)/s with s = D - n. `norm` is |x0|.
-    Source: Larsen et al. (2022), Appendix B.3, corrected.
+    The paper prints |x0|² (D - n - d)²/D. Given an x0 whose part orthogonal to B is x0_s, the mean
+    over A is |x0_s|² (s - d)/s. `norm` is |x0|. Paper, Appendix B.3, corrected.
 
     >>> mean_squared_distance(20, n=6, d=4, norm=2.0)
     2.0
@@ -34,8 +32,8 @@ def mean_squared_distance(dimension: int, n: int, d: int, norm: float = 1.0) -> 
 def mean_distance(dimension: int, n: int, d: int, norm: float = 1.0) -> float:
     """Compute E dist(A, B) for x0 uniform in direction, 0 for n + d ≥ D.
 
-    dist²/|x0|² is Beta(q/2, (D-q)/2) with q = D - n - d, so the mean is
-    |x0| Γ((q+1)/2) Γ(D/2) / (Γ(q/2) Γ((D+1)/2)). `norm` is |x0|.
+    It is |x0| Γ((q+1)/2) Γ(D/2) / (Γ(q/2) Γ((D+1)/2)), dist²/|x0|² being Beta(q/2, (D-q)/2). `norm`
+    is |x0|.
 
     >>> round(mean_distance(2, n=0, d=1) * np.pi, 6)
     2.0
@@ -53,8 +51,8 @@ def simulate_distances(
 ) -> np.ndarray:
     """Measure dist(A, B) for random A by least squares, shape (runs,).
 
-    B is spanned by the last n coordinate axes. `start` is x0, shape (D,); or a number, then x0 is
-    redrawn in every run, uniform in direction with this norm.
+    B is spanned by the last n coordinate axes. `start` is x0, shape (D,), or its norm: then x0 is
+    redrawn in every run, uniform in direction.
 
     >>> start = [3.0, 4.0, 1.0, 1.0, 1.0]  # the last 3 axes span B
     >>> simulate_distances(5, n=3, d=0, key=jax.random.key(0), runs=2, start=start)
@@ -63,10 +61,7 @@ def simulate_distances(
     _free_directions(dimension, n, d)
     runs = checks.integer("runs", runs, 1)
     start = checks.finite("start", start)
-    if start.ndim:
-        checks.finite("start", start, (dimension,))
-    else:
-        checks.real("start", start, 0)
+    checks.finite("start", start, (dimension,)) if start.ndim else checks.real("start", start, 0)
     keys = jax.random.split(checks.key(key), runs)
     return _distances(start, keys, dimension, dimension - n, d)
 
@@ -74,19 +69,17 @@ def simulate_distances(
 @with_lapack
 @partial(jax.jit, static_argnums=(2, 3, 4))
 def _distances(start: jax.Array, keys: jax.Array, dimension: int, s: int, d: int) -> jax.Array:
-    return jax.lax.map(lambda key: _distance(start, dimension, s, d, key), keys)
+    def one(key):
+        key_start, key_directions = jax.random.split(key)
+        x0 = start
+        if start.ndim == 0:
+            x = jax.random.normal(key_start, (dimension,), jnp.float64)
+            x0 = start * x / jnp.linalg.norm(x)
+        # Only the span matters, so the Gaussian columns need no orthonormalisation in R^D.
+        q, _ = jnp.linalg.qr(jax.random.normal(key_directions, (dimension, d), jnp.float64)[:s])
+        return jnp.linalg.norm(x0[:s] - q @ (q.T @ x0[:s]))
 
-
-def _distance(start: jax.Array, dimension: int, s: int, d: int, key: jax.Array) -> jax.Array:
-    key_start, key_directions = jax.random.split(key)
-    if start.ndim == 0:
-        x = jax.random.normal(key_start, (dimension,), jnp.float64)
-        start = start * x / jnp.linalg.norm(x)
-    # Only the span matters, so the Gaussian columns need no orthonormalisation in R^D.
-    moves = jax.random.normal(key_directions, (dimension, d), jnp.float64)[:s]
-    q, _ = jnp.linalg.qr(moves)
-    rest = start[:s] - q @ (q.T @ start[:s])
-    return jnp.linalg.norm(rest)
+    return jax.lax.map(one, keys)
 
 
 def _free_directions(dimension: int, n: int, d: int) -> int:

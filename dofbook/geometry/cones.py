@@ -1,13 +1,9 @@
 """Closed convex cones: projections, statistical dimension, spherical caps.
 
-The statistical dimension δ(C) = E|Π_C g|² extends the dimension of a subspace to convex cones
-(Amelunxen et al., 2014). It differs from the squared width of C ∩ sphere by at most 1, and a
-random subspace of dimension d meets C or misses it according to the sign of d + δ(C) - D, up to
-O(√D).
-
-A cone enters as its projection on batches: a function from (n, D) to (n, D), the nearest points.
-The angle φ between a Gaussian vector and a fixed axis is independent of the vector's length, so
-circular cones need one-dimensional integrals over φ (density ∝ sin^{D-2} φ) and no sampling.
+The statistical dimension δ(C) = E|Π_C g|² differs from the squared width of C ∩ sphere by at most
+1; a random subspace of dimension d meets C or misses it by the sign of d + δ(C) - D, up to O(√D)
+(Amelunxen et al., 2014). A cone enters as its projection on batches: a function from (n, D) to (n,
+D), the nearest points.
 """
 
 from collections.abc import Callable
@@ -30,9 +26,8 @@ Projection = Callable[[jax.Array], jax.Array]
 class ConeEstimate:
     """Monte Carlo description of a closed convex cone.
 
-    `delta` is the statistical dimension, `intrinsic_variance` the variance of the intrinsic
-    volumes, Var|Π_C g|² - 2δ, which sets the width σ of the transition; it is an estimate and can
-    come out slightly negative.
+    `delta` is the statistical dimension, `intrinsic_variance` that of the intrinsic volumes,
+    Var|Π_C g|² - 2δ, which sets the width σ of the transition; an estimate, it can be below 0.
     """
 
     delta: Estimate
@@ -43,10 +38,10 @@ def estimate_statistical_dimension(
     projection: Projection, dimension: int, *, key: jax.Array, samples: int = 10_000,
     chunk: int | None = None,
 ) -> ConeEstimate:  # fmt: skip
-    """Estimate δ(C) = E|Π_C g|² of a closed convex cone in R^dimension from its projection.
+    """Estimate δ(C) of a closed convex cone in R^dimension from its projection.
 
-    `samples` and `chunk` are those of `gaussian_statistics`.
-    Source: Amelunxen et al. (2014), Definition 2.1; McCoy and Tropp (2014) for the variance.
+    `samples` and `chunk` are those of `gaussian_statistics`. Source: Amelunxen et al. (2014),
+    Definition 2.1; McCoy and Tropp (2014) for the variance.
 
     >>> found = estimate_statistical_dimension(orthant(), 10, key=jax.random.key(0), samples=500)
     >>> abs(found.delta.value - 5) < 4 * found.delta.standard_error
@@ -65,7 +60,7 @@ def _squared_norm(projection: Partial, g: jax.Array) -> jax.Array:
 def circular_cone(angle: float) -> Partial:
     """Return the projection onto the circular cone of half-opening `angle` about the first axis.
 
-    The angle lies in [0, π/2], where the cone is convex.
+    The angle lies in [0, π/2].
 
     >>> jax.jit(circular_cone(np.pi / 4))(np.array([[0.0, 2.0], [-1.0, 0.5]])).round(4).tolist()
     [[1.0, 1.0], [0.0, 0.0]]
@@ -84,9 +79,7 @@ def _project_circular(angle: jax.Array, g: jax.Array) -> jax.Array:
 
 
 def subspace(basis: np.ndarray) -> Partial:
-    """Return the projection onto the span of the columns of `basis`, shape (D, m).
-
-    The columns must be linearly independent; they need not be orthonormal.
+    """Return the projection onto the span of the linearly independent columns of `basis`, (D, m).
 
     >>> subspace([[1.0], [1.0]])(np.array([[2.0, 0.0]])).round(6).tolist()
     [[1.0, 1.0]]
@@ -107,17 +100,14 @@ def orthant() -> Partial:
     >>> orthant()(np.array([[2.0, -3.0]])).tolist()
     [[2.0, 0.0]]
     """
-    return Partial(_project_orthant)
-
-
-def _project_orthant(g: jax.Array) -> jax.Array:
-    return jnp.maximum(g, 0.0)
+    return Partial(jnp.maximum, 0.0)
 
 
 def cap_width(angle: float, dimension: int) -> float:
-    """Compute the Gaussian width of a spherical cap in R^D by one-dimensional quadrature.
+    """Compute the Gaussian width α_D E[cos(max(φ - angle, 0))] of a spherical cap in R^D by
+    quadrature.
 
-    It is α_D E[cos(max(φ - angle, 0))]. The half-opening lies in [0, π], D is at least 2.
+    The half-opening lies in [0, π], D is at least 2.
 
     >>> round(cap_width(np.pi / 2, 100), 3)
     9.95
@@ -130,9 +120,9 @@ def cap_width(angle: float, dimension: int) -> float:
 def cap_statistical_dimension(angle: float, dimension: int) -> float:
     """Compute δ of the circular cone of given angle by one-dimensional quadrature.
 
-    It is D E[cos²(max(φ - angle, 0)); φ < angle + π/2], for large D close to
-    D sin²(angle) + cos(2 angle). The half-opening lies in [0, π/2], D is at least 2.
-    Source: Amelunxen et al. (2014), Section 3.4 (circular cones).
+    It is D E[cos²(max(φ - angle, 0)); φ < angle + π/2], for large D close to D sin²(angle) + cos(2
+    angle). The half-opening lies in [0, π/2], D is at least 2. Source: Amelunxen et al. (2014),
+    Section 3.4 (circular cones).
 
     >>> round(cap_statistical_dimension(np.pi / 4, 100), 6)
     50.0
@@ -148,7 +138,7 @@ def cap_statistical_dimension(angle: float, dimension: int) -> float:
 def ball_angle(radius: float, distance: float) -> float:
     """Compute the angle of the cap that a ball fills on the sphere about w_t: sin α = r/distance.
 
-    `distance` is that of w_t from the ball's centre, larger than the radius.
+    `distance`, from w_t to the ball's centre, must be larger than the radius.
 
     >>> round(ball_angle(1.0, 2.0) / np.pi, 6)
     0.166667
@@ -162,7 +152,7 @@ def ball_angle(radius: float, distance: float) -> float:
 
 
 def _angle_mean(f: Callable[[np.ndarray], np.ndarray], dimension: int, kinks: list[float]) -> float:
-    """Average f(φ) over the angle between a uniform direction of R^D and a fixed axis."""
+    """Average f(φ) over the angle, of density ∝ sin^{D-2} φ, of a uniform direction to an axis."""
     dimension = checks.integer("dimension", dimension, 2)
     # Beyond 9 standard deviations from π/2 the density is below 1e-17 of its peak.
     half = min(np.pi / 2, 9 / np.sqrt(max(dimension - 2, 1)))

@@ -1,14 +1,13 @@
 """The cone of directions from w0 that hit the ellipsoid S(eps), and its size by Monte Carlo.
 
-From w0 outside S, a direction v hits S iff h^T v < 0 and (h^T v)^2 >= c v^T H v, where h = H w0
-and c = w0^T H w0 - 2 eps > 0. That is an elliptic cone: in its principal axes
+From w0 outside S, a direction v hits S iff h^T v < 0 and (h^T v)^2 >= c v^T H v, where h = H w0 and
+c = w0^T H w0 - 2 eps > 0. That is an elliptic cone: in its principal axes
 
     C = { z : z_1 >= sqrt( sum_{i>=2} tau_i z_i^2 ) },   half-angles sin^2 alpha_i = 1/(1 + tau_i).
 
-Its axes are the eigenvectors of M = h h^T - c H, and the eigenvalues of M / c solve
-sum_i lambda_i^2 w0_i^2 / (lambda_i + kappa) = c: they are the D confocal coordinates of w0, kappa_j
-= 2 eps / mu_j, of which exactly one is positive. Hence tau_i = |kappa_i| / kappa_1, and no dense
-matrix is needed for anything that does not depend on the orientation of the cone.
+Its axes are the eigenvectors of h h^T - c H. The confocal coordinates kappa_j = 2 eps / mu_j of w0
+solve sum_i lambda_i^2 w0_i^2 / (lambda_i + kappa) = c; exactly one is positive, and tau_i =
+|kappa_i| / kappa_1, which needs no dense matrix.
 """
 
 from collections.abc import Callable
@@ -34,11 +33,10 @@ _BISECTIONS = 60  # halvings of (0, 1): to the last bit of a float64
 class EllipticCone:
     """A closed elliptic cone z_1 >= sqrt(sum tau_i z_i^2) in its principal axes.
 
-    `tau` holds the D - 1 squared cotangents of the half-angles, none negative; 0 means the cone
-    contains the whole line (half-angle 90 degrees). The columns of `axes`, (D, D) and orthogonal,
-    are the principal axes, the first one pointing into the cone; None where only the shape of the
-    cone is known. Points, (..., D), are given in the original coordinates if the cone has axes,
-    otherwise in the principal ones.
+    `tau` holds the D - 1 squared cotangents of the half-angles, none negative; 0 is 90 degrees. The
+    columns of `axes`, (D, D) and orthogonal, are the principal axes, the first pointing into the
+    cone. Points, (..., D), are given in the original coordinates if the cone has axes, else in the
+    principal ones.
 
     >>> cone = EllipticCone([1.0])
     >>> cone.contains([[2.0, 1.0], [1.0, 2.0]]).tolist()
@@ -91,9 +89,8 @@ class EllipticCone:
 def hitting_cone(well: QuadraticWell, eps: float, axes: bool = False) -> EllipticCone:
     """Build the cone of directions from w0 that hit the sublevel set S(eps), 0 < eps < L(w0).
 
-    From inside S every direction hits. With `axes` the principal axes are computed too (a dense
-    O(D^3) eigendecomposition); without them the half-angles come from the confocal equation in
-    O(D^2).
+    With `axes` it has its principal axes, by a dense O(D^3) eigendecomposition; without, the
+    half-angles come from the confocal equation in O(D^2).
 
     >>> cone = hitting_cone(QuadraticWell([1.0, 1.0], [2.0, 0.0]), eps=0.5)
     >>> cone.sine_squares.round(6)  # a circle of radius 1 seen from distance 2
@@ -140,10 +137,9 @@ def _confocal_roots(well: QuadraticWell, eps: float) -> np.ndarray:
 @in_float64
 @jax.jit
 def _interlaced_roots(poles: jax.Array, weight: jax.Array) -> jax.Array:
-    """Solve sum weight / (poles - x) = 1 on every interval between neighbouring poles.
+    """Solve sum weight / (poles - x) = 1, increasing from -inf to inf, between neighbouring poles.
 
-    The left side increases from -inf to +inf there. Positions are measured from the nearer pole,
-    so that a root very close to a pole keeps its relative accuracy.
+    Positions are measured from the nearer pole, so that a root close to it keeps its accuracy.
     """
 
     def one(j):
@@ -194,9 +190,8 @@ def _project_one(tau: jax.Array, y: jax.Array) -> jax.Array:
 def _boundary_projection(tau: jax.Array, y: jax.Array) -> jax.Array:
     """Solve the stationarity condition: z_i = y_i/(1 + v tau_i), z_1 = y_1/(1 - v), z on C.
 
-    The multiplier v lies in (0, 1) if y_1 > 0 and above 1 if y_1 < 0; there x = 1/v in (0, 1) is
-    bisected instead. Both cases are written as z_i = a y_i / (a + b tau_i) with (a, b) = (1, x) or
-    (x, 1), and the condition y_1 = (1 - v) G(v) as a sign, without dividing by a small number.
+    The multiplier v lies in (0, 1) if y_1 > 0 and above 1 if y_1 < 0, where x = 1/v is bisected
+    instead: z_i = a y_i / (a + b tau_i) with (a, b) = (1, x) or (x, 1).
     """
     top, rest = y[0], y[1:]
     up = top > 0
@@ -222,11 +217,9 @@ _project_rows = in_float64(jax.jit(jax.vmap(_project_one, (None, 0))))
 class ConeSize(NamedTuple):
     """Monte Carlo sizes of a closed convex cone C.
 
-    Attributes:
-        delta: statistical dimension E|Pi_C g|^2 (Amelunxen et al.).
-        width: Gaussian width E sup <g, u> over the unit vectors u of C.
-        sigma: standard deviation of the intrinsic volumes, sqrt(Var|Pi_C g|^2 - 2 delta): the
-            width of the transition in d.
+    `delta` is the statistical dimension E|Pi_C g|^2, `width` the Gaussian width E sup <g, u> over
+    the unit vectors u of C, `sigma` = sqrt(Var|Pi_C g|^2 - 2 delta) the standard deviation of the
+    intrinsic volumes: the width of the transition in d.
     """
 
     delta: Estimate
@@ -235,11 +228,11 @@ class ConeSize(NamedTuple):
 
 
 def cone_size(cone: EllipticCone, key: jax.Array, samples: int = 1000) -> ConeSize:
-    """Estimate statistical dimension and Gaussian width by projecting Gaussian vectors.
+    """Estimate statistical dimension and Gaussian width by projecting `samples` >= 2 Gaussian
+    vectors.
 
-    The orientation of the cone is irrelevant, so only tau is used. The control variate
-    sum sin^2(alpha_i) g_i^2 + 2 g_1 G, with G^2 = sum sin^2 cos^2(alpha_i) g_i^2, is |Pi_C g|^2 to
-    first order in g_1; its mean and variance are known sums. `samples` is at least 2.
+    The control variate sum sin^2(alpha_i) g_i^2 + 2 g_1 G, with G^2 = sum sin^2 cos^2(alpha_i)
+    g_i^2, is |Pi_C g|^2 to first order in g_1; its mean and variance are known sums.
 
     >>> print(cone_size(EllipticCone([]), jax.random.key(0), samples=500).delta)  # the half-line
     0.504044 ± 0.053
@@ -250,16 +243,17 @@ def cone_size(cone: EllipticCone, key: jax.Array, samples: int = 1000) -> ConeSi
     sin2 = cone.sine_squares
     controls = controls - sin2.sum()
     control_variance = 2 * np.sum(sin2**2) + 4 * np.sum(sin2 * (1 - sin2))
-    delta = mean_of(squares - controls)
     spread = controls.var()
     slope = np.mean((suprema - suprema.mean()) * controls) / spread if spread > 0 else 0.0
-    width = mean_of(suprema - slope * controls)
     # Var|Pi_C g|^2 - 2 delta, with the sampling error of the control's variance taken out.
-    excess = (squares - squares.mean()) ** 2 - controls**2 - 2 * (squares - controls)
-    variance = mean_of(excess)
-    sigma = np.sqrt(max(variance.value + control_variance, 0.0))
-    sigma_error = variance.standard_error / (2 * sigma) if sigma > 0 else np.inf
-    return ConeSize(delta, width, Estimate(float(sigma), float(sigma_error), samples))
+    excess = mean_of((squares - squares.mean()) ** 2 - controls**2 - 2 * (squares - controls))
+    sigma = np.sqrt(max(excess.value + control_variance, 0.0))
+    error = excess.standard_error / (2 * sigma) if sigma > 0 else np.inf
+    return ConeSize(
+        delta=mean_of(squares - controls),
+        width=mean_of(suprema - slope * controls),
+        sigma=Estimate(float(sigma), float(error), samples),
+    )
 
 
 def _measure(tau: jax.Array, g: jax.Array) -> jax.Array:
@@ -285,8 +279,8 @@ def _control(tau: jax.Array, y: jax.Array) -> jax.Array:
 def _polar_supremum(tau: jax.Array, y: jax.Array) -> jax.Array:
     """Maximize <y, u> over unit u of the cone when y lies in the polar cone (a value <= 0).
 
-    The maximum is on the boundary: u_i proportional to y_i/(v tau_i - 1) and u_1 to -y_1/(1 + v)
-    with v > 1/min tau. Bisected in x = 1/(v min tau) in (0, 1).
+    On the boundary u_i is proportional to y_i/(v tau_i - 1) and u_1 to -y_1/(1 + v), v > 1/min tau.
+    Bisected in x = 1/(v min tau) in (0, 1).
     """
     least = jnp.min(tau)
     ratio = tau / least

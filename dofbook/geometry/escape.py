@@ -1,12 +1,9 @@
 """Escape through a mesh: when does a random subspace miss a set on the sphere?
 
 A uniformly random d-dimensional subspace of R^D (codimension k = D - d) misses a closed subset S of
-the unit sphere with high probability if k exceeds the squared Gaussian width w(S)² (Gordon, 1988).
-For convex cones the converse holds too (Amelunxen et al., 2014); for general sets it does not.
-
-Here: the bound as the paper prints it, a stronger one with the same proof, exact probabilities for
-circular cones, and simulation by actual random subspaces. Subspace dimensions d are whole numbers
-from 0 to D, of any shape, which is that of the result.
+the unit sphere with high probability if k exceeds the squared Gaussian width w(S)² (Gordon, 1988);
+for convex cones the converse holds too (Amelunxen et al., 2014). Subspace dimensions d are whole
+numbers from 0 to D, of any shape, which is that of the result.
 """
 
 from functools import partial
@@ -28,9 +25,8 @@ RUN_NUMBERS = 2**22  # numbers in the random matrices held at once while simulat
 def gordon_bound(dimension: int, d: ArrayLike, width: float) -> np.ndarray:
     """Bound P(hit) as Theorem 3.1 prints it: 3.5 exp(-(k/√(k+1) - w)²/18), k = D - d, cut at 1.
 
-    It says something only once k/√(k+1) - w > √(18 ln 3.5) = 4.75. `width` is the Gaussian width w
-    of the set on the unit sphere.
-    Source: Gordon (1988); Larsen et al. (2022), Theorems 3.1 and 3.2.
+    It says something only once k/√(k+1) - w > √(18 ln 3.5) = 4.75, w the Gaussian width. Source:
+    Gordon (1988); paper, Theorems 3.1 and 3.2.
 
     >>> gordon_bound(1000, [0, 800], width=10.0).round(4)
     array([0., 1.])
@@ -43,9 +39,8 @@ def gordon_bound(dimension: int, d: ArrayLike, width: float) -> np.ndarray:
 def sharp_bound(dimension: int, d: ArrayLike, width: float) -> np.ndarray:
     """Bound P(hit) by exp(-(α_k - w)²/2) where α_k > w, k = D - d, and by 1 elsewhere.
 
-    With a k x D Gaussian matrix G the subspace is its kernel and min_{u ∈ S} |Gu| has mean at
-    least α_k - w (Gordon's comparison); it is 1-Lipschitz in G, so it falls to 0 with no more
-    than this probability (Gaussian concentration).
+    The subspace is the kernel of a k x D Gaussian matrix G. min_{u ∈ S} |Gu| has mean at least α_k
+    - w (Gordon's comparison) and is 1-Lipschitz in G, so it concentrates.
 
     >>> sharp_bound(1000, [800, 900], width=10.0).round(4)
     array([2.e-04, 1.e+00])
@@ -76,13 +71,11 @@ def excluded_dimensions(
 
 
 def threshold_dimension(dimension: int, angular_dimension: float) -> float:
-    """Compute d* = D - d_local, Eq. 3.3.
+    """Compute d* = D - d_local: the centre of the transition for a convex set.
 
     `angular_dimension` is w² of the set projected to the sphere, or for a convex set the
-    statistical dimension of its cone. The result is the centre of the transition for a convex set;
-    for other sets only a lower bound, up to O(√D), on the dimension at which hitting becomes
-    likely.
-    Source: Larsen et al. (2022), Eq. 3.3.
+    statistical dimension of its cone. For other sets the result is only a lower bound, up to O(√D).
+    Paper, Eq. 3.3.
 
     >>> threshold_dimension(100, 30.5)
     69.5
@@ -94,9 +87,8 @@ def threshold_dimension(dimension: int, angular_dimension: float) -> float:
 def cap_hit_probability(dimension: int, d: ArrayLike, angle: float) -> np.ndarray:
     """Compute P(a random d-dimensional subspace meets a spherical cap), exactly.
 
-    The squared cosine between a fixed axis and the subspace is Beta(d/2, (D-d)/2), and the
-    subspace meets the cap (or its mirror image, which is the same event) when that is at least
-    cos²(angle). The half-opening lies in [0, π/2].
+    The squared cosine between the cap's axis and the subspace is Beta(d/2, (D-d)/2); the cap is met
+    when it is at least cos²(angle). The half-opening lies in [0, π/2].
 
     >>> cap_hit_probability(2, [0, 1, 2], np.pi / 4).round(6)  # a line in the plane
     array([0. , 0.5, 1. ])
@@ -124,13 +116,11 @@ def _codimension(dimension: int, d: ArrayLike) -> np.ndarray:
 
 
 def simulate_alignment(centers: np.ndarray, *, key: jax.Array, runs: int) -> np.ndarray:
-    """Measure how near nested random subspaces come to fixed directions.
+    """Measure max_j |P_d c_j|² of nested random subspaces, shape (runs, D + 1) for d = 0, ..., D.
 
-    `centers` are unit vectors, shape (D,) or (m, D); run i uses `fold_in(key, i)`. Each run
-    orthonormalises one D x D Gaussian matrix; its first d columns span a uniformly random subspace
-    for every d at once. The result, shape (runs, D + 1) and nondecreasing in d, is
-    max_j |P_d c_j|² for d = 0, ..., D: a union of caps of half-opening a is hit at d where it is at
-    least cos² a.
+    The `centers` c_j are unit vectors, shape (D,) or (m, D). The subspaces are the first d columns
+    of one orthonormalised D x D Gaussian matrix, drawn from `fold_in(key, run)`. A union of caps of
+    half-opening a is hit at d where the result is at least cos² a.
 
     >>> simulate_alignment([1.0, 0.0], key=jax.random.key(0), runs=2)[:, [0, 2]].round(6)
     array([[0., 1.],
@@ -164,17 +154,16 @@ def simulate_subspace_margin(
 ) -> np.ndarray:
     """Simulate min |Gu| over the unit sphere of an m-dimensional subspace; G is k x D Gaussian.
 
-    This is the quantity in Gordon's comparison, E min |Gu| ≥ α_k - w. The kernel of G, a random
-    subspace of codimension k, meets the sphere exactly when the minimum is 0. m and k lie in 1..D;
-    the minima, shape (runs,), are exactly 0 when m > k.
+    It is the quantity in Gordon's comparison, E min |Gu| ≥ α_k - w. m and k lie in 1..D; the
+    minima, shape (runs,), are exactly 0 when m > k.
 
     >>> simulate_subspace_margin(10, m=6, codimension=5, key=jax.random.key(0), runs=2)
     array([0., 0.])
     """
     dimension = checks.integer("dimension", dimension, 1)
     m, k = (
-        checks.integer(name, value, 1, dimension)
-        for name, value in (("m", m), ("codimension", codimension))
+        checks.integer("m", m, 1, dimension),
+        checks.integer("codimension", codimension, 1, dimension),
     )
     runs, key = checks.integer("runs", runs, 1), checks.key(key)
     return np.zeros(runs) if m > k else _margins(_run_keys(key, 0, runs), dimension, m, k)

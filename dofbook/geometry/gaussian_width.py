@@ -1,13 +1,10 @@
 """Gaussian width: how far a set reaches, on average, in a random direction.
 
-Definition 3.1 of Larsen et al. (2022): w(S) = ½ E sup_{x,y ∈ S} <g, x - y>, g ~ N(0, I_D). Because
-g and -g have the same law this equals the one-sided form E h(g), with the support function
-h(g) = sup_{x ∈ S} <g, x>. A set enters this module as its support function on batches: a function
-from (n, D) to (n,). The factories below return it as a `jax.tree_util.Partial`, so that changing
-a radius does not compile again; any function of your own will do.
-
-Note: the width is not estimated by sampling points of S. M sampled points cannot show a squared
-width above 2 log M, however wide S is; the supremum has to be taken, not sampled.
+The paper's Definition 3.1, w(S) = ½ E sup_{x,y ∈ S} <g, x - y>, g ~ N(0, I_D), equals E
+h(g) with the support function h(g) = sup_{x ∈ S} <g, x>. A set enters as its support function on
+batches, from (n, D) to (n,): any function of your own, or a `jax.tree_util.Partial` made below,
+whose radius can change without compiling again. (Sampling points of S instead fails: M points show
+no squared width above 2 log M.)
 """
 
 from collections.abc import Callable
@@ -35,17 +32,17 @@ def estimate_width(
 ) -> Estimate:  # fmt: skip
     """Estimate the Gaussian width of a set in R^dimension from its support function.
 
-    `two_sided` averages ½(h(g) + h(-g)), which is Definition 3.1 as printed; same expectation, two
-    evaluations a sample, smaller variance for sets that are not symmetric. `samples` and `chunk`
-    are those of `gaussian_statistics`.
-    Source: Larsen et al. (2022), Definition 3.1 and Appendix B.1 (the equivalent form).
+    `two_sided` averages ½(h(g) + h(-g)), Definition 3.1 as printed: two evaluations a sample,
+    smaller variance for sets that are not symmetric. `samples` and `chunk` are those of
+    `gaussian_statistics`. Paper, Definition 3.1 and Appendix B.1 (the equivalent form).
 
     >>> width = estimate_width(ball(2.0), 50, key=jax.random.key(0), samples=400)
     >>> bool(abs(width.value - 2 * alpha(50)) < 4 * width.standard_error)
     True
     """
-    support = as_partial("the support function", support)
-    statistic = Partial(_half_range, support) if two_sided else support
+    statistic = as_partial("the support function", support)
+    if two_sided:
+        statistic = Partial(_half_range, statistic)
     return mean_of(gaussian_statistics(statistic, dimension, key=key, samples=samples, chunk=chunk))
 
 
@@ -56,8 +53,7 @@ def _half_range(support: Partial, g: jax.Array) -> jax.Array:
 def squared(width: Estimate) -> Estimate:
     """Square a width estimate: the local angular dimension d_local of Definition 3.2.
 
-    The standard error is 2 w s, and the bias s² of a squared mean is subtracted.
-    Source: Larsen et al. (2022), Eq. 3.2.
+    The standard error is 2 w s; the bias s² of a squared mean is subtracted. Paper, Eq. 3.2.
 
     >>> print(squared(Estimate(3.0, 0.1, 50)))
     8.99 ± 0.6
@@ -80,9 +76,7 @@ def _ball(radius: jax.Array, g: jax.Array) -> jax.Array:
 
 
 def ellipsoid(semi_axes: ArrayLike) -> Partial:
-    """Return the support function of the axis-parallel ellipsoid {x : Σ x_i²/r_i² ≤ 1}.
-
-    The semi-axes r_i have shape (D,); 0 makes the ellipsoid flat.
+    """Return the support function of the ellipsoid {x : Σ x_i²/r_i² ≤ 1}, r_i ≥ 0 of shape (D,).
 
     >>> print(jax.jit(ellipsoid([1.0, 0.0]))(np.array([[3.0, 4.0]])))
     [3.]
@@ -95,11 +89,11 @@ def _ellipsoid(semi_axes: jax.Array, g: jax.Array) -> jax.Array:
 
 
 def spherical_cap(angle: float, centers: np.ndarray) -> Partial:
-    """Return the support function of a spherical cap, or of a union of caps of one angle.
+    """Return the support function of {u : |u| = 1, <u, c> ≥ cos(angle)}, or of a union of such
+    caps.
 
-    The cap is {u : |u| = 1, <u, c> ≥ cos(angle)}, the half-opening in [0, π]; `centers` are unit
-    vectors, shape (D,) or (m, D). Of several caps of the same angle the one whose centre is nearest
-    to g reaches furthest, so a union costs one matrix product.
+    The half-opening lies in [0, π]; `centers` are unit vectors c, shape (D,) or (m, D). Of several
+    caps the one whose centre is nearest to g reaches furthest, so a union costs one matrix product.
 
     >>> print(jax.jit(spherical_cap(np.pi / 2, [1.0, 0.0]))(np.array([[-3.0, 4.0]])).round(5))
     [4.]
@@ -139,10 +133,7 @@ def finite_set(points: np.ndarray) -> Partial:
 
 def _finite_set(blocks: jax.Array, g: jax.Array) -> jax.Array:
     # Block by block: n x M inner products at once would not fit for large M.
-    start = jnp.full(g.shape[:-1], -jnp.inf, g.dtype)
-    return jax.lax.scan(
-        lambda top, b: (jnp.maximum(top, jnp.max(g @ b.T, -1)), None), start, blocks
-    )[0]
+    return jnp.max(jax.lax.map(lambda block: jnp.max(g @ block.T, axis=-1), blocks), axis=0)
 
 
 def union(*supports: SupportFunction) -> Partial:
@@ -161,12 +152,11 @@ def _union(supports: tuple[Partial, ...], g: jax.Array) -> jax.Array:
 
 
 def cone_in_ball(projection: Callable[[jax.Array], jax.Array]) -> Partial:
-    """Return the support function of C ∩ unit ball for a closed convex cone C.
+    """Return the support function |Π_C g| of C ∩ unit ball for a closed convex cone C.
 
-    It is |Π_C g|; `projection` maps (n, D) to the nearest points of C. For C ∩ unit sphere the
-    supremum is the same wherever Π_C g ≠ 0, and otherwise (g in the polar cone) at most 0; the
-    squared widths of the two differ by less than 1.
-    Source: Amelunxen et al. (2014), Proposition 10.2: w(C ∩ sphere)² ≤ δ(C) ≤ w(C ∩ sphere)² + 1.
+    `projection` maps (n, D) to the nearest points of C. On C ∩ unit sphere the supremum is the same
+    wherever Π_C g ≠ 0, and otherwise at most 0. Source: Amelunxen et al. (2014), Proposition 10.2:
+    w(C ∩ sphere)² ≤ δ(C) ≤ w(C ∩ sphere)² + 1.
 
     >>> print(cone_in_ball(lambda g: jnp.maximum(g, 0))(np.array([[3.0, -4.0]])))
     [3.]
@@ -179,9 +169,9 @@ def _cone(projection: Partial, g: jax.Array) -> jax.Array:
 
 
 def project_to_sphere(points: np.ndarray, center: np.ndarray) -> np.ndarray:
-    """Project points, shape (M, D), radially onto the unit sphere about a centre w_t (Eq. 3.1).
+    """Project points, shape (M, D), radially onto the unit sphere about a centre w_t, none of them.
 
-    It gives (x - w_t)/|x - w_t|; no point may coincide with the centre.
+    Paper, Eq. 3.1.
 
     >>> project_to_sphere([[3.0, 1.0]], [1.0, 1.0])
     array([[1., 0.]])
@@ -195,10 +185,9 @@ def project_to_sphere(points: np.ndarray, center: np.ndarray) -> np.ndarray:
 
 
 def alpha(k: ArrayLike) -> np.ndarray:
-    """Compute α_k = E|g_k| = √2 Γ((k+1)/2)/Γ(k/2), the mean length of a Gaussian vector in R^k.
+    """Compute α_k = E|g_k| = √2 Γ((k+1)/2)/Γ(k/2), the width of the unit ball of R^k.
 
-    k/√(k+1) < α_k < √k, and α_k² → k - ½. It is the width of the unit ball of R^k, wherever that
-    ball is embedded. k has any shape and need not be whole; α_0 = 0.
+    k/√(k+1) < α_k < √k, and α_k² → k - ½. k has any shape and need not be whole; α_0 = 0.
 
     >>> alpha([0, 1, 100]).round(3)
     array([0.   , 0.798, 9.975])
@@ -210,11 +199,9 @@ def alpha(k: ArrayLike) -> np.ndarray:
 def ellipsoid_width(semi_axes: ArrayLike) -> float:
     """Compute the Gaussian width E√(Σ r_i² g_i²) of an ellipsoid, in O(D), to about 12 digits.
 
-    From √a = (2√π)⁻¹ ∫ (1 - e^{-ta}) t^{-3/2} dt and the Gaussian moment generating function,
-    w = (2√π)⁻¹ ∫₀^∞ (1 - Π (1 + 2 t r_i²)^{-1/2}) t^{-3/2} dt. With t = e^{2u} the integrand is
-    analytic and decays like e^{-|u|}, where the trapezoidal rule converges exponentially.
-
-    By Lemma B.1, with its constant corrected, (2/π) Σ r_i² ≤ w² ≤ Σ r_i².
+    It is (2√π)⁻¹ ∫₀^∞ (1 - Π (1 + 2 t r_i²)^{-1/2}) t^{-3/2} dt. With t = e^{2u} the integrand is
+    analytic and decays like e^{-|u|}, so the trapezoidal rule converges exponentially. By Lemma
+    B.1, with its constant corrected, (2/π) Σ r_i² ≤ w² ≤ Σ r_i².
 
     >>> round(ellipsoid_width([np.sqrt(np.pi / 2), 0.0]), 6)
     1.0
@@ -223,9 +210,7 @@ def ellipsoid_width(semi_axes: ArrayLike) -> float:
     scale = np.sqrt(np.sum((r / max(r.max(), 1e-300)) ** 2)) * r.max()
     if scale == 0:
         return 0.0
-    step = 0.125
-    u = np.arange(-32.0, 32.0, step)
-    integral = step * np.sum(_width_integrand((r / scale) ** 2, u))
+    integral = np.sum(_width_integrand((r / scale) ** 2, np.arange(-32.0, 32.0, 0.125))) / 8
     return float(scale * integral / np.sqrt(np.pi))
 
 

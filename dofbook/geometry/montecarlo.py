@@ -1,7 +1,7 @@
 """Averages over Gaussian vectors, in bounded memory.
 
-Sample i is drawn from `fold_in(key, i)`, so a result does not depend on how the samples are cut
-into chunks, and the first n samples of a longer run are the samples of the shorter one.
+Sample i is drawn from `fold_in(key, i)`: a result does not depend on the chunks, and the first n
+samples of a longer run are those of the shorter one.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,6 @@ class Estimate:
     samples: int
 
     def __str__(self) -> str:
-        """Return value and standard error as text."""
         return f"{self.value:.6g} ± {self.standard_error:.2g}"
 
 
@@ -50,7 +49,7 @@ def mean_of(values: np.ndarray) -> Estimate:
 
 
 def as_partial(name: str, function: Callable) -> Partial:
-    """Wrap a function as a `Partial`: one that is already carries arrays without recompiling."""
+    """Wrap a function as a `Partial`, which carries its arrays without recompiling."""
     checks.function(name, function)
     return function if isinstance(function, Partial) else Partial(function)
 
@@ -61,10 +60,9 @@ def gaussian_statistics(
 ) -> np.ndarray:  # fmt: skip
     """Evaluate a statistic on independent standard Gaussian vectors of R^dimension, in float64.
 
-    `statistic` maps a batch (n, dimension) to values (n, ...); pass a `jax.tree_util.Partial` to
-    carry arrays without compiling again when they change. `samples` is at least 2, `chunk` the
-    number of vectors held at once; None bounds memory by `CHUNK_NUMBERS`. The result has shape
-    (samples, ...).
+    `statistic` maps a batch (n, dimension) to values (n, ...); a `jax.tree_util.Partial` carries
+    arrays without compiling again when they change. `samples` is at least 2, `chunk` the number of
+    vectors held at once, None for as many as memory bounds. The result has shape (samples, ...).
 
     >>> gaussian_statistics(lambda g: g.sum(axis=1), 3, key=jax.random.key(0), samples=5).shape
     (5,)

@@ -1,17 +1,13 @@
 """The quadratic well L(w) = 1/2 w^T H w: exact simulation and a closed form (Section 3.2).
 
-The sublevel set S(eps) is an ellipsoid with squared radii r_i^2 = 2 eps / lambda_i. A random
-d-dimensional affine subspace through w0 hits it or misses it; `minimum_losses` decides exactly,
-with one QR factorization a run, and `closed_form` predicts the answer from one scalar equation.
-
-Everything lives in the eigenbasis of H, so a well is two vectors: the eigenvalues and w0's
-coordinates. The scalar equation is written in kappa = 2 eps / mu, where mu is the confocal
-coordinate of w0 (sum_i w0_i^2 / (mu + r_i^2) = 1): it then reads
+The sublevel set S(eps) is an ellipsoid with squared radii r_i^2 = 2 eps / lambda_i. Everything
+lives in the eigenbasis of H. The closed form is written in kappa = 2 eps / mu, where mu is the
+confocal coordinate of w0 (sum_i w0_i^2 / (mu + r_i^2) = 1): it then reads
 
     eps = 1/2 sum_i lambda_i w0_i^2 kappa / (lambda_i + kappa),
 
-which needs no radii, so zero eigenvalues (infinite radii) are ordinary numbers. Loss levels eps are
-finite and above zero, a number or an array of any shape.
+which needs no radii, so zero eigenvalues are ordinary numbers. Loss levels eps are finite and above
+zero, a number or an array of any shape.
 """
 
 from collections.abc import Callable
@@ -35,8 +31,7 @@ _MAX_NEWTON_STEPS = 200
 class QuadraticWell:
     """A quadratic loss and a starting point, in the eigenbasis of its Hessian.
 
-    `eigenvalues`, none negative, and the coordinates `w0` of the starting point along the
-    eigenvectors both have shape (D,).
+    `eigenvalues`, none negative, and the coordinates `w0` of the start both have shape (D,).
 
     >>> well = QuadraticWell([2.0, 0.0, 4.0], [1.0, 5.0, 1.0])
     >>> well.D, well.rank, well.initial_loss
@@ -106,10 +101,7 @@ class QuadraticWell:
         return QuadraticWell(self.eigenvalues, self.w0 * (R / self.R))
 
     def after_gradient_flow(self, time: float) -> "QuadraticWell":
-        """Burn in: follow gradient flow dw/dt = -H w from w0 for a time, in units 1 / eigenvalue.
-
-        The well starts from w_t = exp(-H t) w0 then.
-        """
+        """Burn in: move w0 to exp(-H t) w0, gradient flow for a time t in units 1 / eigenvalue."""
         time = checks.real("time", time, 0)
         return QuadraticWell(self.eigenvalues, self.w0 * np.exp(-self.eigenvalues * time))
 
@@ -130,20 +122,14 @@ def _sphere_points(key: jax.Array, count: int, D: int, R: float) -> jax.Array:
     return R * g / jnp.linalg.norm(g, axis=1, keepdims=True)
 
 
-# --- the closed form -----------------------------------------------------------------------
-
-
 class ClosedForm(NamedTuple):
     """What the closed form knows about S(eps) seen from w0; every field has the shape of eps.
 
-    Attributes:
-        mu: confocal coordinate of w0, root of sum_i w0_i^2 / (mu + r_i^2) = 1; 0 if w0 is in S.
-        kappa: 2 eps / mu, the ridge parameter; infinite if w0 is in S.
-        Q: sum of s_i = r_i^2 / (mu + r_i^2); within 2 of the statistical dimension.
-        codimension: D - Q, the centre of the transition in d, computed without cancellation.
-        sigma: sqrt(2 sum s_i (1 - s_i)), the width of the transition in d at fixed w0.
-        direction_sigma: spread of the centre when the direction of w0 is uniformly random
-            (mean-field; the two spreads add in squares).
+    `mu` is the confocal coordinate of w0, 0 if w0 is in S; `kappa` = 2 eps / mu, the ridge
+    parameter, infinite there. `Q` = sum of s_i = r_i^2 / (mu + r_i^2) is within 2 of the
+    statistical dimension, `codimension` = D - Q the centre of the transition in d. `sigma` = sqrt(2
+    sum s_i (1 - s_i)) is its width at fixed w0, `direction_sigma` the spread of the centre over
+    uniformly random directions of w0 (mean-field; the two add in squares).
     """
 
     mu: np.ndarray
@@ -157,30 +143,24 @@ class ClosedForm(NamedTuple):
 def closed_form(well: QuadraticWell, eps: ArrayLike) -> ClosedForm:
     """Solve the confocal equation and sum up the ellipsoid as seen from w0, in O(D) per eps.
 
-    The centre solves sum_i w0_i^2 / (mu + r_i^2) = 1; Eq. 3.4 of the paper is the same sum with
-    mu replaced by R^2, which is always larger. Levels too far below L(w0) for float64, by a factor
-    of about 1e-140, are refused.
+    Eq. 3.4 of the paper is the same sum with mu replaced by R^2, which is always larger. Levels
+    below about 1e-140 L(w0) are refused.
 
     >>> form = closed_form(QuadraticWell([1.0, 1.0], [2.0, 0.0]), 0.5)
     >>> print(form.mu.round(6), form.codimension.round(6))
     3.0 1.5
     """
     checks.instance("well", well, QuadraticWell)
-    eps = _levels(eps)
+    eps = checks.finite("eps", eps, None, 0, open=True)
     flat = eps.reshape(-1)
     parts = _confocal_sums(well.eigenvalues, well.w0**2, np.minimum(flat, well.initial_loss))
-    kappa, Q, codimension, variance, direction_variance = parts
     inside = flat >= well.initial_loss
     if not np.isfinite([part[~inside] for part in parts]).all():
         raise InputError(f"eps is as small as {flat.min():.3g}; float64 cannot resolve it.")
-    fields = ClosedForm(
-        mu=np.where(inside, 0.0, 2 * flat / kappa),
-        kappa=np.where(inside, np.inf, kappa),
-        Q=np.where(inside, float(well.D), Q),
-        codimension=np.where(inside, 0.0, codimension),
-        sigma=np.where(inside, 0.0, np.sqrt(variance)),
-        direction_sigma=np.where(inside, 0.0, np.sqrt(direction_variance)),
-    )
+    kappa, Q, codimension, variance, direction_variance = parts
+    outer = 2 * flat / kappa, kappa, Q, codimension, np.sqrt(variance), np.sqrt(direction_variance)
+    inner = 0.0, np.inf, float(well.D), 0.0, 0.0, 0.0
+    fields = [np.where(inside, *both) for both in zip(inner, outer, strict=True)]
     return ClosedForm(*(field.reshape(eps.shape) for field in fields))
 
 
@@ -189,19 +169,18 @@ def predicted_success(
 ) -> np.ndarray:
     """Predict the success probability P_s(d, eps) = Phi((d - D + Q) / sigma).
 
-    d, from 0 to D and not necessarily whole, and eps broadcast. Asymptotic in D, so at small D the
-    curves of two eps may cross. The two ends are exact: a point (d = 0) hits S only from inside,
-    and d >= rank H reaches the minimum with probability one. With `random_direction` it averages
-    over a uniformly random direction of w0, of which only R = |w0| then enters.
+    d, in [0, D] and not necessarily whole, and eps broadcast. Asymptotic in D, but exact at the
+    ends: 0 at d = 0 from outside S, 1 for d >= rank H. With `random_direction` it averages over a
+    uniformly random direction of w0, of which only R = |w0| then enters.
 
     >>> predicted_success(QuadraticWell(np.ones(100), np.ones(100)), 25.0, [0, 50, 100])
     array([0. , 0.5, 1. ])
     """
-    form, well = _form(well, eps, random_direction)
+    centre, sigma = _transition(well, eps, random_direction)
     eps, d = np.asarray(eps, dtype=np.float64), checks.finite("d", d, None, 0, well.D)
     checks.broadcast(eps=eps, d=d)
     with np.errstate(divide="ignore", invalid="ignore"):
-        probability = ndtr((d - form.codimension) / _total_sigma(form, random_direction))
+        probability = ndtr((d - centre) / sigma)
     probability = np.where((d <= 0) & (eps < well.initial_loss), 0.0, probability)
     return np.where((d >= well.rank) | (eps >= well.initial_loss), 1.0, probability)
 
@@ -211,27 +190,28 @@ def predicted_threshold(
 ) -> np.ndarray:
     """Predict the threshold training dimension d*(delta) = D - Q + z_{1-delta} sigma, shape of eps.
 
-    Real numbers between 0 and rank H; 0 where eps >= L(w0). `random_direction` is that of
+    It lies in [0, rank H] and is 0 where eps >= L(w0). `random_direction` as in
     `predicted_success`.
 
     >>> print(predicted_threshold(QuadraticWell(np.ones(100), np.ones(100)), 25.0).round(1))
     59.1
     """
     z = ndtri(1 - checks.probability("delta", delta))
-    form, well = _form(well, eps, random_direction)
-    return np.clip(form.codimension + z * _total_sigma(form, random_direction), 0.0, well.rank)
+    centre, sigma = _transition(well, eps, random_direction)
+    return np.clip(centre + z * sigma, 0.0, well.rank)
 
 
 def paper_angular_dimension(well: QuadraticWell, eps: ArrayLike) -> np.ndarray:
-    """Evaluate the paper's bound on the local angular dimension, sum r_i^2 / (R^2 + r_i^2).
+    """Evaluate Eq. 3.4, the paper's bound on the local angular dimension, sum r_i^2 / (R^2 +
+    r_i^2).
 
-    This is Eq. 3.4; D minus it is the dashed curve of Fig. 5. Of w0 only |w0| enters.
+    D minus it is the dashed curve of Fig. 5. Of w0 only |w0| enters.
 
     >>> print(paper_angular_dimension(QuadraticWell([1.0, 1.0], [2.0, 0.0]), 2.0).round(6))
     1.0
     """
     checks.instance("well", well, QuadraticWell)
-    eps = _levels(eps)
+    eps = checks.finite("eps", eps, None, 0, open=True)
     if well.R == 0:
         return np.full(eps.shape, float(well.D))
     return _sum_shrinkage(well.eigenvalues, 2 * eps.reshape(-1) / well.R**2).reshape(eps.shape)
@@ -249,20 +229,15 @@ def largest_violation(D: ArrayLike, delta: float = 0.1) -> np.ndarray:
     return 3 * (z**2 / 8) ** (2 / 3) * checks.finite("D", D, None, 1) ** (1 / 3)
 
 
-def _levels(eps: ArrayLike) -> np.ndarray:
-    return checks.finite("eps", eps, None, 0, open=True)
-
-
-def _form(well, eps, random_direction: bool) -> tuple[ClosedForm, QuadraticWell]:
-    """Solve for the well, or for the typical one: w0_i^2 at its mean R^2 / D over directions."""
+def _transition(well, eps, random_direction: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Find centre and width in d, of the typical w0_i^2 = R^2 / D if the direction is random."""
     checks.instance("well", well, QuadraticWell)
-    if random_direction:
-        well = QuadraticWell(well.eigenvalues, np.full(well.D, well.R / np.sqrt(well.D)))
-    return closed_form(well, eps), well
-
-
-def _total_sigma(form: ClosedForm, random_direction: bool) -> np.ndarray:
-    return np.hypot(form.sigma, form.direction_sigma) if random_direction else form.sigma
+    if not random_direction:
+        form = closed_form(well, eps)
+        return form.codimension, form.sigma
+    typical = QuadraticWell(well.eigenvalues, np.full(well.D, well.R / np.sqrt(well.D)))
+    form = closed_form(typical, eps)
+    return form.codimension, np.hypot(form.sigma, form.direction_sigma)
 
 
 @in_float64
@@ -292,8 +267,7 @@ def _confocal_sums(lam: jax.Array, w2: jax.Array, eps: jax.Array):
 def _confocal_root(lam, weight, norm2, target):
     """Solve f(x) = sum weight / (1 + lam x) = target for x = 1/kappa by Newton's method on 1/f.
 
-    1/f is concave and increasing (f is a Stieltjes function), so a Newton step from anywhere
-    lands left of the root, and from there the steps climb to it monotonically: no bracketing.
+    1/f is concave and increasing, so the first step lands left of the root and the rest climb.
     """
 
     def newton(x):
@@ -320,27 +294,20 @@ def climb(newton: Callable[[jax.Array], jax.Array], start: jax.Array) -> jax.Arr
     return jax.lax.while_loop(proceed, advance, (start, -jnp.ones(()), 0))[0]
 
 
-# --- exact simulation ----------------------------------------------------------------------
-
-
 def minimum_losses(
     well: QuadraticWell, key: jax.Array, runs: int, random_direction: bool = False
 ) -> np.ndarray:
     """Draw the exact minimum loss in random affine subspaces of every dimension at once.
 
     With A a D x D Gaussian matrix and sqrt(H) A = Q R, the first d columns of A span a uniformly
-    random d-dimensional subspace and its minimum loss is 1/2 sum_{i>d} (Q^T sqrt(H) w0)_i^2. One
-    factorization therefore gives L*(d) for all d, without gradient descent and without
-    subtracting large numbers. Within a run the subspaces are nested; at each single d the law is
-    exactly that of an independent draw.
-
-    The result has shape (runs, D + 1); column d is L*(d), so column 0 is L(w0). With
-    `random_direction` each run has its own direction of w0, at the same distance R.
+    random subspace, and its minimum loss is 1/2 sum_{i>d} (Q^T sqrt(H) w0)_i^2: one factorization
+    gives L*(d) for all d. Subspaces of one run are nested. The result has shape (runs, D + 1);
+    column d is L*(d). With `random_direction` each run has its own direction of w0, at the same
+    distance R.
 
     >>> well = QuadraticWell([1.0, 3.0], [1.0, 1.0])
-    >>> minimum_losses(well, jax.random.key(0), 3)[:, [0, 2]].round(6)
+    >>> minimum_losses(well, jax.random.key(0), 2)[:, [0, 2]].round(6)
     array([[2., 0.],
-           [2., 0.],
            [2., 0.]])
     """
     checks.instance("well", well, QuadraticWell)
@@ -356,8 +323,8 @@ def minimum_losses_from(
 ) -> np.ndarray:
     """Draw minimum losses from several starting points, with the same subspaces for all of them.
 
-    Common directions make differences between starts (burn-in times, say) far less noisy than
-    independent ones would. `starts` has shape (m, D), the result (runs, m, D + 1).
+    `starts` has shape (m, D), the result (runs, m, D + 1). Common subspaces make differences
+    between starts (burn-in times, say) far less noisy.
 
     >>> starts = np.array([[1.0, 1.0], [2.0, 2.0]])
     >>> near, far = minimum_losses_from(np.ones(2), starts, jax.random.key(0), runs=1)[0]
@@ -374,8 +341,8 @@ def minimum_losses_from(
 def minimum_losses_along(well: QuadraticWell, directions: np.ndarray) -> np.ndarray:
     """Compute the exact minimum loss in the nested subspaces spanned by given directions.
 
-    `directions`, in the eigenbasis, has shape (D, m), and the result (m + 1,): entry d is the
-    minimum over w0 + span of the first d columns.
+    `directions`, in the eigenbasis, has shape (D, m), the result (m + 1,): entry d is the minimum
+    over w0 + span of the first d columns.
 
     >>> minimum_losses_along(QuadraticWell([1.0, 3.0], [1.0, 1.0]), np.eye(2)).round(6)
     array([2. , 1.5, 0. ])
@@ -388,8 +355,8 @@ def minimum_losses_along(well: QuadraticWell, directions: np.ndarray) -> np.ndar
 def hitting_dimensions(losses: ArrayLike, eps: ArrayLike) -> np.ndarray:
     """Find the first d, from 0 to D, at which each run reaches each loss level.
 
-    `losses` has shape (..., D + 1) and does not increase along the last axis; every run must reach
-    every level, as at d = D it does. `eps` has shape (m,) and the result (..., m).
+    `losses` has shape (..., D + 1), not increasing along the last axis, and every run reaches every
+    level; `eps` has shape (m,) and the result (..., m).
 
     >>> hitting_dimensions([[3.0, 1.0, 0.5, 0.0]], [1.0, 0.1])
     array([[1, 3]])
@@ -399,10 +366,8 @@ def hitting_dimensions(losses: ArrayLike, eps: ArrayLike) -> np.ndarray:
         raise InputError("losses must not increase along the last axis, d = 0, ..., D.")
     if eps.size and losses[..., -1].max() > eps.min():
         raise InputError(f"a run never reaches eps = {eps.min():g}; the lowest level must be hit.")
-    flat = losses.reshape(-1, losses.shape[-1])
-    # Non-increasing rows: the count of entries above eps is the first index at or below it.
-    hits = np.stack([np.searchsorted(-row, -eps.reshape(-1), side="left") for row in flat])
-    return hits.reshape(*losses.shape[:-1], eps.size)
+    # The count of a row's entries above eps is the first index at or below it.
+    return np.apply_along_axis(lambda row: np.searchsorted(-row, -eps.reshape(-1)), -1, losses)
 
 
 @with_lapack
@@ -430,9 +395,6 @@ def _nested_minimum_losses(lam: jax.Array, starts: jax.Array, directions: jax.Ar
 _along = with_lapack(jax.jit(_nested_minimum_losses))
 
 
-# --- spectra -------------------------------------------------------------------------------
-
-
 def bimodal_spectrum(D: int, small: float = 1e-3, large: float = 1.0) -> np.ndarray:
     """Make a spectrum of two values, half of the eigenvalues each (top row of Fig. 5).
 
@@ -456,7 +418,7 @@ def log_uniform_spectrum(D: int, low: float = 1e-3, high: float = 10.0) -> np.nd
 def marchenko_pastur_spectrum(D: int, ratio: float = 0.5) -> np.ndarray:
     """Make the (i - 1/2)/D quantiles of the Marchenko-Pastur law, the spectrum of a covariance.
 
-    The law has density sqrt((b - x)(x - a)) / (2 pi ratio x) between a, b = (1 -+ sqrt(ratio))^2;
+    Its density is sqrt((b - x)(x - a)) / (2 pi ratio x) between a, b = (1 -+ sqrt(ratio))^2;
     `ratio`, in (0, 1], is parameters per sample.
 
     >>> marchenko_pastur_spectrum(4, ratio=0.25).round(2)

@@ -1,13 +1,12 @@
 """The random-matrix fixed point behind the quadratic well.
 
-For a random d-dimensional subspace the minimum loss concentrates around
+In a random d-dimensional subspace the minimum loss concentrates around
 
     L*(d) ~ min_w L(w) + (kappa/2) |w - w0|^2 = 1/2 sum_i lambda_i kappa w0_i^2 / (lambda_i + kappa)
 
-where kappa solves sum_i lambda_i / (lambda_i + kappa) = d: restricting to a subspace acts like a
-ridge penalty whose effective dimension is d (the deterministic equivalent of a projector; Rubio
-and Mestre 2011, Bach 2024). Read backwards, at a given eps, kappa = 2 eps / mu and d is
-the centre D - Q of `quadratic.closed_form`: random matrices and convex geometry draw one curve.
+where kappa solves sum_i lambda_i / (lambda_i + kappa) = d, the effective dimension of a ridge
+penalty (Rubio and Mestre 2011, Bach 2024). Read backwards, at a given eps, d is the centre D - Q of
+`quadratic.closed_form`: random matrices and convex geometry draw one curve.
 """
 
 import jax
@@ -23,8 +22,8 @@ from dofbook.geometry.quadratic import QuadraticWell, climb
 def ridge_parameter(eigenvalues: np.ndarray, d: ArrayLike) -> np.ndarray:
     """Solve sum_i lambda_i / (lambda_i + kappa) = d for the ridge parameter kappa, shape of d.
 
-    `eigenvalues`, none negative, has shape (D,); d, from 0 to D, need not be whole. kappa is
-    infinite at d = 0 and zero from d = rank on.
+    `eigenvalues`, none negative, has shape (D,); d, in [0, D], need not be whole. kappa is infinite
+    at d = 0 and zero from d = rank on.
 
     >>> ridge_parameter([1.0, 1.0, 1.0], [0, 1, 3])
     array([inf,  2.,  0.])
@@ -42,7 +41,7 @@ def ridge_parameter(eigenvalues: np.ndarray, d: ArrayLike) -> np.ndarray:
 def expected_minimum_loss(well: QuadraticWell, d: ArrayLike) -> np.ndarray:
     """Predict the minimum loss in a random d-dimensional subspace through w0, shape of d.
 
-    d, from 0 to D, need not be whole. L*(d) is L(w0) at d = 0 and 0 from d = rank on.
+    d, in [0, D], need not be whole. L*(d) is L(w0) at d = 0 and 0 from d = rank on.
 
     >>> expected_minimum_loss(QuadraticWell([2.0, 2.0], [1.0, 0.0]), [0, 1, 2])
     array([1. , 0.5, 0. ])

@@ -1,14 +1,4 @@
-"""Tomography: what observed successes say about the size of the set that was hit.
-
-Let d_hit be the first dimension at which a growing chain of random subspaces through w0 hits S.
-
-- S convex, w0 fixed:  E d_hit = D - delta + 1/2, exactly (Amelunxen et al. 2014, via the conic
-  kinematic formula). The mean of d_hit is an unbiased measurement of delta.
-- Any closed S:  P_s(d) >= p implies w >= alpha_{D-d} - sqrt(2 ln(1/p)), one-sided.
-
-Everything here takes plain arrays. `success.bisection.Search` finds d_hit in few trainings, and
-fits of success curves on a grid of d are in `dofbook.success`.
-"""
+"""What observed successes say about the size of the set S that random subspaces through w0 hit."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,11 +10,12 @@ from dofbook.geometry.montecarlo import Estimate, mean_of
 
 
 def dimension_from_hits(hits: ArrayLike, D: int) -> Estimate:
-    """Estimate the statistical dimension of a convex set seen from w0 by D + 1/2 - mean d_hit.
+    """Estimate the statistical dimension of a convex set seen from w0 by D + 1/2 - mean d_hit,
+    unbiased.
 
-    `hits` holds two or more first successful dimensions, from 1 to D, one per independent chain of
-    nested subspaces; all from the same w0 (with one w0 per run the estimate is the average over
-    initializations).
+    `hits` holds the first successful dimension, from 1 to D, of two or more independent chains of
+    nested subspaces from one w0; with one w0 per run the estimate is the average over
+    initializations. Source: Amelunxen et al. (2014), from the conic kinematic formula.
 
     >>> print(dimension_from_hits([70, 72, 71, 75], D=100))
     28.5 ± 1.1
@@ -36,10 +27,9 @@ def dimension_from_hits(hits: ArrayLike, D: int) -> Estimate:
 def width_lower_bound(d: ArrayLike, D: int, p: ArrayLike) -> np.ndarray:
     """Bound the Gaussian width of proj(S) from below, given success with probability >= p at d.
 
-    Holds for every closed set: subspaces of codimension k = D - d with alpha_k > w hit it with
-    probability at most exp(-(alpha_k - w)^2 / 2). A training run that fails to find an existing
-    point of S only lowers p, so the bound stays true. p, in (0, 1], may be a lower confidence
-    limit; d and p broadcast.
+    The bound, alpha_{D-d} - sqrt(2 ln(1/p)), holds for every closed set, and also where training
+    fails to find an existing point of S, which only lowers p. p, in (0, 1], may be a lower
+    confidence limit; d and p broadcast.
 
     >>> print(width_lower_bound(60, 1000, 0.5).round(2))
     29.47
