@@ -101,7 +101,7 @@ def test_the_spectrum_gives_the_wells_closed_form():
 
 
 def test_negative_eigenvalues_count_as_zero():
-    spectrum = hes.Spectrum(
+    spectrum = hes.HessianSpectrum(
         np.array([3.0]), np.array([1.0]),
         hes.Quadrature(np.array([-0.5, 1.0]), np.array([1.0, 2.0])),
         hes.Quadrature(np.array([1.0]), np.array([4.0])),

@@ -1,8 +1,4 @@
-"""The loss around a point: slices, linearization, exact minima, curvature.
-
-- `slices`: planes through weight space; `linearization`: the network to first order
-- `convex`: exact minima of linearized networks; `hessian`: curvature by Lanczos
-"""
+"""The loss around a point: `slices`, `linearization`, its exact minima `convex`, `hessian`."""
 
 from dofbook.landscape.slices import line_hits, plane_through, slice_metrics
 

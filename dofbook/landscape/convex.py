@@ -1,8 +1,7 @@
 """The convex problem left by a linearized network: cross-entropy of logits linear in theta.
 
-With z(theta) = z0 + B theta the mean cross-entropy is convex, so its minimum in a subspace can be
-computed to optimality (damped Newton in double precision), and the cone of directions that hit
-its sublevel set can be projected on. Both need B = J A; see ``linearization.jacobian_products``.
+With z(theta) = z0 + B theta, B = J A (``linearization.jacobian_products``), the mean cross-entropy
+is convex: damped Newton steps in double precision find its minimum in a subspace.
 """
 
 from typing import NamedTuple
@@ -20,12 +19,9 @@ _PRECISION = 1e-7  # relative gap to which the projections are solved
 
 
 class LinearLogits(NamedTuple):
-    """Logits linear in d coordinates, with the labels they should predict.
+    """Logits linear in d coordinates, with the labels they should predict, (N,) integers.
 
-    Attributes:
-        start: z0, the logits at theta = 0, (N, classes).
-        features: B, (N, classes, d).
-        labels: (N,) integers.
+    ``start`` is z0, the logits at theta = 0, (N, classes); ``features`` is B, (N, classes, d).
 
     >>> step = LinearLogits(np.zeros((1, 2)), np.array([[[1.0], [0.0]]]), np.array([0]))
     >>> step.logits(np.array([3.0]))
@@ -46,14 +42,11 @@ class LinearLogits(NamedTuple):
 
 
 class Minimum(NamedTuple):
-    """Where Newton's method ended.
+    """Where Newton's method ended, at theta (d,) with this mean cross-entropy (without the ridge).
 
-    Attributes:
-        loss: Mean cross-entropy at theta (d,), without the ridge.
-        gradient_norm: Of the objective, ridge included.
-        gap: Half the squared Newton decrement: the estimated distance of the objective from its
-            infimum. Of a loss that only tends to 0 (separable data) it stays near the loss itself.
-        steps: Newton steps made.
+    ``gradient_norm`` is that of the objective. ``gap``, half the squared Newton decrement,
+    estimates the distance of the objective from its infimum; of a loss that only tends to 0
+    (separable data) it stays near the loss itself.
     """
 
     theta: np.ndarray
@@ -97,24 +90,15 @@ def derivatives(problem: LinearLogits, theta: np.ndarray) -> tuple[np.ndarray, n
 
 
 def minimize(
-    problem: LinearLogits,
-    start: np.ndarray | None = None,
-    ridge: float = 0.0,
-    anchor: np.ndarray | float = 0.0,
-    tolerance: float = 1e-4,
-    floor: float = 1e-4,
-) -> Minimum:
-    """Minimise loss + ridge / 2 |theta - anchor|^2 by damped Newton steps.
+    problem: LinearLogits, start: np.ndarray | None = None, ridge: float = 0.0,
+    anchor: np.ndarray | float = 0.0, tolerance: float = 1e-4, floor: float = 1e-4,
+) -> Minimum:  # fmt: skip
+    """Minimise loss + ridge / 2 |theta - anchor|^2 by damped Newton steps from ``start``, 0 by
+    default.
 
-    Args:
-        start: First point, (d,); 0 by default.
-        ridge: kappa >= 0.
-        tolerance: Stop when the estimated gap is below this fraction of the objective.
-        floor: Stop when the objective is below this; of separable data the infimum is 0 and is
-            not attained.
-
-    Raises:
-        InputError: If 200 steps do not suffice.
+    It stops when the estimated gap is below ``tolerance`` times the objective, or the objective
+    below ``floor``: of separable data the infimum, 0, is not attained. InputError if 200 steps do
+    not suffice.
 
     >>> both = np.array([[[1.0], [0.0]], [[1.0], [0.0]], [[1.0], [0.0]]])
     >>> mixed = LinearLogits(np.zeros((3, 2)), both, np.array([0, 0, 1]))
@@ -135,15 +119,15 @@ def minimize(
         hessian[np.diag_indices_from(hessian)] += jitter
         step = -cho_solve(cho_factor(hessian), gradient)
         slope = float(gradient @ step)
-        if -slope / 2 <= tolerance * value or value <= floor:
+        done, length, trial = -slope / 2 <= tolerance * value or value <= floor, 1.0, value
+        while not done and (
+            (trial := objective(theta + length * step)) > value + 0.1 * length * slope
+        ):
+            length /= 2
+            done = length < 1e-10  # rounding: no lower value can be represented
+        if done:
             norm = float(np.linalg.norm(gradient))
             return Minimum(theta, loss_at(problem, theta), norm, -slope / 2, steps)
-        length = 1.0
-        while (trial := objective(theta + length * step)) > value + 0.1 * length * slope:
-            length /= 2
-            if length < 1e-10:  # rounding: no lower value can be represented
-                norm = float(np.linalg.norm(gradient))
-                return Minimum(theta, loss_at(problem, theta), norm, -slope / 2, steps)
         theta, value = theta + length * step, trial
     raise InputError(f"Newton's method did not converge in {_MAX_STEPS} steps.")
 
@@ -168,11 +152,10 @@ def nested_minima(
 
 
 class ConeProjection(NamedTuple):
-    """What one Gaussian vector says about the cone of directions that hit S(eps).
+    """What one Gaussian vector g says about the cone C of directions that hit S(eps).
 
-    Attributes:
-        codimension: |g - Pi_C g|^2, whose mean is D - delta(C), the centre of the transition in d.
-        mean_field: tr H (H + kappa)^-1 at the projection: the effective dimension of the loss.
+    ``codimension`` = |g - Pi_C g|^2 has mean D - delta(C), the centre of the transition in d.
+    ``mean_field`` = tr H (H + kappa)^-1 at the projection is the effective dimension of the loss.
     """
 
     eps: float
@@ -181,23 +164,16 @@ class ConeProjection(NamedTuple):
 
 
 def project_on_cone(problem: LinearLogits, g: np.ndarray, kappa: float) -> ConeProjection:
-    """Project a Gaussian vector on the cone of directions from w0 that hit a sublevel set.
+    """Project a standard normal vector g (D,) on the cone of directions from w0 that hit a sublevel
+    set.
 
-    The minimiser of L(w) + kappa / 2 |w - w0 - eta g|^2 lies on the ray of the projection when
-    <grad L, w - w0> = 0; this fixes eta, and the loss there is the level eps.
-
-    Args:
-        problem: Logits as functions of w - w0, all D coordinates.
-        g: Standard normal vector, (D,).
-        kappa: Multiplier > 0; smaller values give smaller eps.
-
-    Raises:
-        InputError: If kappa is not positive.
+    The minimiser of L(w) + kappa / 2 |w - w0 - eta g|^2, in all D coordinates w - w0, lies on the
+    ray of the projection when <grad L, w - w0> = 0; this fixes eta, and the loss there is the level
+    eps. It falls with kappa > 0.
 
     >>> rng = np.random.default_rng(0)
     >>> data = rng.standard_normal((20, 3)), rng.standard_normal((20, 3, 4)), np.arange(20) % 3
-    >>> found = project_on_cone(LinearLogits(*data), rng.standard_normal(4), 0.1)
-    >>> 0 < found.mean_field < 4
+    >>> 0 < project_on_cone(LinearLogits(*data), rng.standard_normal(4), 0.1).mean_field < 4
     True
     """
     if not kappa > 0:

@@ -1,12 +1,8 @@
 """The loss to second order at a point: Hessian-vector products, Lanczos, the quadratic well.
 
-The Hessian is never stored. Its largest eigenpairs come from ``scipy.sparse.linalg.eigsh``; the
-rest of its spectrum, and the weight of a displacement on each part of it, from Lanczos
-quadrature. Together they make the ``QuadraticWell`` whose closed form predicts thresholds.
-
-The Hessian of a linearized network (``linearization.linearize`` around the point itself) is the
-Gauss-Newton matrix of the network: positive semidefinite, the part of H without the curvature of
-the logits.
+Largest eigenpairs come from ``scipy.sparse.linalg.eigsh``, the rest of the spectrum and the weight
+of a displacement on it from Lanczos quadrature; together they make a ``QuadraticWell``. The Hessian
+of a network linearized around the point itself is its Gauss-Newton matrix: positive semidefinite.
 """
 
 from collections.abc import Callable
@@ -41,21 +37,13 @@ def _product_program(network: Network, objective: Objective):
 
 
 def hessian(
-    network: Network,
-    w: jax.Array,
-    x: jax.Array,
-    y: jax.Array,
-    chunk: int = 500,
+    network: Network, w: jax.Array, x: jax.Array, y: jax.Array, chunk: int = 500,
     objective: Objective = classification,
-) -> LinearOperator:
-    """Make the Hessian of the mean loss at w (D,) a linear operator.
+) -> LinearOperator:  # fmt: skip
+    """Make the Hessian of the mean loss at w (D,) a linear operator, with products in float32.
 
-    Args:
-        network: One with all derivatives, ``with_derivatives("all")``, or linearized.
-        chunk: Inputs at once.
-
-    Returns:
-        A (D, D) operator; products are made in single precision.
+    The network has all derivatives (``with_derivatives("all")``) or is linearized; ``chunk`` is the
+    number of inputs at once.
 
     >>> from dofbook.networks import flatten
     >>> from dofbook.training import regression
@@ -77,9 +65,7 @@ def hessian(
 class Quadrature(NamedTuple):
     """A discrete measure on the spectrum: sum of weights h(nodes) stands for v^T h(H) v.
 
-    Attributes:
-        nodes: (steps,), increasing.
-        weights: (steps,), positive, adding up to |v|^2.
+    The nodes (steps,) increase; the weights (steps,) are positive and add up to |v|^2.
     """
 
     nodes: np.ndarray
@@ -87,20 +73,13 @@ class Quadrature(NamedTuple):
 
 
 def lanczos_quadrature(product: Product, v: np.ndarray, steps: int) -> Quadrature:
-    """Find the Gauss quadrature of the spectral measure of a symmetric matrix seen from v.
+    """Find the Gauss quadrature of the spectral measure of a symmetric matrix seen from v (D,), not
+    0.
 
-    It is exact for polynomials of degree below twice the number of steps. Every new vector is
-    made orthogonal to all former ones, twice, so no eigenvalue is found again.
-
-    Args:
-        product: Multiplies the matrix with a vector, (D,) to (D,).
-        steps: Lanczos steps, at most D; fewer are made if the space of v (D,) is exhausted.
-
-    Raises:
-        InputError: If v is 0 or steps is below 1.
-
-    Source:
-        Golub and Welsch (1969); Ubaru, Chen and Saad (2017).
+    It is exact for polynomials of degree below twice the number of steps, 1 to D; fewer are made if
+    the space of v is exhausted. ``product`` multiplies the matrix with a vector. New vectors are
+    made orthogonal to all former ones, twice, so no eigenvalue is found again. Source: Golub and
+    Welsch (1969); Ubaru, Chen and Saad (2017).
 
     >>> lanczos_quadrature(lambda u: np.array([1.0, 2.0]) * u, np.ones(2), 2).nodes.round(9)
     array([1., 2.])
@@ -124,14 +103,13 @@ def lanczos_quadrature(product: Product, v: np.ndarray, steps: int) -> Quadratur
     return Quadrature(nodes, norm**2 * vectors[0] ** 2)
 
 
-class Spectrum(NamedTuple):
+class HessianSpectrum(NamedTuple):
     """The spectrum of a symmetric matrix, and how a displacement lies in it.
 
-    Attributes:
-        top: The largest eigenvalues, decreasing, (top,).
-        top_coordinates: Of the displacement along their eigenvectors, (top,).
-        rest: Density of the other eigenvalues; its weights add up to D - top.
-        rest_displacement: Measure of the displacement's remainder on the other eigenvalues.
+    ``top`` holds the largest eigenvalues, decreasing, and ``top_coordinates`` the displacement's
+    along their eigenvectors. ``rest`` is the density of the other eigenvalues, with weights that
+    add up to D - top, and ``rest_displacement`` the measure of the displacement's remainder on
+    them.
     """
 
     top: np.ndarray
@@ -141,21 +119,14 @@ class Spectrum(NamedTuple):
 
 
 def lanczos_spectrum(
-    operator: LinearOperator,
-    displacement: np.ndarray,
-    rng: np.random.Generator,
-    top: int = 30,
-    steps: int = 60,
-    probes: int = 2,
-) -> Spectrum:
-    """Resolve the largest eigenvalues one by one and the others as a density.
+    operator: LinearOperator, displacement: np.ndarray, rng: np.random.Generator, top: int = 30,
+    steps: int = 60, probes: int = 2,
+) -> HessianSpectrum:  # fmt: skip
+    """Resolve the largest eigenvalues of a symmetric (D, D) operator one by one, the others as a
+    density.
 
-    Args:
-        operator: Symmetric, (D, D).
-        displacement: A vector whose place in the spectrum is wanted, (D,), for example w0 - w_opt.
-        rng: Draws the starting point and the probes.
-        steps: Lanczos steps of each quadrature.
-        probes: Random vectors the density is averaged over.
+    ``displacement`` (D,) is for example w0 - w_opt. The density is averaged over ``probes`` random
+    vectors, with ``steps`` Lanczos steps each.
 
     >>> from scipy.sparse.linalg import aslinearoperator
     >>> diagonal = aslinearoperator(np.diag(np.arange(1.0, 9.0)))
@@ -180,7 +151,7 @@ def lanczos_spectrum(
     order = np.argsort(nodes)
     weights = weights[order] * (D - top) / weights.sum()
     displacement = np.asarray(displacement, np.float64)
-    return Spectrum(
+    return HessianSpectrum(
         values,
         vectors.T @ displacement,
         Quadrature(nodes[order], weights),
@@ -188,14 +159,14 @@ def lanczos_spectrum(
     )
 
 
-def quadratic_well(spectrum: Spectrum) -> QuadraticWell:
+def quadratic_well(spectrum: HessianSpectrum) -> QuadraticWell:
     """Build the quadratic well a spectrum describes, negative eigenvalues taken as 0.
 
     The density becomes its quantiles, one eigenvalue each; the displacement, which is the well's
     w0, has its weight at each node on the eigenvalue nearest to it.
 
     >>> rest, moved = Quadrature(np.ones(1), np.full(1, 2.0)), Quadrature(np.ones(1), np.ones(1))
-    >>> quadratic_well(Spectrum(np.array([3.0]), np.array([1.0]), rest, moved)).eigenvalues
+    >>> quadratic_well(HessianSpectrum(np.array([3.0]), np.array([1.0]), rest, moved)).eigenvalues
     array([3., 1., 1.])
     """
     nodes, weights = spectrum.rest

@@ -1,13 +1,8 @@
 """The network replaced by its first-order expansion in the weights (paper, A.1 and Fig. 9).
 
-Around a centre c, usually an optimum, the logits become
-
-    f_lin(w) = f(c) + J(c) (w - c),
-
-one jvp per evaluation; the Jacobian J is never stored. A linearized network is a ``Network``
-like any other. The cross-entropy of logits that are linear in w is convex, so there is one basin.
-
-The network needs a forward mode: build it with ``derivatives="linear"`` (fast to train) or "all".
+Around a centre c, usually an optimum, the logits become f(c) + J(c) (w - c), one jvp per
+evaluation, so the cross-entropy is convex in w. The network needs a forward mode:
+``derivatives="linear"`` (fast to train) or "all".
 """
 
 from dataclasses import dataclass, replace
@@ -25,12 +20,9 @@ from dofbook.training.compiling import fast_jit
 
 
 def expand(network: Network, centre: jax.Array, w: jax.Array, x: jax.Array) -> jax.Array:
-    """Evaluate the outputs at w expanded to first order around a centre, f(c) + J(c) (w - c).
+    """Evaluate the outputs at w to first order around a centre, f(c) + J(c) (w - c) (paper, A.1).
 
-    Raises:
-        InputError: If the network has no forward mode.
-
-    Source: Larsen et al. (2022), A.1.
+    InputError if the network has no forward mode.
 
     >>> from dofbook.networks import flatten
     >>> square = flatten((lambda key: jnp.ones(1), lambda w, x: x * w**2), jnp.ones((1, 1)))
@@ -51,24 +43,22 @@ def expand(network: Network, centre: jax.Array, w: jax.Array, x: jax.Array) -> j
 def linearize(network: Network, centre: jax.Array) -> Network:
     """Expand a network around a fixed centre (D,); see ``expand``.
 
-    The centre is compiled into every program; to train around many centres with one program, use
-    ``carrying`` and ``carry``.
+    The centre is compiled into every program; ``carrying`` and ``carry`` share one among centres.
 
     >>> from dofbook.networks import flatten
     >>> square = flatten((lambda key: jnp.ones(1), lambda w, x: x * w**2), jnp.ones((1, 1)))
     >>> linearize(square, jnp.ones(1)).apply(jnp.zeros(1), jnp.ones((1, 1)))
     Array([[-1.]], dtype=float32)
     """
-    apply = partial(expand, network, centre)
-    return replace(network, apply=apply, gradient_chunk=None)
+    return replace(network, apply=partial(expand, network, centre), gradient_chunk=None)
 
 
 @lru_cache(maxsize=8)
 def carrying(network: Network) -> Network:
     """Linearize a network around a centre that its weight vector carries along: 2D numbers (w, c).
 
-    The centre is data, so one compiled program serves every centre. Equal networks give the same
-    object; its ``init`` expands around the initialization itself.
+    One compiled program serves every centre; equal networks give the same object. Its ``init``
+    expands around the initialization itself.
 
     >>> from dofbook.networks import paper_network
     >>> network = paper_network("mlp", (8, 8, 1), 10)
@@ -131,13 +121,8 @@ def jacobian_products(
 ) -> np.ndarray:
     """Multiply the Jacobian at a centre with the columns of A: B = J A, one jvp a column.
 
-    Args:
-        network: One with a forward mode.
-        rows: A^T, (d, D).
-        chunk: Inputs at once.
-
-    Returns:
-        B, (N, classes, d) float64: the change of each logit along each direction.
+    ``rows`` is A^T, (d, D), and B (N, classes, d) float64, the change of each logit along each
+    direction. The network has a forward mode; ``chunk`` is the number of inputs at once.
 
     >>> from dofbook.networks import flatten
     >>> square = flatten((lambda key: jnp.ones(1), lambda w, x: x * w**2), jnp.ones((1, 1)))

@@ -1,8 +1,7 @@
 """Two-dimensional slices of the loss landscape, and how many lines through a point hit a set.
 
-In the plane of a slice, a generic affine subspace of codimension one leaves a line. So the lines
-through w_t that meet the sublevel set, among all lines through w_t, show in two dimensions what the
-success probability of the paper's Eq. 2.3 is in D.
+In the plane of a slice a generic affine subspace of codimension one leaves a line: the lines
+through w_t that meet the sublevel set show in two dimensions what the paper's Eq. 2.3 is in D.
 """
 
 from dataclasses import dataclass
@@ -20,11 +19,8 @@ from dofbook.training.loop import compiled_evaluation
 
 @dataclass(frozen=True)
 class Plane:
-    """Hold the plane {origin + x e1 + y e2} of weight space.
-
-    Args:
-        origin: The point (0, 0), (D,).
-        axes: e1 and e2, orthonormal, (2, D).
+    """Hold the plane {origin + x e1 + y e2} of weight space; ``axes`` are e1, e2, orthonormal, (2,
+    D).
 
     >>> Plane(np.zeros(3), np.eye(2, 3)).point(2, 1)
     array([2., 1., 0.])
@@ -45,8 +41,7 @@ class Plane:
 def plane_through(origin: np.ndarray, first: np.ndarray, second: np.ndarray) -> Plane:
     """Lay a plane through three points (D,): (0, 0), one on the positive x axis, one with y > 0.
 
-    Raises:
-        InputError: If the points lie on one line.
+    InputError if they lie on one line.
 
     >>> plane_through(np.zeros(2), np.array([0.0, 5.0]), np.array([1.0, 1.0])).axes
     array([[0., 1.],
@@ -64,16 +59,10 @@ def plane_through(origin: np.ndarray, first: np.ndarray, second: np.ndarray) -> 
 def slice_metrics(
     task: Task, network: Network, plane: Plane, x: np.ndarray, y: np.ndarray, splits: str = "both"
 ) -> np.ndarray:
-    """Evaluate a network on a grid of a plane.
+    """Evaluate the task's own network, or its linearization, on a grid of a plane.
 
-    Args:
-        network: The task's own network, or its linearization.
-        x: Coordinates along e1, (nx,).
-        y: Coordinates along e2, (ny,).
-        splits: "both", or "test" alone.
-
-    Returns:
-        The metrics in the order of ``task.objective.metric_names``, (ny, nx, metrics).
+    ``x`` (nx,) and ``y`` (ny,) are coordinates along e1 and e2, ``splits`` "both" or "test" alone.
+    Gives the metrics in the order of ``task.objective.metric_names``, (ny, nx, metrics).
 
     >>> task = Task("mlp", "digits")
     >>> D = task.network.D
@@ -98,20 +87,11 @@ def line_hits(
     x: np.ndarray, y: np.ndarray, loss: np.ndarray, eps: float, point: tuple[float, float],
     angles: np.ndarray, samples: int = 400,
 ) -> np.ndarray:  # fmt: skip
-    """Tell which lines through a point of a slice meet the sublevel set inside the slice.
+    """Tell which lines through a point of a slice meet {loss <= eps} inside the slice, (lines,).
 
-    Args:
-        x: Coordinates of the grid, (nx,), increasing.
-        y: Coordinates of the grid, (ny,), increasing.
-        loss: On the grid, (ny, nx); interpolated linearly.
-        angles: Directions of the lines in radians, (lines,); pi apart is the same line.
-        samples: Points looked at along each line.
-
-    Returns:
-        Whether each line meets {loss <= eps}, (lines,).
-
-    Raises:
-        InputError: If the point lies outside the grid.
+    ``x`` (nx,) and ``y`` (ny,) are increasing, the loss on that grid (ny, nx) is interpolated
+    linearly. ``angles`` (lines,) are in radians; pi apart is the same line. ``samples`` is the
+    number of points looked at along each. InputError if the point lies outside the grid.
 
     >>> x = np.linspace(-2, 2, 9)
     >>> valley = np.abs(x)[:, None] + 0 * x  # the loss is |y|
@@ -123,11 +103,6 @@ def line_hits(
     inside = RegularGridInterpolator((y, x), loss, bounds_error=False, fill_value=np.inf)
     reach = np.hypot(x[-1] - x[0], y[-1] - y[0])
     along = np.linspace(-reach, reach, samples)
-    where = np.stack(
-        [
-            point[1] + np.sin(angles)[:, None] * along,
-            point[0] + np.cos(angles)[:, None] * along,
-        ],
-        axis=-1,
-    )
+    turns = np.stack([np.sin(angles), np.cos(angles)], axis=-1)
+    where = np.array(point)[::-1] + turns[:, None] * along[:, None]
     return (inside(where) <= eps).any(axis=1)
