@@ -1,9 +1,4 @@
-"""Load the data sets of the experiments, or make one of arrays.
-
-`load(name)` gives centred float32 images and says where they came from. `digits` is embedded and
-needs neither files nor a network; the others come from the official raw files, or from
-tensorflow-datasets. `Dataset.from_arrays` takes images, tables and tokens.
-"""
+"""Data sets: `load` one by name, or make a `Dataset` of arrays, images or a part of another."""
 
 from dofbook.datasets.dataset import Dataset, from_pixels, subset
 from dofbook.datasets.loading import NAMES, load, locate

@@ -16,26 +16,15 @@ _KINDS = (np.dtype(np.float32), np.dtype(np.int32))
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Hold a data set, ready to be put on the device.
+    """Hold a data set, ready to be put on the device: read-only arrays that fit together.
 
-    Build it with `load`, `from_arrays`, `from_pixels` or `subset`. The arrays are read-only.
-
-    Attributes:
-        x_train: Training inputs, float32 or int32 (N, ...): images (N, H, W, C) are pixels in
-            [0, 1] minus `mean_image`.
-        y_train: Training targets, (N, ...): int32, such as labels from 0 on, or float32.
-        x_test: Test inputs, (M, ...).
-        y_test: Test targets, (M, ...).
-        num_classes: Number of classes; None where targets are not labels.
-        source: Where the data came from, in a few words.
-        fingerprint: sha256 (hex) of the data, equal for equal data whatever their source: of
-            images, of the uint8 pixels and labels; of a subset, of the parent's fingerprint and
-            the chosen indices.
-        mean_image: The training mean image that was subtracted, float32 (H, W, C), if any; add it
-            to see pixels.
-
-    Raises:
-        InputError: If shapes, types or labels do not fit together.
+    Build it with `load`, `from_arrays`, `from_pixels` or `subset`. Inputs, float32 or int32, have
+    shape (N, ...) and (M, ...): images (N, H, W, C) are pixels in [0, 1] minus ``mean_image``, the
+    float32 mean (H, W, C) over training images. Targets are int32, such as labels from 0 on, or
+    float32; ``num_classes`` is None where they are no labels. ``source`` says in words where the
+    data came from. ``fingerprint`` is a sha256 (hex), equal for equal data whatever their source:
+    of images, of the uint8 pixels and labels; of a subset, of the parent's fingerprint and the
+    chosen indices.
 
     >>> x, y = np.eye(4), [0, 1, 0, 1]
     >>> Dataset.from_arrays(x, y, x, y).num_classes
@@ -59,15 +48,10 @@ class Dataset:
                 raise InputError(f"{what} is {text!r:.80}; it must be printable text.")
         if self.num_classes is not None:
             checks.integer("num_classes", self.num_classes, 1)
-        for kind, train, test in (
-            ("x", self.x_train, self.x_test),
-            ("y", self.y_train, self.y_test),
-        ):
-            _check_twins(f"{kind}_train of {self.name}", train, f"{kind}_test", test)
-        for part, x, y in (
-            ("train", self.x_train, self.y_train),
-            ("test", self.x_test, self.y_test),
-        ):
+        _check_twins(f"x_train of {self.name}", self.x_train, "x_test", self.x_test)
+        _check_twins(f"y_train of {self.name}", self.y_train, "y_test", self.y_test)
+        for part in ("train", "test"):
+            x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
             if len(x) != len(y):
                 raise InputError(
                     f"x_{part} of {self.name} holds {len(x)} inputs, y_{part} {len(y)} targets; "
@@ -81,24 +65,14 @@ class Dataset:
 
     @classmethod
     def from_arrays(
-        cls,
-        x_train: ArrayLike,
-        y_train: ArrayLike,
-        x_test: ArrayLike,
-        y_test: ArrayLike,
+        cls, x_train: ArrayLike, y_train: ArrayLike, x_test: ArrayLike, y_test: ArrayLike,
         name: str | None = None,
-    ) -> "Dataset":
+    ) -> "Dataset":  # fmt: skip
         """Make a data set of copies of any arrays: images, tables, tokens.
 
         Numbers are taken as they are, floats and truth values of x as float32, integers as int32;
-        for images of bytes there is `from_pixels`. Integer targets from 0 on are labels.
-
-        Args:
-            name: What tables and figures call it; "own" by default.
-
-        Raises:
-            InputError: If arrays do not fit together, are empty, or hold something other than
-                finite numbers of that range.
+        for images of bytes there is `from_pixels`. Integer targets from 0 on are labels. Tables and
+        figures call it ``name``, "own" by default.
 
         >>> tokens = np.arange(12).reshape(2, 6)
         >>> text = Dataset.from_arrays(tokens[:, :-1], tokens[:, 1:], tokens[:, :-1], tokens[:, 1:])
@@ -114,13 +88,8 @@ class Dataset:
             digest.update(array.astype(array.dtype.newbyteorder("<")).data)
         targets = [arrays["y_train"], arrays["y_test"]]
         labels = all(y.dtype == np.int32 and y.min(initial=0) >= 0 for y in targets)
-        return cls(
-            name=name,
-            **arrays,
-            num_classes=max(int(y.max(initial=0)) for y in targets) + 1 if labels else None,
-            source="arrays in memory",
-            fingerprint=digest.hexdigest(),
-        )
+        classes = max(int(y.max(initial=0)) for y in targets) + 1 if labels else None
+        return cls(name, *arrays.values(), classes, "arrays in memory", digest.hexdigest())
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -192,29 +161,15 @@ def check_labels(what: str, labels: np.ndarray, num_classes: int) -> None:
 
 
 def from_pixels(
-    name: str,
-    x_train: np.ndarray,
-    y_train: np.ndarray,
-    x_test: np.ndarray,
-    y_test: np.ndarray,
-    *,
-    num_classes: int,
-    source: str,
-    white: int = 255,
-) -> Dataset:
+    name: str, x_train: np.ndarray, y_train: np.ndarray, x_test: np.ndarray, y_test: np.ndarray, *,
+    num_classes: int, source: str, white: int = 255,
+) -> Dataset:  # fmt: skip
     """Scale uint8 images to [0, 1] and subtract the training mean image from both splits.
 
-    This is the preprocessing of the paper's released code (`generate_data.py` of
-    github.com/ganguli-lab/degrees-of-freedom); only the mean is taken in double precision here.
-
-    Args:
-        x_train: uint8 (N, H, W, C), as x_test.
-        y_train: Integers (N,) in [0, num_classes), as y_test.
-        num_classes: At most 256.
-        white: The pixel value that becomes 1, from 1 to 255.
-
-    Raises:
-        InputError: If the arrays are not such images and labels.
+    Images are uint8 (N, H, W, C), labels integers (N,) in [0, num_classes), of at most 256 classes;
+    ``white``, from 1 to 255, is the pixel value that becomes 1. Source: the paper's released code,
+    `generate_data.py` of github.com/ganguli-lab/degrees-of-freedom; only the mean is taken in
+    double precision here.
 
     >>> x, y = np.full((2, 1, 1, 1), 51, np.uint8), np.array([0, 1])
     >>> grey = from_pixels("grey", x, y, x, y, num_classes=2, source="an example")
@@ -236,23 +191,12 @@ def from_pixels(
         check_labels(f"y_{part} of {name}", y, num_classes)  # before they are cast
     total = x_train.sum(axis=0, dtype=np.uint64)
     mean_image = (total / (white * len(x_train))).astype(np.float32)
-    return Dataset(
-        name=name,
-        x_train=_centred(x_train, mean_image, white),
-        y_train=y_train.astype(np.int32),
-        x_test=_centred(x_test, mean_image, white),
-        y_test=y_test.astype(np.int32),
-        num_classes=num_classes,
-        source=source,
-        fingerprint=fingerprint(x_train, y_train, x_test, y_test),
-        mean_image=mean_image,
-    )
-
-
-def _centred(pixels, mean_image, white):
-    x = np.divide(pixels, np.float32(white), dtype=np.float32, order="C")
-    x -= mean_image
-    return x
+    hashed, splits = fingerprint(x_train, y_train, x_test, y_test), []
+    for x, y in ((x_train, y_train), (x_test, y_test)):
+        centred = np.divide(x, np.float32(white), dtype=np.float32, order="C")
+        centred -= mean_image
+        splits += [centred, y.astype(np.int32)]
+    return Dataset(name, *splits, num_classes, source, hashed, mean_image)
 
 
 def fingerprint(x_train, y_train, x_test, y_test) -> str:
@@ -273,22 +217,11 @@ def subset(
 ) -> Dataset:
     """Take a fixed part of a data set, for reduced runs: of labels, a stratified one.
 
-    Every class keeps its share (to within one example), the examples keep their order, and the
-    mean image is recomputed from the chosen training images, so that a subset is centred like any
-    other data set. The choice depends on the labels and the seed alone; it uses the raw PCG64
-    stream, which NumPy keeps stable between versions.
-
-    Args:
-        n_train: Training examples to keep, 1 to N; None keeps all.
-        n_test: Test examples to keep, 1 to M; None keeps all.
-        seed: Whole number from 0 to 2**63 - 1 naming the choice.
-
-    Returns:
-        The subset, with the choice recorded in `source` and in the fingerprint. Asking for all
-        examples returns `dataset` itself.
-
-    Raises:
-        InputError: If a size or the seed is out of range.
+    ``n_train`` and ``n_test`` are the examples to keep, None for all; asking for all returns
+    ``dataset`` itself. Every class keeps its share (to within one example), the examples their
+    order, and the mean image is recomputed. The choice, recorded in ``source`` and the fingerprint,
+    depends on the labels and the seed, 0 to 2**63 - 1, alone: it uses the raw PCG64 stream, stable
+    between NumPy versions.
 
     >>> x, y = np.eye(6), [0, 1, 0, 1, 0, 1]
     >>> subset(Dataset.from_arrays(x, y, x, y), 4).y_train.tolist()
@@ -314,15 +247,10 @@ def subset(
         x_train, x_test, mean_image = x_train - shift, x_test - shift, mean_image + shift
         what = "images"
     return replace(
-        dataset,
-        x_train=x_train,
-        y_train=dataset.y_train[train],
-        x_test=x_test,
-        y_test=dataset.y_test[test],
+        dataset, x_train=x_train, y_train=dataset.y_train[train], x_test=x_test,
+        y_test=dataset.y_test[test], fingerprint=digest.hexdigest(), mean_image=mean_image,
         source=f"{dataset.source}; {n_train} training and {n_test} test {what}, seed {seed}",
-        fingerprint=digest.hexdigest(),
-        mean_image=mean_image,
-    )
+    )  # fmt: skip
 
 
 def _strata(dataset, targets):

@@ -17,34 +17,24 @@ NAMES = ("digits", *RELEASES)
 def load(name: str, data_dir: str | os.PathLike | None = None, *, verify: bool = True) -> Dataset:
     """Load a data set: by name one of ours, scaled to [0, 1] and centred, or one of the reader's.
 
-    `digits` is embedded. The others are looked for, in this order:
+    ``name`` is one of `NAMES`, or "module:function", a function of ``data_dir`` that returns a
+    `Dataset`. ``data_dir`` is the folder with the files; None or "" means ``$DOFBOOK_DATA_DIR``, if
+    set. `digits` is embedded. The others are looked for, in this order, all with the same
+    fingerprint:
 
-    1. as official raw files in `<data_dir>/<name>` or `<data_dir>`: IDX files, gzipped or not
-       (MNIST, Fashion-MNIST), there or in torchvision's `MNIST/raw`; `cifar-10-batches-bin` and
-       `cifar-100-binary`, or `cifar-10-batches-py` and `cifar-100-python`, or their `.tar.gz`;
-       `train_32x32.mat` and `test_32x32.mat` (SVHN, its label 10 becoming 0);
-    2. as prepared by tensorflow-datasets, in `data_dir`, then in `$TFDS_DATA_DIR` or
-       `~/tensorflow_datasets`. TensorFlow is needed only for formats without random access
-       (TFRecord); decoded arrays are kept beside it as `dofbook.npz`, since decoding is slow;
-    3. by a download with tensorflow-datasets, where TensorFlow is installed (`dofbook[tfds]`)
-       and the network answers.
+    1. as official raw files in ``<data_dir>/<name>`` or ``<data_dir>``: IDX files, gzipped or not
+       (MNIST, Fashion-MNIST), there or in torchvision's ``MNIST/raw``; ``cifar-10-batches-bin`` and
+       ``cifar-100-binary``, or ``cifar-10-batches-py`` and ``cifar-100-python``, or their
+       ``.tar.gz``; ``train_32x32.mat`` and ``test_32x32.mat`` (SVHN, its label 10 becoming 0);
+    2. as prepared by tensorflow-datasets, in ``data_dir``, then in ``$TFDS_DATA_DIR`` or
+       ``~/tensorflow_datasets``. TensorFlow is needed only for formats without random access
+       (TFRecord); decoded arrays are kept beside it as ``dofbook.npz``;
+    3. by a download with tensorflow-datasets, where TensorFlow is installed (``dofbook[tfds]``).
 
-    All ways give the same arrays in the official order, so the same fingerprint.
-
-    Args:
-        name: One of `NAMES`, or "module:function", a function of `data_dir` that returns a
-            `Dataset`.
-        data_dir: Folder with the files; None or "" means `$DOFBOOK_DATA_DIR`, if set.
-        verify: Hold files to the official sizes and checksums. False accepts other content of
-            the same format, such as fewer images; `source` then says "unverified". CIFAR-100's
-            binary files outside the official archive are always "unverified": their official
-            checksums are not published, so only sizes are held. The pickles of the Python
-            versions are always held to theirs.
-
-    Raises:
-        InputError: If the name is unknown, files are missing, damaged or not the official ones,
-            or nothing is there and a download is not possible; if one's own function raises or
-            gives something else.
+    ``verify`` holds files to the official sizes and checksums (pickles always). False accepts other
+    content of the same format; ``source`` then says "unverified", as it does for CIFAR-100's binary
+    files outside the archive, whose checksums are not published. Raises InputError if files are
+    missing, damaged or not the official ones, or the reader's function fails.
 
     >>> load("digits").fingerprint[:12]
     'fd6a6a77bc3e'
@@ -64,13 +54,10 @@ def load(name: str, data_dir: str | os.PathLike | None = None, *, verify: bool =
 
 
 def locate(name: str, data_dir: str | os.PathLike | None = None) -> str | None:
-    """Say where `load` would find one of `NAMES`, reading nothing.
+    """Say where `load` would find one of `NAMES`: a path, "scikit-learn" for digits, None for a
+    download.
 
-    Returns:
-        A path, "scikit-learn" for digits, or None if `load` would have to download.
-
-    Raises:
-        InputError: As `load`, for the name, the folder, or files missing beside others.
+    It reads nothing, and raises InputError as `load` does if files are missing beside others.
 
     >>> locate("digits")
     'scikit-learn'

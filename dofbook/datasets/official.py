@@ -1,10 +1,8 @@
 """What the official releases contain: file names, sizes, checksums, shapes.
 
-Checksums are of the unpacked files, so that an archive packed again with the same content is
-accepted. Those of MNIST, Fashion-MNIST and SVHN belong to the downloads that tensorflow-datasets
-registers (for SVHN the .mat file is the download); those of CIFAR-10 to binary batches whose
-Python-version twins have the published md5s. For the binary version of CIFAR-100 only the
-archive's checksum is published, so its unpacked files are checked by size alone.
+Checksums are of the unpacked files. Those of MNIST, Fashion-MNIST and SVHN belong to the downloads
+that tensorflow-datasets registers; those of CIFAR-10 to binary batches whose Python twins have the
+published md5s. Of CIFAR-100's binary version only the archive's checksum is published.
 """
 
 from dataclasses import dataclass
@@ -22,20 +20,12 @@ class File:
 
 @dataclass(frozen=True)
 class Release:
-    """Describe one official release.
+    """Describe one official release, of format "idx", "cifar", "pickle" or "mat".
 
-    Attributes:
-        format: "idx", "cifar", "pickle" or "mat".
-        train: Files of the training split.
-        test: Files of the test split.
-        sizes: Numbers of training and test images.
-        image_shape: (H, W, C).
-        folder: Folder inside the official archive, if any.
-        archive: Name of the official archive, if any.
-        others: More folders in which the files may lie, such as torchvision's.
-        fingerprint: `dofbook.datasets.dataset.fingerprint` of the official data, in official
-            order, where known.
-        python: The release of the same data as Python pickles, if any.
+    ``train`` and ``test`` are the files of the splits, ``sizes`` their numbers of images of
+    ``image_shape`` (H, W, C). The files lie in ``folder`` of the official ``archive``, if there is
+    one, or in ``others``, such as torchvision's. ``fingerprint`` is that of the official data in
+    official order, where known, and ``python`` the release of the same data as pickles.
     """
 
     format: str
@@ -67,10 +57,8 @@ def _idx(torchvision: str, checksums: tuple[str, ...], fingerprint: str) -> Rele
     sizes = (47040016, 60008, 7840016, 10008)
     files = tuple(map(File, names, sizes, checksums))
     folders = (f"{torchvision}/raw", "raw")
-    return Release(
-        "idx", files[:2], files[2:], (60000, 10000), (28, 28, 1), others=folders,
-        fingerprint=fingerprint,
-    )  # fmt: skip
+    known = {"others": folders, "fingerprint": fingerprint}
+    return Release("idx", files[:2], files[2:], (60000, 10000), (28, 28, 1), **known)
 
 
 def _cifar(classes: int, binary: tuple[File, ...], python: dict[str, str], **official) -> Release:
@@ -98,17 +86,12 @@ _CIFAR10 = {
     "data_batch_5": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
     "test_batch": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
 }
-_SVHN = (
-    File(
-        "train_32x32.mat",
-        182040794,
-        "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",
-    ),
-    File(
-        "test_32x32.mat",
-        64275384,
-        "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
-    ),
+_SVHN = tuple(
+    File(f"{split}_32x32.mat", size, sha256)
+    for split, size, sha256 in (
+        ("train", 182040794, "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8"),
+        ("test", 64275384, "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b"),
+    )
 )
 
 RELEASES = {

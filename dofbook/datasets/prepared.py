@@ -25,23 +25,17 @@ _SECONDS = 5.0  # how long to wait for a host before calling it unreachable
 
 
 def read_tfds(name: str, root: Path | None, verify: bool) -> tuple[Pixels, str]:
-    """Read a data set prepared by TFDS, preparing it first if that is possible.
+    """Read the pixels, in official order, and the source in words of what TFDS has prepared or
+    prepares.
 
-    Args:
-        name: A key of `official.RELEASES`.
-        root: TFDS data folder to look and download in; None means TFDS's own default.
-        verify: Hold the arrays to the official fingerprint, where it is known.
-
-    Returns:
-        The pixels, in official order, and the source in words.
-
-    Raises:
-        InputError: If there is no prepared copy and no way to download, or it cannot be read.
+    ``root`` is the TFDS folder to look and download in, None for TFDS's own default; ``verify``
+    holds the arrays to the official fingerprint, where it is known. Raises InputError if there is
+    no prepared copy and no way to download, or it cannot be read.
     """
     directory = find_prepared(name, root) or _download(name, root)
     pixels = _from_cache(name, directory) or _decode(name, directory)
     if verify:
-        _verify(name, pixels, directory)
+        _verify_pixels(name, pixels, directory)
     return pixels, f"tensorflow-datasets {name} {directory.name}"
 
 
@@ -59,7 +53,7 @@ def _default_root() -> Path:
     return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 
-def _verify(name, pixels, directory):
+def _verify_pixels(name, pixels, directory):
     release = RELEASES[name]
     sizes, got = (len(pixels.y_train), len(pixels.y_test)), fingerprint(*pixels)
     if sizes != release.sizes:
@@ -112,7 +106,7 @@ def _decode(name: str, directory: Path) -> Pixels:
         splits = []
         for split in ("train", "test"):
             count = builder.info.splits[split].num_examples
-            examples = _examples(tfds, builder, split)
+            examples = _stored_examples(tfds, builder, split)
             splits += _stack(examples, count, RELEASES[name].image_shape, split)
     except InputError:
         raise
@@ -127,7 +121,7 @@ def _decode(name: str, directory: Path) -> Pixels:
     return pixels
 
 
-def _examples(tfds, builder, split):
+def _stored_examples(tfds, builder, split):
     """Iterate over a split's examples in stored order, without TensorFlow where possible."""
     if builder.info.file_format in tfds.core.FileFormat.with_random_access():
         return builder.as_data_source(split)
@@ -140,8 +134,8 @@ def _examples(tfds, builder, split):
 def _stack(examples, count, image_shape, split):
     """Stack examples into arrays, undoing TFDS's shuffle.
 
-    TFDS stores the example with key i (here: its official index) at the rank of
-    md5(split name + i) among all of them (tensorflow_datasets/core/hashing.py and shuffle.py).
+    It stores the example with official index i at the rank of md5(split name + i) among all of them
+    (tensorflow_datasets/core/hashing.py and shuffle.py).
     """
 
     def stored(i):
@@ -192,8 +186,8 @@ def _seen(root: Path | None) -> str:
 def reachable(url: str, seconds: float) -> bool:
     """Say whether the first byte of a URL arrives in time, through the proxy that is set, if any.
 
-    TFDS itself would retry, or wait without limit, for many minutes. A name look-up that hangs is
-    left behind in a thread.
+    TFDS itself would retry or wait for many minutes. A look-up that hangs is left behind in a
+    thread.
 
     >>> reachable("no url", seconds=1)
     False

@@ -59,16 +59,11 @@ class Found(NamedTuple):
 
 
 def read_raw(name: str, root: Path, verify: bool) -> tuple[Pixels, str] | None:
-    """Read a data set from official raw files in `root / name` or `root`.
+    """Read the pixels and the source in words from official raw files in `root / name` or `root`,
+    if any.
 
-    Args:
-        verify: Hold sizes and checksums to the official ones; those of pickles always are.
-
-    Returns:
-        The pixels and the source in words; None if no official file is there.
-
-    Raises:
-        InputError: If files are missing, truncated, of another format, or not the official ones.
+    ``verify`` holds sizes and checksums to the official ones; those of pickles always are. Raises
+    InputError if files are missing, truncated, of another format, or not the official ones.
     """
     found = find_raw(name, root)
     if found is None:
@@ -79,18 +74,15 @@ def read_raw(name: str, root: Path, verify: bool) -> tuple[Pixels, str] | None:
     else:
         contents = {f.name: _unpack(found.files[f.name], _limit(f)) for f in release.files}
     if release.format == "pickle":  # before anything in them is interpreted
-        _verify(release, contents, None)
-    pixels = _parse(release, contents)
-    official = release.format == "pickle" or (verify and _verify(release, contents, found.archive))
+        _verify_files(release, contents, None)
+    pixels, official = _parse(release, contents), release.format == "pickle"
+    if verify and not official:
+        official = _verify_files(release, contents, found.archive)
     return pixels, f"{'official' if official else 'unverified'} files ({_FORMATS[release.format]})"
 
 
 def find_raw(name: str, root: Path) -> Found | None:
-    """Find the official raw files of a data set in `root / name` or `root`.
-
-    Raises:
-        InputError: If some of the files are there and others missing, or are no regular files.
-    """
+    """Find the official raw files in `root / name` or `root`; InputError if only some are there."""
     releases = [r for r in (RELEASES[name], RELEASES[name].python) if r]
     places = ((base, release) for base in (root / name, root) for release in releases)
     return next(filter(None, (_find(base, release) for base, release in places)), None)
@@ -241,25 +233,24 @@ def _unpack_archive(path: Path, release: Release) -> dict[str, Content]:
     return contents
 
 
-def _verify(release: Release, contents: dict[str, Content], archive: Path | None) -> bool:
+def _verify_files(release: Release, contents: dict[str, Content], archive: Path | None) -> bool:
     """Hold sizes and known checksums to the official ones; say whether all were known."""
-    way = (
-        f"{_AGAIN}, or take the binary version of the data set"
-        if release.format == "pickle"
-        else f"{_AGAIN}, or pass verify=False to use it all the same"
-    )
+    binary = "take the binary version of the data set"
+    other = binary if release.format == "pickle" else "pass verify=False to use it all the same"
+    way = f"{_AGAIN}, or {other}"
     for file in release.files:
         where, data = contents[file.name]
         if file.size is not None and len(data) != file.size:
             raise InputError(
                 f"{where} holds {len(data)} bytes unpacked, the official file {file.size}; {way}."
             )
-        kind = "md5" if file.md5 else "sha256"
-        got, expected = hashlib.new(kind, data, usedforsecurity=False).hexdigest(), file.md5
-        expected = expected or file.sha256
+        kind, expected = "md5" if file.md5 else "sha256", file.md5 or file.sha256
+        got = hashlib.new(kind, data, usedforsecurity=False).hexdigest()
         if expected not in (None, got):
+            known = {file.sha256: name for name, r in RELEASES.items() for file in r.files}
+            whose = f" (it is one of {known[got]}'s)" if got in known else ""
             raise InputError(
-                f"{where} is not the official file{_whose(got)}: its unpacked {kind} is {got}, "
+                f"{where} is not the official file{whose}: its unpacked {kind} is {got}, "
                 f"expected {expected}; {way}."
             )
     if all(file.sha256 or file.md5 for file in release.files):
@@ -268,13 +259,6 @@ def _verify(release: Release, contents: dict[str, Content], archive: Path | None
         return False
     with open_regular(archive) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest() == release.archive_sha256
-
-
-def _whose(sha256: str) -> str:
-    for name, release in RELEASES.items():
-        if any(sha256 == file.sha256 for file in release.files):
-            return f" (it is one of {name}'s)"
-    return ""
 
 
 def _parse(release: Release, contents: dict[str, Content]) -> Pixels:
@@ -339,14 +323,12 @@ class _ArraysOnly(pickle.Unpickler):
     """Unpickle what Python has literals for, and NumPy arrays; nothing else can be called."""
 
     def find_class(self, module, name):
-        known = {"ndarray": "ndarray", "dtype": np.dtype, "_reconstruct": _no_array}
+        # Shape and bytes of the empty array follow, checked by NumPy.
+        empty = {"_reconstruct": lambda *_: np.empty(0, np.uint8)}
+        known = {"ndarray": "ndarray", "dtype": np.dtype, **empty}
         if not module.startswith("numpy") or name not in known:
             raise pickle.UnpicklingError(f"it calls {module}.{name}")
         return known[name]
-
-
-def _no_array(*_):
-    return np.empty(0, np.uint8)  # its shape and bytes follow, checked by NumPy
 
 
 def _parse_pickle(content: Content, release: Release) -> tuple[np.ndarray, np.ndarray]:
