@@ -32,6 +32,20 @@ def integer(name: str, value: Any, least: int | None = 0, most: int | None = Non
     raise InputError(f"{name} is {_shown(value)}; it must be a whole number{allowed}.")
 
 
+def integer_fields(owner: Any, least: int, *names: str, most: int | None = None) -> None:
+    """Settle fields of a frozen dataclass as whole numbers, or as None where that is the default.
+
+    >>> from dofbook.training import TaskConfig
+    >>> TaskConfig(batch_size=0)
+    Traceback (most recent call last):
+    dofbook.errors.InputError: batch_size is 0; it must be a whole number of at least 1.
+    """
+    for name in names:
+        value = getattr(owner, name)
+        if value is not None or getattr(type(owner), name, 0) is not None:
+            object.__setattr__(owner, name, integer(name, value, least, most))
+
+
 def seed(value: Any, name: str = "seed") -> int:
     """Require a seed: a whole number from 0 to 2**64 - 1.
 

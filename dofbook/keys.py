@@ -6,8 +6,10 @@ batching and resumption therefore cannot change a result.
 """
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-import jax
+if TYPE_CHECKING:
+    import jax
 
 SEEDS = 2**32
 """Number of different seeds: JAX takes a seed modulo this, so larger ones would repeat runs."""
@@ -29,7 +31,7 @@ class Role(IntEnum):
     """The random directions A; a fresh draw for every d unless subspaces are nested."""
 
 
-def run_key(seed: int, role: Role, *numbers: int) -> jax.Array:
+def run_key(seed: int, role: Role, *numbers: int) -> "jax.Array":
     """Derive the key of one purpose of one run.
 
     Args:
@@ -41,6 +43,8 @@ def run_key(seed: int, role: Role, *numbers: int) -> jax.Array:
     >>> bool(w0 == A)
     False
     """
+    import jax
+
     key = jax.random.fold_in(jax.random.key(seed), int(role))
     for number in numbers:
         key = jax.random.fold_in(key, number)

@@ -8,7 +8,7 @@ import importlib
 import re
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,17 @@ def is_reference(name: object) -> bool:
     (True, False)
     """
     return isinstance(name, str) and _FORM.fullmatch(name) is not None
+
+
+def check_name(what: str, name: object, ours: Iterable[str]) -> None:
+    """Require one of our names, or a reference, which is imported only where it is used.
+
+    >>> check_name("network", "conv9", ("conv2", "mlp"))
+    Traceback (most recent call last):
+    dofbook.errors.InputError: network is 'conv9'; allowed: conv2, mlp, or module:function.
+    """
+    if not is_reference(name) and name not in tuple(ours):
+        raise InputError(f"{what} is {name!r}; allowed: {', '.join(ours)}, or module:function.")
 
 
 def resolve(reference: str) -> Callable:

@@ -31,8 +31,8 @@ from dofbook.methods import (
     methods,
 )
 from dofbook.networks import NAMES as NETWORKS
+from dofbook.training.config import default_epochs, follow_convention
 from dofbook.training.optimizers import OptimizerConfig
-from dofbook.training.task import default_epochs, follow_convention
 
 ROOT = Path(__file__).parents[1]
 TASK = TaskConfig(network="mlp")

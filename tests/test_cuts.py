@@ -76,5 +76,5 @@ def test_the_published_table_is_the_cut_with_its_origin(tmp_path, table):
 
 @pytest.mark.parametrize("wrong", [{"optimum_steps": 0}, {"grid": 1}, {"grid": 2.5}])
 def test_bad_cuts_are_refused(wrong):
-    with pytest.raises(InputError, match="must be an integer of at least"):
+    with pytest.raises(InputError, match="must be a whole number of at least"):
         replace(CELL, **wrong)

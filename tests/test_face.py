@@ -53,7 +53,7 @@ def test_the_first_experiment_of_the_readme_runs_word_for_word(monkeypatch):
     code = snippet("README.md")
     assert "dof.sweep(task, dof.RandomAffine(), dims=dof.octaves(512), seeds=5)" in code
     assert 'dof.threshold(runs, "train_accuracy", 0.9)' in code
-    monkeypatch.setattr("dofbook.training.task.DIGITS_EPOCHS", 2)
+    monkeypatch.setattr("dofbook.training.config.DIGITS_EPOCHS", 2)
     monkeypatch.setattr("dofbook.experiments.options.octaves", lambda largest: (8, largest))
     space = {}
     exec(compile(code, "README.md", "exec"), space)  # the page's own words

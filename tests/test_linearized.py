@@ -158,7 +158,7 @@ def test_a_published_table_says_where_it_comes_from(cells, store, table, tmp_pat
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"solver": "quadratic"}, "allowed: descent, exact"),
+        ({"solver": "quadratic"}, "allowed: 'descent', 'exact'"),
         ({"solver": "exact"}, "needs a linearized network"),
         ({"linearized_at": -1}, "at least 0"),
         ({"linearized_at": 1.5}, "at least 0"),

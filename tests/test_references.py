@@ -13,8 +13,8 @@ from dofbook.datasets import load
 from dofbook.errors import InputError
 from dofbook.experiments.config import CellConfig, canonical_json, cell_from_json
 from dofbook.references import call, is_reference, own_code, resolve
+from dofbook.training import TaskConfig
 from dofbook.training.objectives import objective
-from dofbook.training.task import TaskConfig
 
 EXAMPLES = Path(__file__).parents[1] / "book" / "examples"
 MINE = ["--dataset", "patches:load", "--network", "patches:mixer", "--train-size", "200"]
@@ -72,7 +72,7 @@ def test_the_layers_of_one_s_own_network_are_known():
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--network", "mine", "allowed: conv2, conv3, resnet20, mlp, lenet, module:function"),
+        ("--network", "mine", "allowed: conv2, conv3, resnet20, mlp, lenet, or module:function"),
         ("--network", "nowhere_to_be_found:net", "No module named 'nowhere_to_be_found'"),
         ("--network", "patches:missing", "has no attribute 'missing'"),
         ("--network", "patches:SIDE", "is 8; it must be a function"),

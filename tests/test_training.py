@@ -26,7 +26,7 @@ from dofbook.training import (
     steps_per_epoch,
     train,
 )
-from dofbook.training.task import follow_convention
+from dofbook.training.config import follow_convention
 
 
 @pytest.fixture(scope="module")
@@ -287,10 +287,10 @@ def test_the_convention_holds_for_names_and_objects_alike(data):
         ({"burn_in_optimizer": 3}, "optimizer is 3; give an OptimizerConfig"),
         ({"objective": 3}, "objective is 3; allowed: classification, regression, next_token"),
         ({"objective": "hinge"}, "objective is 'hinge'"),
-        ({"convention": "code"}, "convention is 'code'; allowed: paper, released_code"),
+        ({"convention": "code"}, "convention is 'code'; allowed: 'paper', 'released_code'"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"checkpoints_per_epoch": 1.0}, "checkpoints_per_epoch is 1.0"),
-        ({"extra_burn_in_step": 2}, "extra_burn_in_step is 2; allowed: 0, 1"),
+        ({"extra_burn_in_step": 2}, "extra_burn_in_step is 2; it must be a whole number from 0 to 1"),
     ],
 )
 def test_values_that_are_not_allowed_are_refused(data, settings, said):

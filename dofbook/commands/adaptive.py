@@ -3,17 +3,19 @@
 import math
 from dataclasses import dataclass
 from itertools import product
+from typing import TYPE_CHECKING
 
 from cyclopts import Group, Parameter
 
+from dofbook import experiments
 from dofbook.commands.options import Real, Reals
 from dofbook.commands.output import Output
 from dofbook.errors import InputError
-from dofbook.experiments.adaptive import AdaptiveConfig, LevelResult, probe_cell, run_adaptive
 from dofbook.experiments.config import Cell, SweepConfig
-from dofbook.experiments.executors import check_cells
-from dofbook.experiments.store import Store
-from dofbook.success.bisection import reach
+
+if TYPE_CHECKING:
+    from dofbook.experiments.adaptive import AdaptiveConfig, LevelResult
+    from dofbook.experiments.store import Store
 
 FLAT = Parameter(name="*", group=Group("Adaptive sweeps", sort_key=101))
 
@@ -43,33 +45,36 @@ class Adaptive:
         """Whether anything of an adaptive sweep was asked for."""
         return self.adaptive or bool(self.level)
 
-    def config(self, sweep: SweepConfig, part: str | None = None) -> AdaptiveConfig:
+    def config(self, sweep: SweepConfig, part: str | None = None) -> "AdaptiveConfig":
         """Check the options; InputError if one is not allowed."""
         if not (self.adaptive and self.level):
             raise InputError("an adaptive sweep needs both --adaptive and --level.")
         if part:
             raise InputError("part shares a grid of cells; an adaptive sweep has no grid to share.")
-        return AdaptiveConfig(
+        return experiments.adaptive.AdaptiveConfig(
             sweep, self.level, self.metric, self.half_width, self.delta, self.confidence
         )
 
 
-def grid_cells(wanted: AdaptiveConfig) -> list[Cell]:
+def grid_cells(wanted: "AdaptiveConfig") -> list[Cell]:
     """List every cell that a search may ask for."""
     probes = product(wanted.sweep.methods, wanted.sweep.seeds, range(len(wanted.grid)))
+    probe_cell = experiments.adaptive.probe_cell
     return [probe_cell(wanted, method, (seed, point)) for method, seed, point in probes]
 
 
-def run_adaptively(wanted: AdaptiveConfig, store: Store, out: Output, keywords: dict) -> None:
+def run_adaptively(wanted: "AdaptiveConfig", store: "Store", out: Output, keywords: dict) -> None:
     """Search the thresholds of every burn-in time."""
-    check_cells(grid_cells(wanted), [], keywords["data_dir"])
+    experiments.executors.check_cells(grid_cells(wanted), [], keywords["data_dir"])
     for method in wanted.sweep.methods:
-        *_, known = run_adaptive(wanted, method, store, **keywords)
+        *_, known = experiments.adaptive.run_adaptive(wanted, method, store, **keywords)
         for found in known:
             _say(wanted, method.t, found, out)
 
 
-def _say(wanted: AdaptiveConfig, t: int, found: LevelResult, out: Output) -> None:
+def _say(wanted: "AdaptiveConfig", t: int, found: "LevelResult", out: Output) -> None:
+    from dofbook.success.bisection import reach
+
     threshold, runs, wide = found.threshold, len(found.hits), reach(found.threshold)
     note = f"; wider than asked, {wide:.2f} octaves" if wide > wanted.half_width else ""
     if math.isinf(wide):

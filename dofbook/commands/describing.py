@@ -24,12 +24,12 @@ MOST_RUNS = 10_000
 def _known_names() -> dict[str, tuple[str, ...]]:
     """List what docstrings only refer to."""
     from dofbook import datasets, networks
-    from dofbook.training import objectives
+    from dofbook.training import config
 
     return {
         "datasets.NAMES": datasets.NAMES,
         "networks.NAMES": networks.NAMES,
-        "objectives.NAMES": objectives.NAMES,
+        "OBJECTIVES": config.OBJECTIVES,
         "PROFILES": tuple(PROFILES),
         "methods.methods()": tuple(methods()),
     }
@@ -103,7 +103,7 @@ def _of_methods(group: Group) -> Iterator[tuple[str, Any]]:
 def sweep_options() -> Any:
     """Make the dataclass of the options that describe a sweep, as the core is now."""
     from dofbook.experiments.config import SweepConfig
-    from dofbook.training.task import Convention, TaskConfig
+    from dofbook.training.config import Convention, TaskConfig
 
     titles = ("Sweep", "Task", "Grid", "Method")
     sweep, task, grid, own = (Group(title, sort_key=i) for i, title in enumerate(titles))

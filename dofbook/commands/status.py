@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import pandas as pd
 
+from dofbook import experiments
 from dofbook.commands.describing import described, describes_sweep
 from dofbook.commands.options import Flat, Place
 from dofbook.commands.output import Output, cause, duration
 from dofbook.errors import InputError
-from dofbook.experiments import estimates
 from dofbook.experiments.config import Cell
 from dofbook.experiments.store import DamagedCell, Store, StoredCell
 
@@ -108,6 +108,7 @@ def _print_states(store: Store, cells: Sequence[Cell], out: Output) -> None:
 
 def _speed(stored: list[StoredCell], left) -> dict:
     """Measure cells per hour and the time left, by the wall times of the device used last."""
+    estimates = experiments.estimates
     recent = estimates.of_last_device(stored)
     spent = sum(cell.provenance.get("wall_seconds") or 0.0 for cell in recent)
     at_once = estimates.parallelism(recent)

@@ -2,23 +2,22 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from dofbook import experiments
 from dofbook.commands import adaptive, running
 from dofbook.commands.adaptive import Adaptive, run_adaptively
 from dofbook.commands.describing import described, describes_sweep
 from dofbook.commands.options import Flat, Place
 from dofbook.commands.output import Output, cause, check_file
-from dofbook.commands.plan import print_plan
 from dofbook.commands.running import Running
 from dofbook.errors import InputError
 from dofbook.experiments.config import Cell
-from dofbook.experiments.executors import SweepReport, run_sweep
 from dofbook.experiments.options import make_sweep
-from dofbook.experiments.paper import PaperFigure
-from dofbook.experiments.publishing import check_table_path
-from dofbook.experiments.store import Store
-from dofbook.experiments.tables import write_table
+
+if TYPE_CHECKING:
+    from dofbook.experiments.executors import SweepReport
+    from dofbook.experiments.store import Store
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
@@ -41,11 +40,11 @@ def sweep_command(
         table: Write the tidy table to this .parquet file.
         dry_run: List cells, steps, memory and time (measured in seconds); write nothing.
     """
-    config, place = described(chosen) or make_sweep(), Store(store)
-    if isinstance(config, PaperFigure) and levels.wanted:
+    config, place = described(chosen) or make_sweep(), experiments.Store(store)
+    if isinstance(config, experiments.paper.PaperFigure) and levels.wanted:
         raise InputError("a figure's cells are fixed; --adaptive and --level do not go with it.")
     if table:
-        check_table_path(table)
+        experiments.publishing.check_table_path(table)
         check_file(table, place.root)
     grid: Any = config  # a figure was refused above
     search = levels.config(grid, where.part) if levels.wanted else None
@@ -55,15 +54,18 @@ def sweep_command(
         out.say("There is nothing to do: no cells.")
         return 0
     if dry_run:
+        from dofbook.commands.plan import print_plan
+
         print_plan(cells, place, where, out, bound="at most " if search else "")
         return 0
     try:
         if search:
             run_adaptively(search, place, out, keywords)
             cells = [c for c in cells if place.path(c.name).exists()]
-            report = SweepReport(lost=[c.name for c in cells if place.take(c.name) is None])
+            lost = [c.name for c in cells if place.take(c.name) is None]
+            report = experiments.executors.SweepReport(lost=lost)
         else:
-            report = run_sweep(cells, place, **keywords)
+            report = experiments.executors.run_sweep(cells, place, **keywords)
             out.say(
                 f"{len(cells)} cells: {report.stored} were stored, {report.computed} computed, "
                 f"{len(report.failures)} failed."
@@ -79,7 +81,7 @@ def sweep_command(
 
 
 def _conclude(
-    cells: Sequence[Cell], report: SweepReport, store: Store, table: Path | None, out: Output
+    cells: Sequence[Cell], report: "SweepReport", store: "Store", table: Path | None, out: Output
 ) -> int:
     """Name what failed or left the store meanwhile; write the table if nothing did."""
     lost, failures = report.lost, report.failures
@@ -95,7 +97,7 @@ def _conclude(
             out.complain(f"{table} is not written, since cells are missing.")
         return EXIT_FAILED
     if table:
-        rows = write_table(store, table, [cell.name for cell in cells])
+        rows = experiments.tables.write_table(store, table, [cell.name for cell in cells])
         out.say(f"{table}: {rows} rows.")
         out.event({"event": "table", "path": str(table), "rows": rows})
     return 0

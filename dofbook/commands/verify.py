@@ -2,15 +2,18 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from dofbook import experiments
 from dofbook.commands.describing import described, describes_sweep
 from dofbook.commands.options import Flat, Place, Whole
 from dofbook.commands.output import Output, duration
 from dofbook.commands.running import FLAT, Batched
 from dofbook.commands.status import existing_store, place
 from dofbook.errors import InputError
-from dofbook.experiments import events, verification
+
+if TYPE_CHECKING:
+    from dofbook.experiments.verification import Check
 
 EXIT_FAILED = 1
 
@@ -39,6 +42,7 @@ def verify_command(
         names = [name for name in names if name in wanted]
     if seed < 0:
         raise InputError(f"seed is {seed}; it must be at least 0.")
+    verification = experiments.verification
     drawn = verification.draw_sample(names, sample, seed)
     failed = 0
     for check in verification.verify(found, drawn, seed, batched.data_dir, batched.make_batching()):
@@ -54,9 +58,9 @@ def verify_command(
     return EXIT_FAILED if failed else 0
 
 
-def _check_event(check: verification.Check) -> dict:
+def _check_event(check: "Check") -> dict:
     names = ("seed", "state", "bits_expected", "passed", "loss_difference", "accuracy_difference")
     found = {name: getattr(check, name) for name in (*names, "seconds")}
     # JSON does not know infinity.
     values = {name: None if value == math.inf else value for name, value in found.items()}
-    return {"event": "verify", **events.describe(check.cell), **values}
+    return {"event": "verify", **experiments.events.describe(check.cell), **values}

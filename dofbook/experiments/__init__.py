@@ -7,23 +7,15 @@
 - `estimates`, `events`, `records`, `verification`: what it takes, what happens, where from, again
 """
 
-from importlib import import_module
-from typing import Any
+from dofbook import lazily
 
 _NAMES = {
-    "make_sweep": "options", "octaves": "options",
-    "sweep": "sweeping", "run_cells": "sweeping",
-    "read_published": "published", "run_record": "records",
-    "Store": "store", "CellConfig": "config", "SweepConfig": "config",
-    "lottery_chapter": "paper", "linearization_chapter": "paper", "PAPER_FIGURES": "paper",
-}  # fmt: skip
-_MODULES = ("adaptive", "cuts", "estimates", "linearized", "spectra", "tables", "verification")
-
-
-def __getattr__(name: str) -> Any:
-    """Load a name, or a module, when it is first used: descriptions are read without JAX."""
-    if name in _NAMES:
-        return getattr(import_module(f"dofbook.experiments.{_NAMES[name]}"), name)
-    if name in _MODULES:
-        return import_module(f"dofbook.experiments.{name}")
-    raise AttributeError(f"module 'dofbook.experiments' has no attribute {name!r}")
+    "config": ("CellConfig", "SweepConfig"),
+    "options": ("make_sweep", "octaves"),
+    "paper": ("PAPER_FIGURES", "linearization_chapter", "lottery_chapter"),
+    "published": ("read_published",),
+    "records": ("run_record",),
+    "store": ("Store",),
+    "sweeping": ("run_cells", "sweep"),
+}
+__getattr__, __dir__ = lazily(__name__, _NAMES)

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.keys import SEEDS
 from dofbook.methods import FullSpace, Method, RandomAffine, read_method
-from dofbook.training.optimizers import OptimizerConfig
-from dofbook.training.task import TaskConfig, check_integer
+from dofbook.training.config import OptimizerConfig, TaskConfig
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,14 +26,14 @@ SCHEMA_VERSION = 1
 """Version of the cell files; a change of meaning of any field raises it."""
 
 
-def check_integers(name: str, values: object, least: int) -> None:
+def check_integers(name: str, values: object, least: int) -> tuple[int, ...]:
     """Require a non-empty tuple of different integers of at least so much."""
     if not isinstance(values, tuple) or not values:
         raise InputError(f"{name} is {values!r}; it must be a non-empty tuple of integers.")
-    for value in values:
-        check_integer(f"every entry of {name}", value, least)
-    if len(set(values)) != len(values):
+    found = tuple(checks.integer(f"every entry of {name}", value, least) for value in values)
+    if len(set(found)) != len(found):
         raise InputError(f"{name} is {values}; its entries must differ.")
+    return found
 
 
 def _check_largest_seed(seed: int) -> None:
@@ -70,7 +70,7 @@ class Cell:
     def __post_init__(self):
         if not isinstance(self.task, TaskConfig):
             raise InputError(f"task is {self.task!r}; it must be a TaskConfig.")
-        check_integers("seeds", self.seeds, 0)
+        object.__setattr__(self, "seeds", check_integers("seeds", self.seeds, 0))
         _check_largest_seed(max(self.seeds))
         self.validate()
 
@@ -142,7 +142,7 @@ class CellConfig(Cell):
                 "and a number otherwise."
             )
         if self.d is not None:
-            check_integer("d", self.d, 1)
+            object.__setattr__(self, "d", checks.integer("d", self.d, 1))
 
     def content(self):
         content = {"task": written_task(self.task), "d": self.d, "seeds": self.seeds}
@@ -264,9 +264,9 @@ class SweepConfig:
     def __post_init__(self):
         if len(set(self.methods)) != len(self.methods):
             raise InputError(f"methods is {self.methods}; its entries must differ.")
-        check_integers("dims", self.dims, 1)
-        check_integer("runs", self.runs, 1)
-        check_integer("first_seed", self.first_seed, 0)
+        object.__setattr__(self, "dims", check_integers("dims", self.dims, 1))
+        checks.integer_fields(self, 1, "runs")
+        checks.integer_fields(self, 0, "first_seed")
         _check_largest_seed(self.first_seed + self.runs - 1)
         for rate in self.baseline_learning_rates:
             replace(self.task.optimizer, learning_rate=rate)

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from dofbook import checks
 from dofbook.experiments.config import Cell, Work
 from dofbook.experiments.linearized import weights_after
 from dofbook.landscape.linearization import linearize
 from dofbook.landscape.slices import plane_through, slice_metrics
-from dofbook.training.task import check_integer
 
 PLACES = ("w0", "optimum 1", "optimum 2")
 """The points that span the plane, as the column ``place`` names them."""
@@ -38,8 +38,8 @@ class CutCell(Cell):
     kind: ClassVar[str] = "cut"
 
     def validate(self) -> None:
-        check_integer("optimum_steps", self.optimum_steps, 1)
-        check_integer("grid", self.grid, 2)
+        checks.integer_fields(self, 1, "optimum_steps")
+        checks.integer_fields(self, 2, "grid")
 
     def work(self):
         task = self.task

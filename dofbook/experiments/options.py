@@ -6,8 +6,7 @@ from typing import Any
 from dofbook.errors import InputError
 from dofbook.experiments.config import SweepConfig
 from dofbook.methods import Method, method_class, methods
-from dofbook.training.optimizers import OptimizerConfig
-from dofbook.training.task import TaskConfig, follow_convention
+from dofbook.training.config import OptimizerConfig, TaskConfig, follow_convention
 
 
 def octaves(largest: int, smallest: int = 1, factor: float = 2.0) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from dofbook.experiments.cuts import CutCell
 from dofbook.experiments.options import make_sweep, octaves
 from dofbook.experiments.spectra import SpectrumCell
 from dofbook.methods import LotterySubspace, LotteryTicket, RandomAffine, RandomPruning
-from dofbook.training.task import DIGITS_EPOCHS, TaskConfig
+from dofbook.training.config import DIGITS_EPOCHS, TaskConfig
 
 # Conv-2 has 10 runs in the paper, Conv-3 five, ResNet20 three; lottery tickets at least five.
 _RUNS = {"conv2": 10, "conv3": 5, "resnet20": 3}

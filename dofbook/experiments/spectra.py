@@ -5,10 +5,9 @@ from typing import ClassVar, get_args
 
 import pandas as pd
 
-from dofbook.errors import InputError
+from dofbook import checks
 from dofbook.experiments.config import Cell, Work
 from dofbook.methods.trajectories import Basis, record, spectrum, stored_steps
-from dofbook.training.task import check_integer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +29,8 @@ class SpectrumCell(Cell):
     kind: ClassVar[str] = "spectrum"
 
     def validate(self) -> None:
-        check_integer("spacing", self.spacing, 1)
-        if self.steps is not None:
-            check_integer("steps", self.steps, 1)
-        if self.extra_first_step not in (0, 1):
-            raise InputError(f"extra_first_step is {self.extra_first_step!r}; allowed: 0, 1.")
+        checks.integer_fields(self, 1, "spacing", "steps")
+        checks.integer_fields(self, 0, "extra_first_step", most=1)
 
     def _stored(self, task):
         return stored_steps(self.steps or task.steps, self.spacing, self.extra_first_step)

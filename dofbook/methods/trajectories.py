@@ -7,7 +7,6 @@ T x T Gram matrix, summed in float64 over blocks of coordinates (method of snaps
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from scipy import linalg
 
 from dofbook.errors import InputError
 
@@ -113,6 +112,8 @@ def _blocks(points: np.ndarray, basis: Basis, size: int | None):
 
 def _orthonormalise(rows: np.ndarray, gram: np.ndarray, size: int) -> None:
     """Orthonormalise nearly orthonormal rows in place, first to last (Cholesky QR)."""
+    from scipy import linalg
+
     lower = linalg.cholesky(gram, lower=True)
     for start in range(0, rows.shape[1], size):
         columns = slice(start, start + size)
@@ -146,6 +147,8 @@ def spectrum(points: np.ndarray, basis: Basis = "increments", size: int | None =
     >>> spectrum(np.array([[3.0, 0.0], [3.0, 4.0]])).singular_values
     array([4., 3.])
     """
+    from scipy import linalg
+
     gram = np.asarray(sum(block @ block.T for _, block in _blocks(points, basis, size)))
     if not np.isfinite(gram).all() or not gram.any():
         raise InputError("the trajectory has no directions: its points coincide or are not finite.")

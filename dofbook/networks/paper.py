@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import flax.linen as nn
 import jax
@@ -10,13 +10,12 @@ import jax.numpy as jnp
 
 from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.networks import layers
+from dofbook.networks import NAMES, Pooling, layers
 from dofbook.networks.flat import Network, flatten_named
 from dofbook.networks.layers import Derivatives
 from dofbook.provenance import cores
-from dofbook.references import call, is_reference
+from dofbook.references import call, check_name, is_reference
 
-Pooling = Literal["max", "average"]
 _PARAMETER = jnp.float32  # also where JAX would take double precision
 
 
@@ -193,7 +192,6 @@ _BUILDERS: dict[str, Callable[[int, Pooling, Derivatives], nn.Module]] = {
     "mlp": lambda classes, pooling, how: MLP((32,), classes),
     "lenet": lambda classes, pooling, how: LeNet(classes, pooling, how),
 }
-NAMES = tuple(_BUILDERS)
 _LEAST_SIDES = {"conv2": 4, "conv3": 8, "resnet20": 1, "lenet": 16}
 
 
@@ -206,8 +204,8 @@ def build(
     """Build a network by name.
 
     Args:
-        name: One of ``NAMES``, or "module:function": a function of the number of classes that
-            returns anything ``flatten`` takes, on which the other options have no influence.
+        name: One of ``networks.NAMES``, or "module:function": a function of the number of classes
+            that returns anything ``flatten`` takes, on which the other options have no influence.
         num_classes: Number of logits; None, for data without classes, means one output (and is
             what a reader's function is given).
         pooling: "max" (the paper's text) or "average" (its released code); resnet20 and mlp have
@@ -224,10 +222,9 @@ def build(
     checks.choice("derivatives", derivatives, get_args(Derivatives))
     if num_classes is not None:
         checks.integer("num_classes", num_classes, 1)
+    check_name("network", name, NAMES)
     if is_reference(name):
         return call(name, num_classes)
-    if not isinstance(name, str) or name not in _BUILDERS:
-        raise InputError(f"network is {name!r}; allowed: {', '.join(NAMES)}, or module:function.")
     return _BUILDERS[name](1 if num_classes is None else num_classes, pooling, derivatives)
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import optax
 
 from dofbook.errors import InputError
-from dofbook.references import call, is_reference, own_code
+from dofbook.references import call, check_name, own_code
+from dofbook.training.config import OBJECTIVES as NAMES
 
 PerExample = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -180,7 +181,6 @@ next_token = Objective(
 tokens (N, positions)."""
 
 _KNOWN = {found.name: found for found in (classification, regression, next_token)}
-NAMES = tuple(_KNOWN)
 
 
 def objective(name: str) -> Objective:
@@ -194,8 +194,7 @@ def objective(name: str) -> Objective:
     """
     if isinstance(name, str) and name in _KNOWN:
         return _KNOWN[name]
-    if not is_reference(name):
-        raise InputError(f"objective is {name!r}; allowed: {', '.join(NAMES)}, or module:function.")
+    check_name("objective", name, NAMES)
     found = call(name)
     if not isinstance(found, Objective):
         raise InputError(f"{name} gave {type(found).__name__}; it must give an Objective.")

@@ -1,87 +1,14 @@
 """The two optimizers of the paper, as optax transformations."""
 
-from dataclasses import dataclass
-from typing import Literal, get_args
-
 import jax
 import jax.numpy as jnp
 import optax
 
 from dofbook.errors import InputError
-
-OptimizerName = Literal["adam", "momentum"]
-BiasCorrection = Literal["textbook", "constant"]
-Schedule = Literal["released_code"]
+from dofbook.training.config import OptimizerConfig
 
 RELEASED_CODE_STEPS = {400: 0.3, 800: 0.1, 1200: 0.03}
 """Factors of the learning rate from these updates on, when the paper's code retrains a ticket."""
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """Choose an optimizer and its numbers.
-
-    Args:
-        name: "adam" (inside subspaces, paper A.4) or "momentum" (full space, released code).
-        learning_rate: 5e-2 in the paper, inside subspaces.
-        b1: Adam's decay of the first moment, in [0, 1).
-        b2: Adam's decay of the second moment, in [0, 1).
-        eps: Added to Adam's denominator; 1e-7 in the paper.
-        momentum: Coefficient of "momentum", in [0, 1); 0.9 in the released code.
-        bias_correction: "textbook" divides Adam's moments by 1 - b**step; "constant" divides by
-            1 - b at every step, which is what the paper's released code does.
-        schedule: None for a constant learning rate; "released_code" multiplies that of "momentum"
-            by 0.3, 0.1 and 0.03 from updates 400, 800 and 1200 on, as the paper's code does when
-            it retrains a lottery ticket. None is left out where a configuration is hashed.
-
-    Raises:
-        InputError: If a value is outside its range.
-
-    >>> OptimizerConfig("momentum", learning_rate=1).learning_rate
-    1.0
-    """
-
-    name: OptimizerName = "adam"
-    learning_rate: float = 5e-2
-    b1: float = 0.9
-    b2: float = 0.999
-    eps: float = 1e-7
-    momentum: float = 0.9
-    bias_correction: BiasCorrection = "textbook"
-    schedule: Schedule | None = None
-
-    def __post_init__(self):
-        for field, allowed in (
-            ("name", get_args(OptimizerName)),
-            ("bias_correction", get_args(BiasCorrection)),
-        ):
-            if getattr(self, field) not in allowed:
-                raise InputError(
-                    f"optimizer {field} is {getattr(self, field)!r}; allowed: {', '.join(allowed)}."
-                )
-        if self.schedule is not None and (
-            self.schedule not in get_args(Schedule) or self.name != "momentum"
-        ):
-            raise InputError(
-                f"optimizer schedule is {self.schedule!r} with {self.name!r}; allowed: None, or "
-                "'released_code' with 'momentum'."
-            )
-        for field in ("learning_rate", "b1", "b2", "eps", "momentum"):
-            # 1 and 1.0 are one configuration and must hash alike.
-            object.__setattr__(self, field, float(getattr(self, field)))
-        if not 0 < self.learning_rate < float("inf"):
-            raise InputError(
-                f"learning_rate is {self.learning_rate}; it must be positive and finite."
-            )
-        for field in ("b1", "b2", "momentum"):
-            if not 0 <= getattr(self, field) < 1:
-                raise InputError(f"{field} is {getattr(self, field)}; it must lie in [0, 1).")
-        if not 0 < self.eps < float("inf"):
-            raise InputError(f"eps is {self.eps}; it must be positive and finite.")
-
-
-MOMENTUM = OptimizerConfig(name="momentum", learning_rate=5e-2)
-"""Full-space training of the released code, which the paper's text leaves open."""
 
 Optimizer = OptimizerConfig | optax.GradientTransformation
 

@@ -2,46 +2,21 @@
 
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from functools import lru_cache, partial
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dofbook.datasets import NAMES as DATASETS
-from dofbook.datasets import Dataset, load, subset
+from dofbook import checks
+from dofbook.datasets import NAMES as DATASETS, Dataset, load, subset
 from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
-from dofbook.networks import NAMES as NETWORKS
 from dofbook.networks import Network, Pooling, flatten, paper_network
-from dofbook.references import is_reference
-from dofbook.training.objectives import NAMES as OBJECTIVES
+from dofbook.training import config as written
+from dofbook.training.config import MOMENTUM, OBJECTIVES, Convention, OptimizerConfig, TaskConfig
 from dofbook.training.objectives import Objective, classification, objective
-from dofbook.training.optimizers import MOMENTUM, Optimizer, OptimizerConfig, make_optimizer
-
-Convention = Literal["paper", "released_code"]
-Solver = Literal["descent", "exact"]
-
-# Paper, Table 2. digits is ours: 40 epochs of 12 batches, a third of an MNIST run's steps.
-EPOCHS = {
-    ("mnist", "conv2"): 3, ("fashion_mnist", "conv2"): 3, ("cifar10", "conv2"): 4,
-    ("svhn_cropped", "conv2"): 4,
-    ("mnist", "conv3"): 4, ("fashion_mnist", "conv3"): 5, ("cifar10", "conv3"): 5,
-    ("cifar100", "conv3"): 5,
-    ("mnist", "resnet20"): 3, ("fashion_mnist", "resnet20"): 3, ("cifar10", "resnet20"): 4,
-}  # fmt: skip
-DIGITS_EPOCHS, DEFAULT_EPOCHS, DEFAULT_STEPS = 40, 3, 480
-
-
-def default_epochs(dataset: str, network: str) -> int:
-    """Look up the paper's Table 2; 3 (its default) for other pairs, 40 for digits.
-
-    >>> default_epochs("cifar10", "conv2")
-    4
-    """
-    if dataset == "digits":
-        return DIGITS_EPOCHS
-    return EPOCHS.get((dataset, network), DEFAULT_EPOCHS)
+from dofbook.training.optimizers import make_optimizer
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:
@@ -51,127 +26,6 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
     469
     """
     return -(-count // batch_size)
-
-
-def check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    """Refuse a value that is not among the allowed ones."""
-    if value not in allowed:
-        raise InputError(f"{name} is {value!r}; allowed: {', '.join(allowed)}.")
-
-
-def check_name(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    """Take a name of ours or a reference, which is imported only where it is run."""
-    if not is_reference(value):
-        check_choice(name, value, (*allowed, "module:function"))
-
-
-def check_integer(name: str, value: object, least: int) -> None:
-    """Refuse what is not an integer of at least so much."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}.")
-
-
-def check_settings(task: Any) -> None:
-    """Refuse settings out of range, of a task or of its written form."""
-    for name in ("batch_size", "checkpoints_per_epoch"):
-        check_integer(name, getattr(task, name), 1)
-    if task.extra_burn_in_step not in (0, 1):
-        raise InputError(f"extra_burn_in_step is {task.extra_burn_in_step!r}; allowed: 0, 1.")
-
-
-@dataclass(frozen=True)
-class TaskConfig:
-    """Name a task: all that decides its runs beside method, d and seeds.
-
-    Args:
-        dataset: One of ``datasets.NAMES``, or "module:function"; see ``datasets.load``.
-        network: One of ``networks.NAMES``, or "module:function"; see ``networks.paper_network``.
-        pooling: "max" (the paper's text) or "average" (its released code).
-        train_size: Examples of a stratified training subset; None for all of them.
-        test_size: The same for the test set.
-        epochs: Passes over the training set; None for the paper's Table 2.
-        batch_size: Examples per step; the paper uses 128. A last smaller batch is used too.
-        checkpoints_per_epoch: Evaluations on the whole training and test sets per epoch.
-        optimizer: The optimizer inside the subspace, or of the full baseline.
-        burn_in_optimizer: The optimizer of full-space training up to step t.
-        extra_burn_in_step: 1 reproduces the released code, which makes t + 1 updates; 0 makes t.
-        objective: One of ``objectives.NAMES``, or "module:name".
-        linearized_at: The network is replaced by its linearization around the weights after so
-            many steps of full training (paper, A.1 and Fig. 9); None for the network itself.
-        solver: "descent", or "exact": the minimum in the subspace by convex optimization, of a
-            linearized network.
-
-    Raises:
-        InputError: If a value is not allowed.
-
-    >>> TaskConfig("mnist", "conv2").epochs
-    3
-    """
-
-    dataset: str = "digits"
-    network: str = "conv2"
-    pooling: Pooling = "max"
-    train_size: int | None = None
-    test_size: int | None = None
-    epochs: int | None = None
-    batch_size: int = 128
-    checkpoints_per_epoch: int = 1
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    burn_in_optimizer: OptimizerConfig = MOMENTUM
-    extra_burn_in_step: int = 0
-    objective: str = "classification"
-    linearized_at: int | None = None
-    solver: Solver = "descent"
-
-    def __post_init__(self):
-        check_name("dataset", self.dataset, DATASETS)
-        check_name("network", self.network, NETWORKS)
-        check_name("objective", self.objective, OBJECTIVES)
-        check_choice("pooling", self.pooling, get_args(Pooling))
-        check_choice("solver", self.solver, get_args(Solver))
-        for name, least in (("train_size", 1), ("test_size", 1), ("linearized_at", 0)):
-            if getattr(self, name) is not None:
-                check_integer(name, getattr(self, name), least)
-        if self.epochs is None:
-            object.__setattr__(self, "epochs", default_epochs(self.dataset, self.network))
-        check_integer("epochs", self.epochs, 1)
-        check_settings(self)
-        if self.solver == "exact" and self.linearized_at is None:
-            raise InputError(
-                "solver is 'exact', which needs a linearized network; give linearized_at."
-            )
-        if self.linearized_at is not None and self.objective != "classification":
-            raise InputError(
-                f"objective is {self.objective!r}; a linearized network's is 'classification'."
-            )
-
-
-def follow_convention(config: TaskConfig, convention: Convention) -> TaskConfig:
-    """Set every option in which the paper's text and its released code differ.
-
-    The default everywhere is "paper", because the text is the claim being tested; what the text
-    leaves open (the burn-in optimizer, one initialization shared by all d) follows the code.
-
-    Args:
-        config: The task to adapt.
-        convention: "paper" (max pooling, textbook Adam, t burn-in steps) or "released_code"
-            (average pooling, Adam with constant bias correction, t + 1 burn-in steps).
-
-    Raises:
-        InputError: If the convention is unknown.
-
-    >>> follow_convention(TaskConfig(), "released_code").pooling
-    'average'
-    """
-    check_choice("convention", convention, get_args(Convention))
-    released = convention == "released_code"
-    correction = "constant" if released else "textbook"
-    return replace(
-        config,
-        pooling="average" if released else "max",
-        optimizer=replace(config.optimizer, bias_correction=correction),
-        extra_burn_in_step=int(released),
-    )
 
 
 @partial(
@@ -264,7 +118,7 @@ class Task:
 
     def __post_init__(self):
         settle = partial(object.__setattr__, self)
-        check_choice("convention", self.convention, get_args(Convention))
+        checks.choice("convention", self.convention, get_args(Convention))
         released, names = self.convention == "released_code", self._names()
         usual = "average" if released else "max"
         pooling = self.config.pooling if self.config else usual
@@ -275,10 +129,10 @@ class Task:
         settle("optimizer", _as_optimizer(self.optimizer, released))
         settle("burn_in_optimizer", self.burn_in_optimizer or MOMENTUM)
         settle("extra_burn_in_step", 1 if released else self.extra_burn_in_step)
-        check_settings(self)
+        written.check_settings(self)
         if self.epochs is None:
-            settle("epochs", default_epochs(*names[:2]) if names else self._enough_epochs())
-        check_integer("epochs", self.epochs, 1)
+            settle("epochs", written.default_epochs(*names[:2]) if names else self._enough_epochs())
+        settle("epochs", checks.integer("epochs", self.epochs, 1))
         settle("config", self._write(names, pooling))
         settle("_of", (self.data, self.network, self.objective))
         for optimizer in (self.optimizer, self.burn_in_optimizer):
@@ -308,10 +162,10 @@ class Task:
         return replace(self.config, **settings) if same else None
 
     def _enough_epochs(self) -> int:
-        known = default_epochs(self.data.name, self.network.name)
+        known = written.default_epochs(self.data.name, self.network.name)
         if self.data.name in DATASETS:
             return known
-        return max(known, -(-DEFAULT_STEPS // self.steps_per_epoch))
+        return max(known, -(-written.DEFAULT_STEPS // self.steps_per_epoch))
 
     @property
     def arrays(self) -> DeviceData:
@@ -395,27 +249,6 @@ def seeds_of(seeds: int | tuple[int, ...] | list[int] | np.ndarray) -> tuple[int
     >>> seeds_of(3)
     (0, 1, 2)
     """
-    if isinstance(seeds, int) and not isinstance(seeds, bool):
-        check_integer("seeds", seeds, 1)
-        return tuple(range(seeds))
-    return tuple(int(seed) for seed in seeds)  # type: ignore[union-attr]  # a bool ends here too
-
-
-__all__ = [
-    "DIGITS_EPOCHS",
-    "Convention",
-    "DeviceData",
-    "Optimizer",
-    "Solver",
-    "Task",
-    "TaskConfig",
-    "check_choice",
-    "check_integer",
-    "check_name",
-    "default_epochs",
-    "follow_convention",
-    "make_task",
-    "put",
-    "seeds_of",
-    "steps_per_epoch",
-]
+    if np.ndim(seeds) == 0:
+        return tuple(range(checks.integer("seeds", seeds, 1)))
+    return tuple(map(int, seeds))  # type: ignore[arg-type]  # no integer

@@ -1,0 +1,195 @@
+"""Tasks and optimizers written down, in names and numbers alone: what is hashed, without JAX."""
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Literal, get_args
+
+from dofbook import checks
+from dofbook.datasets import NAMES as DATASETS
+from dofbook.errors import InputError
+from dofbook.networks import NAMES as NETWORKS, Pooling
+from dofbook.references import check_name
+
+OBJECTIVES = ("classification", "regression", "next_token")
+Convention = Literal["paper", "released_code"]
+Solver = Literal["descent", "exact"]
+OptimizerName = Literal["adam", "momentum"]
+BiasCorrection = Literal["textbook", "constant"]
+Schedule = Literal["released_code"]
+
+# Paper, Table 2. digits is ours: 40 epochs of 12 batches, a third of an MNIST run's steps.
+EPOCHS = {
+    ("mnist", "conv2"): 3, ("fashion_mnist", "conv2"): 3, ("cifar10", "conv2"): 4,
+    ("svhn_cropped", "conv2"): 4,
+    ("mnist", "conv3"): 4, ("fashion_mnist", "conv3"): 5, ("cifar10", "conv3"): 5,
+    ("cifar100", "conv3"): 5,
+    ("mnist", "resnet20"): 3, ("fashion_mnist", "resnet20"): 3, ("cifar10", "resnet20"): 4,
+}  # fmt: skip
+DIGITS_EPOCHS, DEFAULT_EPOCHS, DEFAULT_STEPS = 40, 3, 480
+
+
+def default_epochs(dataset: str, network: str) -> int:
+    """Look up the paper's Table 2; 3 (its default) for other pairs, 40 for digits.
+
+    >>> default_epochs("cifar10", "conv2")
+    4
+    """
+    if dataset == "digits":
+        return DIGITS_EPOCHS
+    return EPOCHS.get((dataset, network), DEFAULT_EPOCHS)
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Choose an optimizer and its numbers.
+
+    Args:
+        name: "adam" (inside subspaces, paper A.4) or "momentum" (full space, released code).
+        learning_rate: 5e-2 in the paper, inside subspaces.
+        b1: Adam's decay of the first moment, in [0, 1).
+        b2: Adam's decay of the second moment, in [0, 1).
+        eps: Added to Adam's denominator; 1e-7 in the paper.
+        momentum: Coefficient of "momentum", in [0, 1); 0.9 in the released code.
+        bias_correction: "textbook" divides Adam's moments by 1 - b**step; "constant" divides by
+            1 - b at every step, which is what the paper's released code does.
+        schedule: None for a constant learning rate; "released_code" multiplies that of "momentum"
+            by 0.3, 0.1 and 0.03 from updates 400, 800 and 1200 on, as the paper's code does when
+            it retrains a lottery ticket. None is left out where a configuration is hashed.
+
+    Raises:
+        InputError: If a value is outside its range.
+
+    >>> OptimizerConfig("momentum", learning_rate=1).learning_rate
+    1.0
+    """
+
+    name: OptimizerName = "adam"
+    learning_rate: float = 5e-2
+    b1: float = 0.9
+    b2: float = 0.999
+    eps: float = 1e-7
+    momentum: float = 0.9
+    bias_correction: BiasCorrection = "textbook"
+    schedule: Schedule | None = None
+
+    def __post_init__(self):
+        checks.choice("optimizer name", self.name, get_args(OptimizerName))
+        checks.choice("optimizer bias_correction", self.bias_correction, get_args(BiasCorrection))
+        if self.schedule is not None and (
+            self.schedule not in get_args(Schedule) or self.name != "momentum"
+        ):
+            raise InputError(
+                f"optimizer schedule is {self.schedule!r} with {self.name!r}; allowed: None, or "
+                "'released_code' with 'momentum'."
+            )
+        settle = partial(object.__setattr__, self)  # 1 and 1.0 are one configuration, hashed alike
+        for name in ("learning_rate", "eps"):
+            settle(name, checks.positive(name, getattr(self, name)))
+        for name in ("b1", "b2", "momentum"):
+            settle(name, checks.real(name, getattr(self, name)))
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must lie in [0, 1).")
+
+
+MOMENTUM = OptimizerConfig(name="momentum", learning_rate=5e-2)
+"""Full-space training of the released code, which the paper's text leaves open."""
+
+
+def check_settings(task: Any) -> None:
+    """Refuse settings out of range, of a task or of its written form."""
+    checks.integer_fields(task, 1, "batch_size", "checkpoints_per_epoch")
+    checks.integer_fields(task, 0, "extra_burn_in_step", most=1)
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """Name a task: all that decides its runs beside method, d and seeds.
+
+    Args:
+        dataset: One of ``datasets.NAMES``, or "module:function"; see ``datasets.load``.
+        network: One of ``networks.NAMES``, or "module:function"; see ``networks.paper_network``.
+        pooling: "max" (the paper's text) or "average" (its released code).
+        train_size: Examples of a stratified training subset; None for all of them.
+        test_size: The same for the test set.
+        epochs: Passes over the training set; None for the paper's Table 2.
+        batch_size: Examples per step; the paper uses 128. A last smaller batch is used too.
+        checkpoints_per_epoch: Evaluations on the whole training and test sets per epoch.
+        optimizer: The optimizer inside the subspace, or of the full baseline.
+        burn_in_optimizer: The optimizer of full-space training up to step t.
+        extra_burn_in_step: 1 reproduces the released code, which makes t + 1 updates; 0 makes t.
+        objective: One of ``OBJECTIVES``, or "module:name".
+        linearized_at: The network is replaced by its linearization around the weights after so
+            many steps of full training (paper, A.1 and Fig. 9); None for the network itself.
+        solver: "descent", or "exact": the minimum in the subspace by convex optimization, of a
+            linearized network.
+
+    Raises:
+        InputError: If a value is not allowed.
+
+    >>> TaskConfig("mnist", "conv2").epochs
+    3
+    """
+
+    dataset: str = "digits"
+    network: str = "conv2"
+    pooling: Pooling = "max"
+    train_size: int | None = None
+    test_size: int | None = None
+    epochs: int | None = None
+    batch_size: int = 128
+    checkpoints_per_epoch: int = 1
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    burn_in_optimizer: OptimizerConfig = MOMENTUM
+    extra_burn_in_step: int = 0
+    objective: str = "classification"
+    linearized_at: int | None = None
+    solver: Solver = "descent"
+
+    def __post_init__(self):
+        check_name("dataset", self.dataset, DATASETS)
+        check_name("network", self.network, NETWORKS)
+        check_name("objective", self.objective, OBJECTIVES)
+        checks.choice("pooling", self.pooling, get_args(Pooling))
+        checks.choice("solver", self.solver, get_args(Solver))
+        if self.epochs is None:
+            object.__setattr__(self, "epochs", default_epochs(self.dataset, self.network))
+        checks.integer_fields(self, 1, "train_size", "test_size")
+        checks.integer_fields(self, 0, "linearized_at")
+        object.__setattr__(self, "epochs", checks.integer("epochs", self.epochs, 1))
+        check_settings(self)
+        if self.solver == "exact" and self.linearized_at is None:
+            raise InputError(
+                "solver is 'exact', which needs a linearized network; give linearized_at."
+            )
+        if self.linearized_at is not None and self.objective != "classification":
+            raise InputError(
+                f"objective is {self.objective!r}; a linearized network's is 'classification'."
+            )
+
+
+def follow_convention(config: TaskConfig, convention: Convention) -> TaskConfig:
+    """Set every option in which the paper's text and its released code differ.
+
+    The default everywhere is "paper", because the text is the claim being tested; what the text
+    leaves open (the burn-in optimizer, one initialization shared by all d) follows the code.
+
+    Args:
+        config: The task to adapt.
+        convention: "paper" (max pooling, textbook Adam, t burn-in steps) or "released_code"
+            (average pooling, Adam with constant bias correction, t + 1 burn-in steps).
+
+    Raises:
+        InputError: If the convention is unknown.
+
+    >>> follow_convention(TaskConfig(), "released_code").pooling
+    'average'
+    """
+    checks.choice("convention", convention, get_args(Convention))
+    released = convention == "released_code"
+    correction = "constant" if released else "textbook"
+    return replace(
+        config,
+        pooling="average" if released else "max",
+        optimizer=replace(config.optimizer, bias_correction=correction),
+        extra_burn_in_step=int(released),
+    )
