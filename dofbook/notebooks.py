@@ -127,13 +127,14 @@ def declared_parameters(source: str) -> dict[str, Declared]:
     """
     found: dict[str, Declared] = {}
     for statement in _parsed(source).body:
+        value: Any = getattr(statement, "value", None)
         targets = statement.targets if isinstance(statement, ast.Assign) else []
-        if isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        if isinstance(statement, ast.AnnAssign) and value is not None:
             targets = [statement.target]
         for target in targets:
             if isinstance(target, ast.Name):
                 try:
-                    default = ast.literal_eval(statement.value)
+                    default = ast.literal_eval(value)
                 except ValueError:
                     found.pop(target.id, None)
                 else:

@@ -89,7 +89,8 @@ class Dataset:
         targets = [arrays["y_train"], arrays["y_test"]]
         labels = all(y.dtype == np.int32 and y.min(initial=0) >= 0 for y in targets)
         classes = max(int(y.max(initial=0)) for y in targets) + 1 if labels else None
-        return cls(name, *arrays.values(), classes, "arrays in memory", digest.hexdigest())
+        about = {"source": "arrays in memory", "fingerprint": digest.hexdigest()}
+        return cls(name, *arrays.values(), num_classes=classes, **about)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -191,12 +192,13 @@ def from_pixels(
         check_labels(f"y_{part} of {name}", y, num_classes)  # before they are cast
     total = x_train.sum(axis=0, dtype=np.uint64)
     mean_image = (total / (white * len(x_train))).astype(np.float32)
-    hashed, splits = fingerprint(x_train, y_train, x_test, y_test), []
+    about = {"source": source, "fingerprint": fingerprint(x_train, y_train, x_test, y_test)}
+    splits = []
     for x, y in ((x_train, y_train), (x_test, y_test)):
         centred = np.divide(x, np.float32(white), dtype=np.float32, order="C")
         centred -= mean_image
         splits += [centred, y.astype(np.int32)]
-    return Dataset(name, *splits, num_classes, source, hashed, mean_image)
+    return Dataset(name, *splits, num_classes=num_classes, mean_image=mean_image, **about)
 
 
 def fingerprint(x_train, y_train, x_test, y_test) -> str:
