@@ -1,6 +1,10 @@
 """Sweeps on real worker processes: killed, failing, competing, on a full disk."""
 
+import contextlib
+import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -301,6 +305,41 @@ def test_the_command_with_workers_gives_the_bytes_of_the_plain_command(tmp_path)
         assert "2 cells: 0 were stored, 2 computed, 0 failed." in done.stdout
     plain, dask = ((tmp_path / f"{name}.parquet").read_bytes() for name in ("plain", "dask"))
     assert plain == dask
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+def test_the_recipe_for_certificates_lets_in_who_has_the_key_and_no_other(tmp_path):
+    """The commands and the file of the page on clusters, with real processes."""
+    page = (Path(__file__).parents[1] / "book" / "clusters.md").read_text()
+    page = page.replace("/shared/tls", str(tmp_path / "tls"))
+    make = re.search(r"```bash\n(mkdir -m 700 .*?)```", page, re.DOTALL)[1]
+    subprocess.run(make, shell=True, check=True, capture_output=True)
+    config = re.search(r"```yaml\n(# \S+dask.yaml\n.*?)```", page, re.DOTALL)[1]
+    (tmp_path / "tls" / "dask.yaml").write_text(config)
+    env = {**os.environ, "DASK_CONFIG": str(tmp_path / "tls")}
+    file = tmp_path / "scheduler.json"
+    dask = [sys.executable, "-m", "dask"]
+    scheduler = [*dask, "scheduler", "--protocol", "tls", "--host", "127.0.0.1", "--port", "0"]
+    worker = [*dask, "worker", "--nthreads", "1", "--host", "127.0.0.1", "--no-dashboard"]
+    ends = ["--scheduler-file", str(file)]
+    sweep = [
+        sys.executable, "-m", "dofbook", "sweep", "--network", "mlp", "--train-size", "100",
+        "--test-size", "50", "--epochs", "1", "--dims", "2", "--runs", "1", "--no-baseline",
+        "--store", str(tmp_path / "store"),
+    ]  # fmt: skip
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with contextlib.ExitStack() as stack:
+        for command in ([*scheduler, "--no-dashboard", *ends], [*worker, *ends]):
+            process = stack.enter_context(subprocess.Popen(command, env=env, **quiet))
+            stack.callback(process.kill)
+            wait_for(file)
+        done = subprocess.run([*sweep, *ends], env=env, capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, done.stderr
+        assert "1 computed, 0 failed" in done.stdout
+        address = json.loads(file.read_text())["address"]
+        assert address.startswith("tls://127.0.0.1")
+        with pytest.raises(RunFailed, match="no dask scheduler answers at tls://"):
+            list(DaskExecutor(scheduler=address, patience=0.0).map(make_rows, CELLS))
 
 
 def test_a_scheduler_that_is_not_there_is_one_sentence(tmp_path):
