@@ -257,7 +257,8 @@ def read_chapter(path: Path) -> tuple[Any, int | None]:
     return notebook, tagged[0] if tagged else None
 
 
-INJECTED = "injected-parameters"  # papermill's tag
+INJECTED, BOOK_RUN = "injected-parameters", "book-run"  # papermill's tag, and ours
+_PLACES = {"store", "data_dir"}  # parameters that change nothing but where things lie
 
 
 def prepare_chapter(path: Path, parameters: Mapping[str, str]) -> Any:
@@ -265,7 +266,8 @@ def prepare_chapter(path: Path, parameters: Mapping[str, str]) -> Any:
 
     They are injected in a cell of their own below the defaults, as papermill does; its own
     translator would turn tuples into text. The effective values, defaults included, are recorded
-    in the metadata under ``dofbook``.
+    in the metadata under ``dofbook``. Text cells tagged ``book-run`` speak of the run with the
+    defaults and are left out where a value differs.
     """
     notebook, index = read_chapter(path)
     import nbformat  # with jupytext, which read_chapter has found
@@ -278,6 +280,8 @@ def prepare_chapter(path: Path, parameters: Mapping[str, str]) -> Any:
         cell.metadata["tags"] = [INJECTED]
         notebook.cells.insert((index or 0) + 1, cell)
     defaults = {name: each.default for name, each in declared_parameters(source).items()}
+    if any(value != defaults[name] for name, value in values.items() if name not in _PLACES):
+        notebook.cells = [c for c in notebook.cells if BOOK_RUN not in c.metadata.get("tags", [])]
     effective = {name: repr(value) for name, value in {**defaults, **values}.items()}
     notebook.metadata["dofbook"] = {"parameters": effective}
     return nbformat.v4.upgrade(notebook)

@@ -19,7 +19,7 @@ from dofbook.experiments.config import (
     kinds,
 )
 from dofbook.experiments.cuts import CutCell
-from dofbook.experiments.options import PROFILES, make_sweep, octaves
+from dofbook.experiments.options import PROFILES, fit_dims, make_sweep, octaves
 from dofbook.experiments.paper import PAPER_FIGURES, paper_figure, table_1_sweeps
 from dofbook.experiments.spectra import SpectrumCell
 from dofbook.methods import (
@@ -442,3 +442,12 @@ def test_table_1_has_every_other_method_from_w0_and_from_w16(profile):
 def test_options_that_would_do_nothing_are_refused(options, said):
     with pytest.raises(InputError, match=said):
         make_sweep(**options)
+
+
+def test_a_sweep_keeps_the_dimensions_that_its_task_has_room_for():
+    ticket = make_sweep(network="mlp", method="lottery_ticket", dims=[64, 2410, 2411, 4096])
+    assert fit_dims(ticket).dims == (64, 2410)
+    short = make_sweep(network="mlp", method="lottery_subspace", dims=[1, 4, 5, 24], epochs=2)
+    assert fit_dims(short).dims == (1, 4)  # 24 steps, stored every 5
+    with pytest.raises(InputError, match="d is 5, but a trajectory of 24 steps"):
+        fit_dims(replace(short, dims=(5, 24)))

@@ -246,6 +246,15 @@ def test_every_parameter_of_the_book_says_what_it_must_be():
                     assert check_parameters(source, {name: repr(each.default).strip("'")})
 
 
+def test_text_on_the_book_s_own_run_is_left_out_of_another(chapter):
+    text = CHAPTER + '\n+++ {"tags": ["book-run"]}\n\nThree seeds were enough.\n\n+++\n\nThe end.\n'
+    chapter.write_text(text)
+    for values, there in (({}, True), ({"runs": "3"}, True), ({"runs": "4"}, False)):
+        cells = prepare_chapter(chapter, values).cells
+        assert any("Three seeds" in cell.source for cell in cells) == there
+        assert any("The end." in cell.source for cell in cells)
+
+
 def test_a_second_run_replaces_what_the_first_one_injected(chapter, tmp_path):
     """And the record says what ran."""
     assert (

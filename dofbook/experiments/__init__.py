@@ -11,7 +11,7 @@ from dofbook import lazily
 
 _NAMES = {
     "config": ("CellConfig", "SweepConfig"),
-    "options": ("make_sweep", "octaves"),
+    "options": ("fit_dims", "make_sweep", "octaves"),
     "paper": ("PAPER_FIGURES", "linearization_chapter", "lottery_chapter"),
     "published": ("read_published",),
     "records": ("run_record",),

@@ -148,3 +148,26 @@ def make_sweep(
         return SweepConfig(task, (), **grid)
     found = make_methods(kind, times, own, convention == "released_code")
     return SweepConfig(task, found, **grid)
+
+
+def fit_dims(sweep: SweepConfig, data_dir: str | None = None) -> SweepConfig:
+    """Leave out of a sweep the d that are too large for its network or trajectory.
+
+    Raises InputError, for the smallest d, where none is left.
+
+    >>> sweep = make_sweep(network="mlp", dims=[64, 4096], method="affine")
+    >>> fit_dims(sweep).dims
+    (64,)
+    """
+    from dofbook.training import make_task
+
+    task, fitting = make_task(sweep.task, data_dir), []
+    for d in sweep.dims:
+        try:
+            for method in sweep.methods:
+                method.check(task, d)
+            fitting.append(d)
+        except InputError:
+            if not fitting:
+                raise
+    return replace(sweep, dims=tuple(fitting))
