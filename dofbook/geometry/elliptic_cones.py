@@ -102,22 +102,18 @@ def hitting_cone(well: QuadraticWell, eps: float, axes: bool = False) -> Ellipti
         raise InputError(
             f"eps is {eps:.6g}; the cone exists only for 0 < eps < L(w0) = {well.initial_loss:.6g}"
         )
-    if axes:
-        return _dense_cone(well, eps)
-    kappa = float(closed_form(well, eps).kappa)
-    return EllipticCone(np.sort(_confocal_roots(well, eps)) / kappa)
-
-
-def _dense_cone(well: QuadraticWell, eps: float) -> EllipticCone:
-    h = well.eigenvalues * well.w0
     c = 2 * (well.initial_loss - eps)
+    if not axes:
+        kappa = float(closed_form(well, eps).kappa)
+        return EllipticCone(np.sort(_confocal_roots(well, c)) / kappa)
+    h = well.eigenvalues * well.w0
     roots, vectors = np.linalg.eigh(np.outer(h, h) - c * np.diag(well.eigenvalues))
     roots, vectors = roots[::-1], vectors[:, ::-1].copy()
     vectors[:, 0] *= -np.sign(h @ vectors[:, 0])  # into the cone: h^T v < 0
     return EllipticCone(np.maximum(-roots[1:], 0) / roots[0], vectors)
 
 
-def _confocal_roots(well: QuadraticWell, eps: float) -> np.ndarray:
+def _confocal_roots(well: QuadraticWell, c: float) -> np.ndarray:
     """Return the D - 1 values |kappa_j| <= max lambda, one between each two neighbours.
 
     Equal eigenvalues, and those with no weight (w0_i = 0 or lambda_i = 0), are roots themselves.
@@ -130,7 +126,6 @@ def _confocal_roots(well: QuadraticWell, eps: float) -> np.ndarray:
     poles = values[active]
     if poles.size == 1:
         return repeated
-    c = 2 * (well.initial_loss - eps)
     return np.concatenate([repeated, _interlaced_roots(poles, weight[active] / c)])
 
 
@@ -179,19 +174,10 @@ def _polar_height(tau: jax.Array, rest: jax.Array) -> jax.Array:
 
 
 def _project_one(tau: jax.Array, y: jax.Array) -> jax.Array:
-    """Project one point in principal axes: identity, zero, or a root on the boundary."""
-    top, rest = y[0], y[1:]
-    boundary = _boundary_projection(tau, y)
-    inside = top >= jnp.sqrt(jnp.sum(tau * rest**2))
-    polar = top <= -_polar_height(tau, rest)
-    return jnp.where(inside, y, jnp.where(polar, 0.0, boundary))
+    """Project one point in principal axes: identity, zero, or a root on the boundary.
 
-
-def _boundary_projection(tau: jax.Array, y: jax.Array) -> jax.Array:
-    """Solve the stationarity condition: z_i = y_i/(1 + v tau_i), z_1 = y_1/(1 - v), z on C.
-
-    The multiplier v lies in (0, 1) if y_1 > 0 and above 1 if y_1 < 0, where x = 1/v is bisected
-    instead: z_i = a y_i / (a + b tau_i) with (a, b) = (1, x) or (x, 1).
+    There z_i = y_i/(1 + v tau_i), z_1 = y_1/(1 - v), v in (0, 1) if y_1 > 0. If y_1 < 0, v > 1 and
+    x = 1/v is bisected: z_i = a y_i / (a + b tau_i) with (a, b) = (1, x) or (x, 1).
     """
     top, rest = y[0], y[1:]
     up = top > 0
@@ -208,7 +194,9 @@ def _boundary_projection(tau: jax.Array, y: jax.Array) -> jax.Array:
 
     low, high = _bisect(too_small, 0.0, 1.0)
     _, _, z, height = rays((low + high) / 2)
-    return jnp.concatenate([height[None], z])
+    inside = top >= jnp.sqrt(jnp.sum(tau * rest**2))
+    polar = top <= -_polar_height(tau, rest)
+    return jnp.where(inside, y, jnp.where(polar, 0.0, jnp.concatenate([height[None], z])))
 
 
 _project_rows = in_float64(jax.jit(jax.vmap(_project_one, (None, 0))))
@@ -238,7 +226,7 @@ def cone_size(cone: EllipticCone, key: jax.Array, samples: int = 1000) -> ConeSi
     0.504044 ± 0.053
     """
     checks.instance("cone", cone, EllipticCone)
-    measured = gaussian_statistics(Partial(_measure, cone.tau), cone.D, key=key, samples=samples)
+    measured = gaussian_statistics(Partial(_sizes, cone.tau), cone.D, key=key, samples=samples)
     squares, suprema, controls = measured.T
     sin2 = cone.sine_squares
     controls = controls - sin2.sum()
@@ -256,7 +244,7 @@ def cone_size(cone: EllipticCone, key: jax.Array, samples: int = 1000) -> ConeSi
     )
 
 
-def _measure(tau: jax.Array, g: jax.Array) -> jax.Array:
+def _sizes(tau: jax.Array, g: jax.Array) -> jax.Array:
     """Return |Pi_C g|^2, sup <g, u> over unit u in C, and the control variate, for every row."""
 
     def one(y):
@@ -265,15 +253,12 @@ def _measure(tau: jax.Array, g: jax.Array) -> jax.Array:
             return jnp.stack([square, y[0], jnp.zeros_like(square)])
         polar = y[0] <= -_polar_height(tau, y[1:])
         supremum = jax.lax.cond(polar, _polar_supremum, lambda t, y: jnp.sqrt(square), tau, y)
-        return jnp.stack([square, supremum, _control(tau, y)])
+        # To first order in y_1: the root of `_project_one` near v = 1.
+        shrunk = y[1:] / (1 + tau)
+        control = jnp.sum(shrunk * y[1:]) + 2 * y[0] * jnp.sqrt(jnp.sum(tau * shrunk**2))
+        return jnp.stack([square, supremum, control])
 
     return jax.lax.map(one, g)
-
-
-def _control(tau: jax.Array, y: jax.Array) -> jax.Array:
-    """Return |Pi_C y|^2 to first order in y_1: the root of `_boundary_projection` near v = 1."""
-    shrunk = y[1:] / (1 + tau)
-    return jnp.sum(shrunk * y[1:]) + 2 * y[0] * jnp.sqrt(jnp.sum(tau * shrunk**2))
 
 
 def _polar_supremum(tau: jax.Array, y: jax.Array) -> jax.Array:

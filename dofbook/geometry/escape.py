@@ -129,10 +129,8 @@ def simulate_alignment(centers: np.ndarray, *, key: jax.Array, runs: int) -> np.
     centers = unit_vectors("centers", centers)
     runs, key = checks.integer("runs", runs, 1), checks.key(key)
     batch = max(1, min(runs, RUN_NUMBERS // centers.shape[1] ** 2))
-    parts = [
-        _alignments(centers, _run_keys(key, start, batch))[: runs - start]
-        for start in range(0, runs, batch)
-    ]
+    starts = range(0, runs, batch)
+    parts = [_alignments(centers, _run_keys(key, i, batch))[: runs - i] for i in starts]
     return np.concatenate(parts)
 
 
@@ -160,11 +158,8 @@ def simulate_subspace_margin(
     >>> simulate_subspace_margin(10, m=6, codimension=5, key=jax.random.key(0), runs=2)
     array([0., 0.])
     """
-    dimension = checks.integer("dimension", dimension, 1)
-    m, k = (
-        checks.integer("m", m, 1, dimension),
-        checks.integer("codimension", codimension, 1, dimension),
-    )
+    k = checks.integer("codimension", codimension, 1, checks.integer("dimension", dimension, 1))
+    m = checks.integer("m", m, 1, dimension)
     runs, key = checks.integer("runs", runs, 1), checks.key(key)
     return np.zeros(runs) if m > k else _margins(_run_keys(key, 0, runs), dimension, m, k)
 
