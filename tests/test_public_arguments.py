@@ -133,7 +133,6 @@ CALLS = {
                          "present": VALUES > 0, "kind": "loss"},
     "tables.baseline_accuracy": {**TABLE, "value": "best"},
     "tables.check_table": {**TABLE, "value": "best"},
-    "tables.curve_label": {"method": "affine", "t": 4, "variant": ""},
     "tables.curves": {"table": RUNS},
     "tables.metric_kind": {"metric": "test_accuracy"},
     "tables.run_values": {"table": CURVE, "metric": "test_accuracy", "value": "best"},
@@ -199,7 +198,6 @@ ALLOWED = {
     "success": {"bool"},
     "guess": {"negative"},
     "time": {"fraction"},
-    "variant": {"word"},
     # The number of dimensions need not be whole where nothing is drawn.
     "expected_minimum_loss:d": {"fraction", "shape", "bool"},
     "predicted_success:d": {"fraction", "shape", "bool"},

@@ -59,7 +59,7 @@ def test_several_datasets_keep_their_names_apart():
     whole = success_map(both, "test_accuracy", 0.9).drop(columns="level")
     pd.testing.assert_frame_equal(found, whole)
     assert list(threshold(both, "test_accuracy", 0.9).index) == [
-        "digits, mlp: random affine", "mnist, mlp: random affine"
+        "digits, mlp: affine", "mnist, mlp: affine"
     ]  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def test_several_curves_give_a_series_by_label_and_the_baseline_is_none():
     full = table(method="full", d=1000, seed=9).head(2)
     runs = pd.concat([table(), table(ACCURACY - 0.2, burn_in_steps=8), full])
     found = threshold(runs, "test_accuracy", 0.9, delta=0.4)
-    assert found.index.tolist() == ["random affine", "burn-in affine, t = 8"]
+    assert found.index.tolist() == ["affine", "affine, t = 8"]
     assert [str(d) for d in found] == ["32 [<= 16, > 64]", "> 64 [64, > 64]"]
     assert found.name == "d* at test_accuracy 0.9"
 

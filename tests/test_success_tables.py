@@ -87,11 +87,6 @@ def test_curves_are_sorted_and_leave_the_baseline_to_its_own(table):
         CurveKey("digits", "conv2", "affine", 8),
     ]
     assert [key.method for key, _ in curves(table, baseline=True)] == ["full"]
-    methods = [("affine", 0), ("affine", 8), ("lottery_subspace", 0), ("lottery_subspace", 5)]
-    labels = [CurveKey("digits", "conv2", *method).label for method in methods]
-    assert labels == [
-        "random affine", "burn-in affine, t = 8", "lottery subspace", "lottery subspace, t = 5"
-    ]  # fmt: skip
 
 
 def test_success_map_counts_the_runs(table):

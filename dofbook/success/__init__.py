@@ -1,9 +1,8 @@
 """Success probability, threshold training dimension, their intervals and fits.
 
-`success_probability` and `threshold` answer for a tidy table of runs or a plain array. Everything
-else works on plain NumPy arrays (`probability`, `thresholds`, `isotonic`, `probit`, `estimates`,
-`bootstrap`, `inversion`, `hits`, `bisection`) or on the table (`tables`, `compression`). Arguments
-outside their range raise `InputError`.
+Functions take plain arrays (`threshold`, `success_probability` and what lies below them) or the
+tidy table of runs (`tables`, `compression`). Arguments outside their range raise `InputError`. The
+paper is Larsen et al. (2022).
 """
 # ruff: noqa: F401 - names given on
 
@@ -38,7 +37,6 @@ from dofbook.success.tables import (
     CurveKey,
     RunValues,
     baseline_accuracy,
-    curve_label,
     curves,
     run_values,
     success_map,

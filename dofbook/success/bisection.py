@@ -2,8 +2,7 @@
 
 d* at failure probability delta is the 1 - delta quantile of d_hit, the first success, over
 initializations. Its interval takes log2 d_hit as normal: then (quantile - mean) / s is a multiple
-of a noncentral t variable, exactly. At delta = 1/2 it is Student's interval on the centre of the
-transition.
+of a noncentral t variable, exactly.
 """
 
 import math
@@ -24,8 +23,8 @@ from dofbook.success.thresholds import Threshold
 class Search:
     """Find the first success on a grid of n points by galloping from a guess, then bisecting.
 
-    Points are numbered from 0. Success must be monotone, as with the first d columns of one matrix:
-    a point of the smaller subspace is still in the larger one.
+    Points are numbered from 0. Success must be monotone: a point of the smaller subspace is still
+    in the larger one.
 
     >>> grid = [1, 2, 4, 8, 16, 32]
     >>> found = Search(len(grid)).run(lambda point: grid[point] >= 7, guess=1)
@@ -38,8 +37,7 @@ class Search:
 
     def __post_init__(self) -> None:
         self.n = checks.integer("n", self.n, 1)
-        if not isinstance(self.outcomes, dict):
-            raise InputError("outcomes must be a dict of points.")
+        checks.instance("outcomes", self.outcomes, dict)
 
     @property
     def succeeded(self) -> int:
@@ -64,9 +62,8 @@ class Search:
         self.outcomes[checks.integer("point", point, 0, self.n - 1)] = bool(success)
 
     def ask(self, guess: int) -> int:
-        """Choose the next point: the guess, then doubling steps away from it, then bisection.
-
-        A guess beyond the grid counts as its end.
+        """Choose the next point: the guess, moved onto the grid, then doubling steps, then
+        bisection.
         """
         guess = min(max(checks.integer("guess", guess, None), 0), self.n - 1)
         failed, succeeded = self.failed, self.succeeded
@@ -79,10 +76,7 @@ class Search:
         return max(2 * succeeded - guess - 1, 0)
 
     def run(self, succeeds: Callable[[int], bool], guess: int) -> "Search":
-        """Ask `succeeds(point)` until the first success is known, about 2 log2 |guess - it| times.
-
-        Returns the search itself, with all outcomes.
-        """
+        """Ask `succeeds(point)` to find the first success, about 2 log2 |guess - it| times."""
         checks.function("succeeds", succeeds)
         checks.integer("guess", guess, None)
         while not self.done:
@@ -97,13 +91,11 @@ def quantile_interval(
     """Estimate d*, the 1 - delta quantile of d_hit, with its interval.
 
     `hits` holds the point of the grid at which each initialization, two or more, first succeeded,
-    and len(grid) where none did. Where in the grid step it closes a first success lies is not
-    known. d* is computed from the steps' geometric middles, the interval's lower end from their
-    lower ends and its upper end from their upper ends, so that no interval is narrower than a
-    step; the spread is taken to be at least that of a uniform law within the step.
-
-    Where an initialization never succeeded, value and upper end are inf (nothing is known beyond
-    the grid); where one succeeded at the grid's start, the lower end is the grid's start.
+    and len(grid) where none did. d* is computed from the geometric middles of the grid steps that
+    these close, the interval's ends from the steps' ends, so that no interval is narrower than a
+    step; the spread is at least that of a uniform law within the step. Where an initialization
+    never succeeded, value and upper end are inf; where one succeeded at the grid's start, the lower
+    end is that.
 
     >>> quantile_interval([8, 16, 32, 64], [1, 2, 2, 1, 2], delta=0.5)
     17.1 [<= 8, 38.9]
@@ -112,9 +104,8 @@ def quantile_interval(
     points = checks.integers("hits", hits, 0, len(dims))
     if points.ndim != 1 or len(points) < 2:
         raise InputError("an interval needs at least 2 initializations, one entry of hits each.")
-    delta, confidence = (
-        checks.probability(*item) for item in (("delta", delta), ("confidence", confidence))
-    )
+    delta = checks.probability("delta", delta)
+    confidence = checks.probability("confidence", confidence)
     capped = np.minimum(points, len(dims) - 1)
     steps = np.log2(dims[capped] / dims[np.maximum(capped - 1, 0)])
     logs = np.log2(dims[capped]) - steps / 2

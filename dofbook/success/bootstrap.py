@@ -1,9 +1,7 @@
 """Intervals on thresholds that resample initializations.
 
-Runs of one seed share their initialization across all d, so their outcomes are correlated. The
-bootstrap therefore draws whole seeds (columns of the value matrix) with replacement; drawing
-single (d, run) cells gives intervals that are too short. Replicates in which no d succeeds stay
-in as inf, so that an end of an interval may read "> d_max".
+Runs of one seed share their initialization across all d, so whole seeds (columns of the values) are
+drawn with replacement. Replicates in which no d succeeds stay in as inf: an end may read "> d_max".
 """
 
 import math
@@ -23,18 +21,15 @@ from dofbook.success.thresholds import Threshold, phase_boundary
 def resample_runs(runs: int, replicates: int, rng: np.random.Generator | int) -> np.ndarray:
     """Draw bootstrap samples of the runs: indices of shape (replicates, runs).
 
-    >>> resample_runs(3, 2, rng=0)
-    array([[2, 1, 1],
-           [0, 0, 0]])
+    >>> resample_runs(3, 2, rng=0).tolist()
+    [[2, 1, 1], [0, 0, 0]]
     """
     shape = checks.integer("replicates", replicates, 1), checks.integer("runs", runs, 1)
     return checks.generator(rng).integers(runs, size=shape)
 
 
 def percentile_ends(replicates: ArrayLike, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Take the percentile interval over the last axis, outward and without interpolation.
-
-    Infinities are ordinary values; each end is one of the replicates.
+    """Take the percentile interval over the last axis, outward: each end is one of the replicates.
 
     >>> low, high = percentile_ends([3.0, 1.0, 2.0, math.inf], confidence=0.5)
     >>> print(low, high)
@@ -60,11 +55,11 @@ def bootstrap_thresholds(
     the same resamples serve all levels. Under the rules that take values on the grid the lower end
     is the grid point before the percentile: d* lies above it.
 
-    With few runs the interval of a high quantile is too short, whatever the rule: where d* of an
-    initialization spreads by 0.6 octaves and delta = 0.1, nominal 95% cover about 45% with 5 runs,
-    70% with 10 and 90% with 30 (simulated). `inverted_interval` is the conservative alternative,
-    `quantile_interval` the one for first hits.
-    Source: Field and Welsh (2007), "Bootstrapping clustered data" (the cluster bootstrap).
+    With few runs the interval of a high quantile is too short: where d* of an initialization
+    spreads by 0.6 octaves and delta = 0.1, nominal 95% cover about 45% with 5 runs, 70% with 10 and
+    90% with 30 (simulated). `inverted_interval` is the conservative alternative,
+    `quantile_interval` the one for first hits. Source: Field and Welsh (2007), "Bootstrapping
+    clustered data".
 
     >>> values = [[0.9, 0.7, 0.8], [0.4, 0.6, 0.3], [0.2, 0.2, 0.1]]
     >>> bootstrap_thresholds([16, 32, 64], values, 0.5, kind="loss", rng=0)
@@ -80,9 +75,8 @@ def bootstrap_thresholds(
     result = []
     for threshold, level in zip(plain, check_levels(levels), strict=True):
         reached = success_indicator(array, level, kind=kind)[:, :, 0] & mask
-        lower, upper = percentile_ends(
-            RULES[rule](grid, reached @ weights, runs, delta), confidence
-        )
+        drawn = RULES[rule](grid, reached @ weights, runs, delta)
+        lower, upper = percentile_ends(drawn, confidence)
         if rule in ("first", "isotonic"):
             # On the grid, "64" says that d* is above 32 and at most 64.
             lower = grid[max(np.searchsorted(grid, lower) - 1, 0)]
@@ -97,8 +91,8 @@ def bootstrap_boundary(
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Bound the level that `phase_boundary` gives, resampling initializations.
 
-    `values` has shape (dims, runs), the two ends (dims,). Read across, they are the percentile
-    bootstrap of d* under Definition 2.1.
+    `values` has shape (dims, runs), the two ends (dims,). Read across, they bound d* (Definition
+    2.1).
 
     >>> values = [[0.9, 0.7, 0.8], [0.4, 0.6, 0.3]]
     >>> bootstrap_boundary(values, 0.1, kind="loss", rng=0, confidence=0.9, replicates=100)

@@ -1,6 +1,6 @@
 """Checks of arguments that every module of this package shares."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,11 +10,8 @@ from dofbook.errors import InputError
 
 Kind = Literal["loss", "accuracy"]
 """Which way a metric counts: "loss" for lower is better, "accuracy" for higher is better."""
-
-
-def check_kind(kind: str) -> Kind:
-    """Refuse a kind other than "loss" and "accuracy"."""
-    return checks.choice("kind", kind, ("loss", "accuracy"))
+KINDS = get_args(Kind)
+Arrays = tuple[np.ndarray, ...]
 
 
 def check_dims(dims: ArrayLike) -> np.ndarray:
@@ -34,9 +31,8 @@ def check_levels(levels: ArrayLike) -> np.ndarray:
 
 
 def check_values(values: ArrayLike, present: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:
-    """Require one value per dimension and run, and at least one run present at each dimension.
-
-    Gives values, where NaN is a diverged run, and a mask, both of shape (dims, runs).
+    """Require one value, or NaN, per dimension and run, and a run at each dimension: values and
+    mask.
     """
     array = checks.array("values", values, ("dims", "runs"))
     mask = np.ones(array.shape) if present is None else checks.finite("present", present)
@@ -47,9 +43,7 @@ def check_values(values: ArrayLike, present: ArrayLike | None) -> tuple[np.ndarr
     return array, mask.astype(bool)
 
 
-def check_runs(
-    dims: ArrayLike, values: ArrayLike, present: ArrayLike | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def check_runs(dims: ArrayLike, values: ArrayLike, present: ArrayLike | None) -> Arrays:
     """Require a grid and one row of values for each of its points: grid, values and mask."""
     array, mask = check_values(values, present)
     grid = check_dims(dims)
@@ -58,33 +52,27 @@ def check_runs(
     return grid, array, mask
 
 
-def check_counts(
-    successes: ArrayLike, runs: ArrayLike, least: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Require whole numbers 0 <= successes <= runs and runs >= least.
+def check_counts(successes: ArrayLike, runs: ArrayLike, least: int = 0) -> Arrays:
+    """Require whole numbers 0 <= successes <= runs and runs >= least; both come back in one shape.
 
-    `successes` has shape (dims, ...); `runs` has shape () or (dims,), or that of successes. Both
-    come back in one shape.
+    `successes` has shape (dims, ...); `runs` has shape () or (dims,), or that of successes.
     """
     k, n = checks.array("successes", successes), checks.array("runs", runs)
     n = n.reshape(n.shape + (1,) * (k.ndim - n.ndim))
     checks.broadcast(successes=k, runs=n)
     k, n = np.broadcast_arrays(k, n)
     if not np.all((k >= 0) & (k <= n) & (k == np.round(k)) & (n == np.round(n)) & (n >= least)):
-        raise InputError(
-            "successes and runs must be whole numbers with 0 <= successes <= runs"
-            f" and runs >= {least}."
-        )
+        words = "successes and runs must be whole numbers with 0 <= successes <= runs and runs"
+        raise InputError(f"{words} >= {least}.")
     return k, n
 
 
 def check_grid_counts(
     dims: ArrayLike, successes: ArrayLike, runs: ArrayLike, least: int = 0
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> Arrays:
     """Require a grid and counts, `check_counts`, with one row for each of its points."""
     grid, (k, n) = check_dims(dims), check_counts(successes, runs, least)
     if k.ndim == 0 or len(k) != len(grid):
-        raise InputError(
-            f"dims has length {len(grid)}, successes shape {k.shape}; they must agree."
-        )
+        lengths = f"dims has length {len(grid)}, successes shape {k.shape}"
+        raise InputError(f"{lengths}; they must agree.")
     return grid, k, n

@@ -24,9 +24,8 @@ def nested_best(table: pd.DataFrame, methods: tuple[str, ...] = NESTED_METHODS) 
     """Let every run count the best value of its seed at any smaller d, where subspaces are nested.
 
     A smaller subspace lies inside a larger one, so a worse value at a larger d is an error of
-    optimization: the better point is there. Gives the table with the columns `best_...` of those
-    methods replaced; nothing else changes.
-    Source: Larsen et al. (2022), Figs. 3 and 6 (running maximum) against 10 and 11 (raw).
+    optimization. Gives the table with the columns `best_...` of those methods replaced, as in the
+    paper's Figs. 3 and 6 (running maximum) against 10 and 11 (raw).
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "lottery_subspace",
     ...     "burn_in_steps": 0, "d": [4, 8], "seed": 0, "step": 5, "best_train_loss": [0.3, 0.5]})
@@ -64,10 +63,9 @@ def compression_table(
     """Tabulate how far each method compresses at given fractions of full training's accuracy.
 
     The table must hold the full-space baselines (method "full"); see `nested_best`. Fractions lie
-    in (0, 1], the metric counts up, and the options are those of `threshold_table`. To its columns
-    come D, fraction, compression = D / d* (0 where no d of the grid succeeds), compression_lower
-    and compression_upper.
-    Source: Larsen et al. (2022), Table 1 and Fig. 6.
+    in (0, 1], the metric counts up, the options are those of `threshold_table`. To its columns come
+    D, fraction, compression = D / d* (0 where no d of the grid succeeds), compression_lower and
+    compression_upper. Paper, Table 1 and Fig. 6.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "burn_in_steps": 0,
     ...     "method": ["full", "affine", "affine"], "d": [900, 30, 90], "D": 900, "seed": 0,

@@ -30,12 +30,10 @@ def threshold_dimensions(
 ) -> list[Threshold]:  # fmt: skip
     """Estimate the threshold training dimension at each level, without interval.
 
-    `values` holds the best value of each run, shape (dims, runs), NaN counting as failure, and
-    `present` marks the runs that were made. Rules: "first", the smallest d of the grid with
-    P_s >= 1 - delta (Definition 2.1); "isotonic", the same on the isotonic fit, where P_s does not
-    rise steadily; "interpolated", the isotonic fit crossed between grid points in log2 d;
-    "probit", a probit curve in log2 d.
-    Source: Larsen et al. (2022), Definition 2.1.
+    `values` holds the best value of each run, shape (dims, runs), NaN counting as failure;
+    `present` marks the runs that were made. Rules: "first", the smallest d of the grid with P_s >=
+    1 - delta (paper, Definition 2.1); "isotonic", the same on the isotonic fit; "interpolated", the
+    isotonic fit crossed between grid points in log2 d; "probit", a probit curve in log2 d.
 
     >>> threshold_dimensions([16, 64], [[0.9, 0.7], [0.4, 0.2]], [0.5, 0.3], kind="loss")
     [64, > 64]

@@ -1,7 +1,4 @@
-"""The dimension at which each run first succeeds, d_hit.
-
-`bisection.quantile_interval` gives the interval on d* that the spread of d_hit implies.
-"""
+"""The dimension at which each run first succeeds, d_hit; see also `bisection.quantile_interval`."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,8 +11,8 @@ from dofbook.success.probability import success_indicator
 def hit_dimensions(dims: ArrayLike, values: ArrayLike, level: float, *, kind: Kind) -> np.ndarray:
     """Find d_hit of each run: the smallest d of the grid at which it reached the level.
 
-    `values` has shape (dims, runs), a column being one initialization run at every d, NaN counting
-    as failure; the result has shape (runs,) and is inf where a run never reached it.
+    `values` has shape (dims, runs), a column being one initialization at every d, NaN a failure;
+    the result (runs,) is inf where a run never reached it.
 
     >>> hit_dimensions([16, 64], [[0.9, 0.4], [0.4, 0.2]], 0.5, kind="loss")
     array([64., 16.])
@@ -27,11 +24,10 @@ def hit_dimensions(dims: ArrayLike, values: ArrayLike, level: float, *, kind: Ki
 def interpolated_hits(
     dims: ArrayLike, values: ArrayLike, level: float, *, kind: Kind
 ) -> np.ndarray:
-    """Find d_hit of each run, interpolated between the points of the grid.
+    """Find d_hit of each run as `hit_dimensions` does, interpolated between the points of the grid.
 
     Straight, in log d and in the accuracy or the logarithm of the loss, between the grid point that
-    first reaches the level and the one before. For comparisons finer than the grid. Shapes are
-    those of `hit_dimensions`; a run that reaches the level at once gets the smallest d.
+    first reaches the level and the one before; a run that reaches it at once gets the smallest d.
 
     >>> interpolated_hits([16, 64], [[0.6, 0.4], [0.8, 0.9]], 0.7, kind="accuracy").round()
     array([32., 37.])

@@ -1,7 +1,6 @@
 """Interval on d* from the interval on P_s at each d, without resampling.
 
-At one d the runs are independent, so Wilson's or Jeffreys' interval on P_s(d) holds there. Where
-P_s increases with d, d* <= d exactly if P_s(d) >= 1 - delta, and inverting that comparison bounds
+Where P_s increases with d, d* <= d exactly if P_s(d) >= 1 - delta; inverting that comparison bounds
 d*. Unlike the bootstrap it knows what few runs cannot tell: ten successes out of ten do not show
 P_s >= 0.9, and the upper end then is "> d_max".
 """
@@ -22,9 +21,9 @@ def inverted_interval(
     """Bound d* by the d at which P_s may, and at which it must, have reached 1 - delta.
 
     Shapes are those of `first_threshold`, with at least 1 run everywhere; `interval` is
-    `wilson_interval` or `jeffreys_interval`. The lower end is the grid point before the first d
-    whose interval reaches up to 1 - delta (d_min if there is none before it). The upper end is the
-    first d from which on every interval lies above 1 - delta, inf if there is none.
+    `wilson_interval` or `jeffreys_interval`. The lower end is the grid point, or d_min, before the
+    first d whose interval reaches up to 1 - delta; the upper the first d from which on every
+    interval lies above it, inf if there is none.
 
     >>> low, high = inverted_interval([16, 32, 64, 128], [2, 6, 19, 20], 20, delta=0.5)
     >>> print(low, high)

@@ -1,9 +1,8 @@
 """Isotonic estimate of d*: the most likely success probabilities that increase with d.
 
-The rule of Definition 2.1, the first d that succeeds, reads low where a noisy curve crosses
-1 - delta several times. The isotonic curve crosses once. Pooling adjacent violators maximises the
-binomial likelihood (Barlow, Bartholomew, Bremner and Brunk, 1972, "Statistical inference under
-order restrictions"); here only the crossing is computed.
+Definition 2.1, the first d that succeeds, reads low where a noisy curve crosses 1 - delta several
+times; the isotonic curve crosses once (Barlow et al., 1972, "Statistical inference under order
+restrictions"). Here only the crossing is computed.
 """
 
 import numpy as np
@@ -20,8 +19,8 @@ def isotonic_threshold(
 ) -> np.ndarray:  # fmt: skip
     """Read d* off the isotonic curve, for many curves at once: inf where it stays below 1 - delta.
 
-    Shapes are those of `first_threshold`. With `interpolate` the curve is crossed linearly in
-    log2 d between grid points, instead of at the smallest d of the grid that reaches 1 - delta.
+    Shapes are those of `first_threshold`. With `interpolate` the curve is crossed linearly in log2
+    d between grid points, instead of at the smallest d of the grid that reaches 1 - delta.
 
     >>> k = [1, 4, 6, 5, 10]
     >>> print(isotonic_threshold([4, 8, 16, 32, 64], k, 10, delta=0.4))

@@ -34,15 +34,13 @@ def compare_hits(
 ) -> pd.DataFrame:
     """Compare seed by seed the d at which runs first succeed at two burn-in times of a method.
 
-    The table holds the curves of both. One row per level: seeds (that succeed at both), ratio (mean
-    of log2 d_hit at `second` over that at `first`, d_hit interpolated between grid points) and
-    half_width (of Student's 95 % interval of it).
+    One row per level: seeds (that succeed at both), ratio (mean of log2 d_hit at `second` over that
+    at `first`, by `interpolated_hits`) and half_width (of Student's 95 % interval of it).
 
+    >>> names = ["dataset", "network", "method", "burn_in_steps", "d", "seed", "step"]
     >>> rows = [("x", "y", "affine", t, d, s, 1, d * (1 + t) / 64) for t in (0, 1)
     ...         for d in (8, 16, 32) for s in (0, 1)]
-    >>> names = ["dataset", "network", "method", "burn_in_steps", "d", "seed", "step"]
-    >>> table = pd.DataFrame(rows, columns=[*names, "best_train_loss"])
-    >>> table["best_train_accuracy"] = table["best_train_loss"]
+    >>> table = pd.DataFrame(rows, columns=[*names, "best_train_accuracy"])
     >>> compare_hits(table, "train_accuracy", [0.4], "affine", 0, 1).ratio.round(6).tolist()
     [-1.0]
     """

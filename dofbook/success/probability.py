@@ -1,11 +1,9 @@
-"""Success probability P_s(d, eps, t): how often a run reaches a sublevel set.
+"""Success probability P_s(d, eps, t): how often a run reaches a sublevel set {loss <= eps}.
 
-Larsen et al. (2022), Eq. 2.3: the probability, over the subspace and the initialization, that the
-affine subspace of dimension d meets the sublevel set S(eps) = {w : L(w) <= eps}. As in the paper
-the minimum over the subspace is replaced by the best value that training reached, so what is
-estimated is a lower bound on Eq. 2.3. Accuracy takes superlevel sets {accuracy >= a}.
-
-A run that diverged (NaN) has failed; a run that was not made is absent, which is not the same.
+By Eq. 2.3 of the paper it is the probability, over subspace and initialization, that an affine
+subspace of dimension d meets the set. The best value that training reached replaces the minimum
+over the subspace, which makes the estimate a lower bound. Accuracy takes superlevel sets. A run
+that diverged (NaN) has failed; a run that was not made is absent, which is not the same.
 """
 
 import numpy as np
@@ -13,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.special import betaincinv, ndtri
 
 from dofbook import checks
-from dofbook.success.checks import Kind, check_counts, check_kind, check_levels, check_values
+from dofbook.success.checks import KINDS, Arrays, Kind, check_counts, check_levels, check_values
 
 LEVEL_RTOL = 2.0**-22
 """A value this close to a level (relative) lies on it: tables hold float32, levels are decimals."""
@@ -24,25 +22,22 @@ def success_indicator(values: ArrayLike, levels: ArrayLike, *, kind: Kind) -> np
 
     `values` has shape (dims, runs), NaN counting as failure; the result (dims, runs, levels).
 
-    >>> success_indicator([[0.3, 0.2], [0.1, float("nan")]], 0.2, kind="loss")[..., 0]
-    array([[False,  True],
-           [ True, False]])
+    >>> success_indicator([[0.3, 0.2], [0.1, float("nan")]], 0.2, kind="loss")[..., 0].tolist()
+    [[False, True], [True, False]]
     """
-    check_kind(kind)
+    checks.choice("kind", kind, KINDS)
     array, _ = check_values(values, None)
     grid = check_levels(levels)
-    slack = LEVEL_RTOL * np.abs(grid)
-    if kind == "loss":
-        return array[:, :, None] <= grid + slack
-    return array[:, :, None] >= grid - slack
+    slack, each = LEVEL_RTOL * np.abs(grid), array[:, :, None]
+    return each <= grid + slack if kind == "loss" else each >= grid - slack
 
 
 def success_counts(
     values: ArrayLike, levels: ArrayLike, *, kind: Kind, present: ArrayLike | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Arrays:
     """Count successes, shape (dims, levels), and runs, shape (dims,).
 
-    `present` marks the runs that were made, shape (dims, runs); None for all.
+    `present` marks the runs that were made, shape (dims, runs).
 
     >>> k, n = success_counts([[0.9, 0.8], [0.1, 0.7]], [0.2, 0.8], kind="loss")
     >>> k.tolist(), n.tolist()
@@ -58,23 +53,17 @@ def success_fraction(
 ) -> np.ndarray:
     """Estimate P_s(d, eps) by the fraction of runs that reached each level, shape (dims, levels).
 
-    Source: Larsen et al. (2022), Eq. 2.3 and the operational procedure after Definition 2.1.
-
-    >>> success_fraction([[0.9, 0.8], [0.1, 0.7]], 0.5, kind="loss")
-    array([[0. ],
-           [0.5]])
+    >>> success_fraction([[0.9, 0.8], [0.1, 0.7]], 0.5, kind="loss").tolist()
+    [[0.0], [0.5]]
     """
     successes, runs = success_counts(values, levels, kind=kind, present=present)
     return successes / runs[:, None]
 
 
-def wilson_interval(
-    successes: ArrayLike, runs: ArrayLike, confidence: float = 0.95
-) -> tuple[np.ndarray, np.ndarray]:
-    """Bound success probabilities by Wilson's score interval.
+def wilson_interval(successes: ArrayLike, runs: ArrayLike, confidence: float = 0.95) -> Arrays:
+    """Bound success probabilities by Wilson's score interval (1927).
 
     `successes` has shape (dims, ...), `runs` that shape, (dims,) or (), and is at least 1.
-    Source: Wilson (1927), "Probable inference, the law of succession, and statistical inference".
 
     >>> low, high = wilson_interval([9, 10], 10)
     >>> low.round(2), high.round(2)
@@ -89,14 +78,11 @@ def wilson_interval(
     return np.where(k == 0, 0.0, centre - half), np.where(k == n, 1.0, centre + half)
 
 
-def jeffreys_interval(
-    successes: ArrayLike, runs: ArrayLike, confidence: float = 0.95
-) -> tuple[np.ndarray, np.ndarray]:
+def jeffreys_interval(successes: ArrayLike, runs: ArrayLike, confidence: float = 0.95) -> Arrays:
     """Bound success probabilities by the equal-tailed interval of Jeffreys' prior.
 
-    Shapes are those of `wilson_interval`. The lower end is 0 at no success, the upper 1 at no
-    failure.
-    Source: Brown, Cai and DasGupta (2001), "Interval estimation for a binomial proportion".
+    Shapes as in `wilson_interval`. The lower end is 0 at no success, the upper 1 at no failure, as
+    Brown, Cai and DasGupta (2001), "Interval estimation for a binomial proportion", have it.
 
     >>> low, high = jeffreys_interval(9, 10)
     >>> print(low.round(2), high.round(2))
@@ -112,14 +98,12 @@ def jeffreys_interval(
 def running_maximum(values: ArrayLike, *, kind: Kind = "accuracy") -> np.ndarray:
     """Carry each run's best value over to every larger d, shape (dims, runs) like `values`.
 
-    A subspace that contains a smaller one contains its best point, so for nested subspaces the
-    running maximum of accuracy (minimum of loss) over d is a valid, and better, value. NaN is
-    passed over.
-    Source: Larsen et al. (2022), Section 4 and Fig. 3 (lottery subspaces).
+    Where subspaces are nested the larger contains the smaller one's best point, so the running
+    maximum of accuracy (minimum of loss) over d is a valid value. NaN is passed over. Paper,
+    Section 4, Fig. 3.
 
-    >>> running_maximum([[0.4, 0.3], [0.9, 0.2]], kind="loss")
-    array([[0.4, 0.3],
-           [0.4, 0.2]])
+    >>> running_maximum([[0.4, 0.3], [0.9, 0.2]], kind="loss").tolist()
+    [[0.4, 0.3], [0.4, 0.2]]
     """
-    best = np.fmax if check_kind(kind) == "accuracy" else np.fmin
+    best = np.fmax if checks.choice("kind", kind, KINDS) == "accuracy" else np.fmin
     return best.accumulate(check_values(values, None)[0], axis=0)

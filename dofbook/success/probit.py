@@ -1,11 +1,9 @@
 """Probit estimate of d*: P_s(d) = Phi((log2 d - centre) / width), by penalised likelihood.
 
-On a grid of octaves the transition often falls between two grid points, or has one inside. The
-width is then not identified: the likelihood alone drives it to 0. A log-normal prior around the
-width that theory gives a convex sublevel set settles it. For a convex set and a fixed
-initialization the variance of the transition in d is at most 2 d* (McCoy and Tropp, 2014, "From
-Steiner formulas for cones to concentration of intrinsic volumes"). Sublevel sets of networks are
-not convex and initializations vary: a scale to start from, not a law.
+A grid of octaves often does not identify the width. A log-normal prior settles it, around the most
+that theory gives a convex sublevel set at fixed initialization: variance 2 d* of the transition in
+d (McCoy and Tropp, 2014, "From Steiner formulas for cones to concentration of intrinsic volumes").
+For networks that is a scale to start from, not a law.
 """
 
 import math
@@ -31,22 +29,21 @@ def probit_threshold(
 ) -> np.ndarray:  # fmt: skip
     """Read d* off probit fits, for many curves at once, censored to the grid of two or more d.
 
-    Shapes are those of `first_threshold`. `prior_sd` is the standard deviation of
-    ln(width / theoretical width); small values hold the width to theory, None leaves it to the
-    data (kept above 1/100 of the finest grid spacing). Thresholds are inf beyond the largest d,
-    because the fit is not extrapolated, and d_min below the smallest.
+    Shapes are those of `first_threshold`. `prior_sd` is the standard deviation of ln(width /
+    theoretical width); None leaves the width to the data, above 1/100 of the finest grid spacing.
+    Thresholds are inf beyond the largest d and d_min below the smallest.
 
     >>> print(probit_threshold([16, 32, 64, 128], [0, 2, 9, 10], 10, delta=0.1).round(1))
     62.7
     """
     grid, k, n = check_grid_counts(dims, successes, runs)
     z = ndtri(1 - checks.probability("delta", delta))
-    centre, width = _fit(grid, k.reshape(len(k), -1), n.reshape(len(k), -1), prior_sd)
+    centre, width = _fit_curves(grid, k.reshape(len(k), -1), n.reshape(len(k), -1), prior_sd)
     d = np.exp2(np.clip(centre + z * width, -99, 99))
     return np.where(d > grid[-1], np.inf, np.maximum(d, grid[0])).reshape(k.shape[1:])
 
 
-def _fit(grid, k, n, prior_sd) -> tuple[np.ndarray, np.ndarray]:
+def _fit_curves(grid, k, n, prior_sd) -> tuple[np.ndarray, np.ndarray]:
     """Fit each column of successes k and runs n, (dims, curves): centres and widths."""
     if len(grid) < 2:
         raise InputError(f"dims has length {len(grid)}; a probit fit needs two or more.")
@@ -71,9 +68,8 @@ def _theoretical_width(centre: np.ndarray) -> np.ndarray:
 
 
 def _loss(p, x, k, failures, prior_sd) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Evaluate minus the log posterior of p = (centre, ln width), its gradient and curvature.
-
-    The curvature is Fisher's information (with the prior's), shape (2, 2, curves).
+    """Evaluate minus the log posterior of p = (centre, ln width), its gradient and Fisher
+    information.
     """
     m, log_s = p
     s = np.exp(log_s)

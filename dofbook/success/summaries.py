@@ -20,8 +20,7 @@ def success_probability(
     `runs` is the tidy table of a sweep, or with `dims` a plain array of shape (dims, seeds), of
     which `metric` then only says which way it counts. Columns: method, burn_in_steps, variant, d,
     successes, runs, probability, lower, upper; dataset and network too where the table holds
-    several, and from d on for an array.
-    Source: Larsen et al. (2022), Eq. 2.3.
+    several, and from d on for an array. Paper, Eq. 2.3.
 
     >>> losses = [[0.9, 0.7, 0.8], [0.4, 0.6, 0.3]]
     >>> success_probability(losses, "train_loss", 0.5, dims=[16, 64]).round(2)
@@ -44,9 +43,8 @@ def threshold(
     """Find d*, the smallest d of the grid whose runs reach the level with P_s >= 1 - delta.
 
     `runs`, `metric` and `dims` are those of `success_probability`. Several curves in a table give a
-    Series of thresholds by label. The interval inverts Wilson's of P_s (`inverted_interval`), which
-    few runs leave open: a bootstrap of 5 seeds does not cover.
-    Source: Larsen et al. (2022), Definition 2.1.
+    Series of thresholds, by method and, where there are any, data and network, burn-in time,
+    variant. The interval is `inverted_interval`, which few runs leave open. Paper, Definition 2.1.
 
     >>> losses = [[0.9, 0.7, 0.8], [0.6, 0.6, 0.3], [0.1, 0.2, 0.1]]
     >>> threshold(losses, "train_loss", 0.5, delta=0.5, dims=[16, 32, 64])
@@ -62,7 +60,12 @@ def threshold(
     if len(rows) == 1:
         return found[0]
     alike = len({row[:2] for row in rows}) == 1
-    labels = [("" if alike else f"{r[0]}, {r[1]}: ") + CurveKey(*r[:5]).label for r in rows]
+    labels = [
+        ("" if alike else f"{r.dataset}, {r.network}: ") + r.method
+        + (f", t = {r.burn_in_steps}" if r.burn_in_steps else "")
+        + (f" ({r.variant})" if r.variant else "")
+        for r in rows
+    ]  # fmt: skip
     return pd.Series(found, labels, name=f"d* at {metric} {level:g}")
 
 

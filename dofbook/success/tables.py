@@ -1,12 +1,9 @@
 """From the tidy table of runs to success maps, thresholds and baselines.
 
 The table has one row per run and checkpoint (see `REQUIRED`). A *curve* is one (dataset, network,
-method, burn_in_steps, variant); its runs differ in d and seed only. Anything else that varies
-inside a curve (two learning rates, two poolings) is refused, because averaging over it silently
-would answer a question nobody asked.
-
-A metric is a column `train_<name>` or `test_<name>`, with its running best in `best_<metric>`.
-Names that end in "loss" or "error" count down, all others up.
+method, burn_in_steps, variant); its runs differ in d and seed only, and anything else that varies
+inside it is refused. A metric is a column `train_<name>` or `test_<name>`, with its running best in
+`best_<metric>`; names that end in "loss" or "error" count down, all others up.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +17,7 @@ from numpy.typing import ArrayLike
 from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.success.bootstrap import bootstrap_thresholds
-from dofbook.success.checks import Kind, check_kind, check_levels
+from dofbook.success.checks import KINDS, Kind, check_levels
 from dofbook.success.estimates import Rule, threshold_dimensions
 from dofbook.success.inversion import inverted_interval
 from dofbook.success.probability import success_counts, wilson_interval
@@ -41,24 +38,11 @@ Value = Literal["best", "final"]
 Interval = Literal["bootstrap", "inverted"]
 
 
-def curve_label(method: str, t: int, variant: str = "") -> str:
-    """Words for legends.
-
-    >>> curve_label("affine", 8, "fastfood"), curve_label("lottery_subspace", 0)
-    ('burn-in affine, t = 8 (fastfood)', 'lottery subspace')
-    """
-    words = checks.instance("method", method, str).replace("_", " ")
-    t, variant = checks.integer("t", t), checks.instance("variant", variant, str)
-    if method == "affine":
-        words = "burn-in affine" if t else "random affine"
-    return words + (f", t = {t}" if t else "") + (f" ({variant})" if variant else "")
-
-
 class CurveKey(NamedTuple):
     """Name a curve of the table.
 
-    >>> CurveKey("digits", "mlp", "affine", 0).label
-    'random affine'
+    >>> CurveKey("digits", "mlp", "affine", 0).name
+    ('affine', 0, '')
     """
 
     dataset: str
@@ -71,11 +55,6 @@ class CurveKey(NamedTuple):
     def name(self) -> tuple[str, int, str]:
         """The method without data and network: method, burn-in time, variant."""
         return self[2:]
-
-    @property
-    def label(self) -> str:
-        """Words for legends: "random affine", "burn-in affine, t = 8", "lottery subspace"."""
-        return curve_label(*self.name)
 
 
 @dataclass(frozen=True)
@@ -98,7 +77,7 @@ class RunValues:
     kind: Kind
 
     def __post_init__(self):
-        check_kind(self.kind)
+        checks.choice("kind", self.kind, KINDS)
         lengths = [len(checks.array(n, getattr(self, n), (n,))) for n in ("dims", "seeds")]
         for name in ("values", "present"):
             checks.array(name, getattr(self, name), tuple(lengths))
@@ -110,9 +89,8 @@ class RunValues:
         kept = self.present.all(axis=0)
         if not kept.any():
             raise InputError("no seed was run at every training dimension.")
-        return RunValues(
-            self.dims, self.seeds[kept], self.values[:, kept], self.present[:, kept], self.kind
-        )
+        columns = {name: getattr(self, name)[:, kept] for name in ("values", "present")}
+        return replace(self, seeds=self.seeds[kept], **columns)
 
 
 def metric_kind(metric: str) -> Kind:
@@ -139,17 +117,16 @@ def check_table(table: pd.DataFrame, metric: str, value: Value = "best") -> str:
     metric_kind(metric)
     checks.choice("value", value, ("best", "final"))
     column = f"best_{metric}" if value == "best" else metric
-    _check_columns(table, (*REQUIRED, column))
+    _require_columns(table, (*REQUIRED, column))
     if table.empty:
         raise InputError("the table has no rows.")
     numbers = checks.array(column, table[column].to_numpy())
-    extremes = np.nanmin(numbers, initial=0), np.nanmax(numbers, initial=0)
-    if metric.endswith("accuracy") and (extremes[0] < 0 or extremes[1] > 1):
+    if metric.endswith("accuracy") and ((numbers < 0) | (numbers > 1)).any():
         raise InputError(f"column {column} leaves [0, 1]; accuracies are fractions, not percent.")
     return column
 
 
-def _check_columns(table: pd.DataFrame, names: Iterable[str]) -> None:
+def _require_columns(table: pd.DataFrame, names: Iterable[str]) -> None:
     checks.instance("the table", table, pd.DataFrame)
     if missing := [name for name in names if name not in table.columns]:
         raise InputError(f"the table has no column {', '.join(missing)}.")
@@ -158,17 +135,16 @@ def _check_columns(table: pd.DataFrame, names: Iterable[str]) -> None:
 def curves(
     table: pd.DataFrame, *, baseline: bool = False
 ) -> Iterator[tuple[CurveKey, pd.DataFrame]]:
-    """Split a table into its curves, sorted by dataset, network, method, burn-in time, variant.
+    """Split a table into its curves: each key with its rows, sorted by the key.
 
-    Yields each curve's key and its rows; with `baseline` those of full training instead of the
-    others.
+    With `baseline` those of full training, else the others.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": ["full", "affine"],
     ...                       "burn_in_steps": 0, "d": [1000, 16]})
     >>> [(key.method, len(rows)) for key, rows in curves(table)]
     [('affine', 1)]
     """
-    _check_columns(table, CURVE)
+    _require_columns(table, CURVE)
     rows = table[(table["method"] == BASELINE) == baseline]
     variant = _variants(rows)
     for key, group in rows.groupby([*CURVE, variant], sort=True, observed=True):
@@ -192,16 +168,13 @@ def run_values(table: pd.DataFrame, metric: str, value: Value = "best") -> RunVa
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine",
     ...     "burn_in_steps": 0, "d": [4, 4, 8], "seed": [0, 0, 0], "step": [0, 5, 5],
     ...     "best_train_loss": [2.3, 1.9, 1.2]})
-    >>> run_values(table, "train_loss").values
-    array([[1.9],
-           [1.2]])
+    >>> run_values(table, "train_loss").values.tolist()
+    [[1.9], [1.2]]
     """
     column = check_table(table, metric, value)
-    for name in CURVE:
-        if table[name].nunique(dropna=False) > 1:
-            raise InputError(f"{name} varies: {_listing(table[name])}; select one curve.")
-    if (variants := _variants(table)).nunique() > 1:
-        raise InputError(f"variant varies: {_listing(variants)}; select one curve.")
+    for key in (*(table[name] for name in CURVE), _variants(table)):
+        if key.nunique(dropna=False) > 1:
+            raise InputError(f"{key.name} varies: {_listing(key)}; select one curve.")
     _refuse_mixtures(table)
     kind = metric_kind(metric)
     if value == "final":
@@ -253,19 +226,16 @@ def success_map(
     table: pd.DataFrame, metric: str, levels: ArrayLike, *, value: Value = "best",
     confidence: float = 0.95,
 ) -> pd.DataFrame:  # fmt: skip
-    """Tabulate P_s(d, level) for every curve, with Wilson intervals.
+    """Tabulate P_s(d, level) for every curve but baselines (method "full"), with Wilson intervals.
 
-    Baselines (method "full") are left out; `value` is that of `run_values`. One row per curve, d
-    and level: dataset, network, method, burn_in_steps, variant, d, level, successes, runs,
-    probability, lower, upper.
-    Source: Larsen et al. (2022), Eq. 2.3 and Fig. 2.
+    `value` is that of `run_values`. One row per curve, d and level: dataset, network, method,
+    burn_in_steps, variant, d, level, successes, runs, probability, lower, upper. Paper, Eq. 2.3,
+    Fig. 2.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine",
     ...     "burn_in_steps": 0, "d": 4, "seed": [0, 1], "step": 5, "best_train_loss": [2.3, 0.9]})
-    >>> success_map(table, "train_loss", [1.0, 3.0])[["level", "successes", "probability"]]
-       level  successes  probability
-    0    1.0          1          0.5
-    1    3.0          2          1.0
+    >>> success_map(table, "train_loss", [1.0, 3.0]).probability.tolist()
+    [0.5, 1.0]
     """
     grid, parts = check_levels(levels), []
     for key, runs in _curve_runs(table, metric, value):
@@ -285,23 +255,18 @@ def threshold_table(
     rule: Rule = "first", value: Value = "best", interval: Interval | None = None,
     rng: np.random.Generator | int | None = None, confidence: float = 0.95, replicates: int = 1000,
 ) -> pd.DataFrame:  # fmt: skip
-    """Tabulate the threshold training dimension for every curve and level.
+    """Tabulate the threshold training dimension for every curve but baselines, and every level.
 
-    Baselines (method "full") are left out; `rule` is that of `threshold_dimensions`, `value` that
-    of `run_values`. The interval is a "bootstrap" over seeds, which needs `rng`, or "inverted"
-    Wilson intervals of P_s (`inverted_interval`, whatever the rule), or None.
-
-    One row per curve and level: dataset, network, method, burn_in_steps, variant, level, threshold
-    (inf above the grid), censored, lower, upper, d_min, d_max, runs (fewest at any d), text,
-    interval.
-    Source: Larsen et al. (2022), Definition 2.1 and Fig. 3.
+    `rule` is that of `threshold_dimensions`, `value` that of `run_values`. The interval is a
+    "bootstrap" over seeds, which needs `rng`, or "inverted" (`inverted_interval`, whatever the
+    rule), or None. One row per curve and level: dataset, network, method, burn_in_steps, variant,
+    level, threshold (inf above the grid), censored, lower, upper, d_min, d_max, runs (fewest at any
+    d), text, interval. Paper, Definition 2.1 and Fig. 3.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine",
     ...     "burn_in_steps": 0, "d": [4, 8], "seed": 0, "step": 5, "best_train_loss": [2.3, 0.9]})
-    >>> threshold_table(table, "train_loss", [1.0, 0.5])[["method", "level", "text"]]
-       method  level text
-    0  affine    1.0    8
-    1  affine    0.5  > 8
+    >>> threshold_table(table, "train_loss", [1.0, 0.5]).text.tolist()
+    ['8', '> 8']
     """
     checks.choice("interval", interval, ("bootstrap", "inverted", None))
     grid = check_levels(levels)
@@ -321,11 +286,11 @@ def threshold_table(
             each = threshold_dimensions(runs.dims, runs.values, grid, **shared)
         if interval == "inverted":
             k, n = success_counts(runs.values, grid, kind=runs.kind, present=runs.present)
-            low, high = inverted_interval(runs.dims, k, n, delta, confidence=confidence)
-            each = [
-                replace(d, lower=float(a), upper=float(b), confidence=confidence)
-                for d, a, b in zip(each, low, high, strict=True)
-            ]
+            ends = zip(
+                *inverted_interval(runs.dims, k, n, delta, confidence=confidence), strict=True
+            )
+            each = [replace(d, lower=float(a), upper=float(b), confidence=confidence)
+                    for d, (a, b) in zip(each, ends, strict=True)]  # fmt: skip
         fewest = int(runs.present.sum(axis=1).min())
         rows += [
             {
@@ -342,10 +307,8 @@ def baseline_accuracy(table: pd.DataFrame, metric: str, value: Value = "best") -
     """Average the full-space runs (method "full") over seeds, at the better learning rate.
 
     One row per dataset and network: dataset, network, baseline (mean over seeds), lowest, highest,
-    learning_rate (where the table has it), runs. For a metric that counts down the smaller mean is
-    the better one. A learning rate at which a run diverged (NaN) is passed over if another one has
-    none. Empty without full-space runs.
-    Source: Larsen et al. (2022), Appendix A.4.
+    learning_rate (where the table has it), runs; none without full-space runs. A learning rate at
+    which a run diverged (NaN) is passed over if another one has none. Paper, Appendix A.4.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "full",
     ...     "burn_in_steps": 0, "d": 900, "seed": [0, 1], "step": 5, "best_test_loss": [0.3, 0.5]})
@@ -355,24 +318,15 @@ def baseline_accuracy(table: pd.DataFrame, metric: str, value: Value = "best") -
     """
     check_table(table, metric, value)
     rates = ["learning_rate"] if "learning_rate" in table.columns else []
-    best: dict[tuple[str, str], dict] = {}
+    entries = []
     for key, rows in curves(table, baseline=True):
         for rate, group in rows.groupby(rates) if rates else [((), rows)]:
             runs = run_values(group, metric, value)
             numbers = runs.values[runs.present]
-            entry = {
-                "dataset": key.dataset, "network": key.network, "baseline": numbers.mean(),
-                "lowest": numbers.min(), "highest": numbers.max(),
-                **dict(zip(rates, rate, strict=True)), "runs": len(numbers),
-            }  # fmt: skip
-            held = best.get(key[:2])
-            if held is None or _better(entry["baseline"], held["baseline"], runs.kind):
-                best[key[:2]] = entry
+            spread = numbers.mean(), numbers.min(), numbers.max()
+            entries.append((*key[:2], *spread, *rate, len(numbers)))
     columns = ["dataset", "network", "baseline", "lowest", "highest", *rates, "runs"]
-    return pd.DataFrame(best.values(), columns=columns)
-
-
-def _better(new: float, old: float, kind: Kind) -> bool:
-    if np.isnan(old):
-        return not np.isnan(new)
-    return new < old if kind == "loss" else new > old
+    smaller = metric_kind(metric) == "loss"
+    found = pd.DataFrame(entries, columns=columns)  # NaN comes last, equal means keep their order
+    best_first = found.sort_values("baseline", ascending=smaller, kind="stable")
+    return best_first.drop_duplicates(["dataset", "network"]).sort_index(ignore_index=True)

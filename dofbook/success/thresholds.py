@@ -1,9 +1,8 @@
 """Threshold training dimension d*(eps, t, delta): where the success probability crosses 1 - delta.
 
-Larsen et al. (2022), Definition 2.1: the minimal d with P_s(d, eps, t) >= 1 - delta. On a grid of
-d the threshold may lie outside the grid. Numbers code this as follows, here and in the fits:
-inf where no d of the grid succeeds ("> d_max"), and d_min where the smallest one already does
-("<= d_min").
+Definition 2.1 of the paper: the minimal d with P_s(d, eps, t) >= 1 - delta. Numbers code what lies
+outside a grid of d, here and in the fits: inf where no d succeeds ("> d_max"), d_min where the
+smallest one already does ("<= d_min").
 """
 
 import math
@@ -16,7 +15,7 @@ from scipy.special import betaincinv
 
 from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.success.checks import Kind, check_grid_counts, check_kind
+from dofbook.success.checks import KINDS, Kind, check_grid_counts
 
 SLACK = 1e-9  # on probabilities: 1 - 0.1 and 9/10 are not the same float
 
@@ -25,14 +24,12 @@ SLACK = 1e-9  # on probabilities: 1 - 0.1 and 9/10 are not the same float
 class Threshold:
     """A threshold training dimension d* with its censoring and interval.
 
-    `value` is inf if d* lies above the grid from `d_min` to `d_max`, and d_min if it lies at or
-    below the grid's start. `lower` and `upper` are coded alike, and NaN without an interval;
-    `confidence` is the coverage that the interval aims at, None without one.
+    `value`, `lower` and `upper` are inf above the grid from `d_min` to `d_max`, and d_min at or
+    below its start; the ends are NaN without an interval. `confidence` is the coverage that it aims
+    at.
 
-    >>> Threshold(64, 1, 512, lower=45, upper=91, confidence=0.95)
-    64 [45, 91]
-    >>> Threshold(math.inf, 1, 512)
-    > 512
+    >>> Threshold(64, 1, 512, lower=45, upper=91, confidence=0.95), Threshold(math.inf, 1, 512)
+    (64 [45, 91], > 512)
     """
 
     value: float
@@ -74,7 +71,6 @@ class Threshold:
         return f"[{self._describe(self.lower)}, {self._describe(self.upper)}]"
 
     def __repr__(self) -> str:
-        """Write value and interval, as a notebook shows them."""
         return f"{self.value_text()} {self.interval_text()}".rstrip()
 
     def _describe(self, number: float) -> str:
@@ -94,8 +90,8 @@ def _format(number: float) -> str:
 def required_successes(runs: ArrayLike, delta: float) -> np.ndarray:
     """Count how many of the runs must succeed for P_s >= 1 - delta, at least 1, shape of runs.
 
-    The paper lets "all but one" run succeed and prints delta = 0.33 for 3 runs (Fig. 8); read
-    literally that asks for all 3, since 2/3 < 0.67. Pass delta = 1 / runs for the rule.
+    The paper lets "all but one" run succeed and prints delta = 0.33 for 3 runs (Fig. 8), which read
+    literally asks for all 3. Pass delta = 1 / runs for the rule.
 
     >>> required_successes([10, 5, 3], 0.1)
     array([9, 5, 3])
@@ -105,12 +101,11 @@ def required_successes(runs: ArrayLike, delta: float) -> np.ndarray:
 
 
 def selected_probability(runs: ArrayLike, delta: float) -> np.ndarray:
-    """Compute the true success probability at which the rule is as likely met as not.
+    """Compute the P with P(Binomial(runs, P) >= required successes) = 1/2, shape of runs.
 
-    It is the P with P(Binomial(runs, P) >= required successes) = 1/2, in the shape of runs. The
-    rule "P_s >= 1 - delta" on few runs does not select P_s = 1 - delta. With all but one of 10, 5
-    and 3 runs it selects 0.84, 0.69 and 0.50, so thresholds from different numbers of runs are
-    different quantiles and cannot be compared.
+    It is the true success probability at which the rule "P_s >= 1 - delta" is as likely met as not.
+    With all but one of 10, 5 and 3 runs it is 0.84, 0.69 and 0.50: thresholds from different
+    numbers of runs are different quantiles and cannot be compared.
 
     >>> print(selected_probability(10, 0.1).round(2))
     0.84
@@ -122,11 +117,10 @@ def selected_probability(runs: ArrayLike, delta: float) -> np.ndarray:
 def first_threshold(
     dims: ArrayLike, successes: ArrayLike, runs: ArrayLike, delta: float
 ) -> np.ndarray:
-    """Apply Definition 2.1: the smallest d of the grid with P_s >= 1 - delta, inf where none.
+    """Apply the paper's Definition 2.1: the smallest d of the grid with P_s >= 1 - delta, else inf.
 
     `successes` has shape (dims, ...), `runs` that shape, (dims,) or (); the result has the rest of
     it, (...). Dimensions with 0 runs never succeed.
-    Source: Larsen et al. (2022), Definition 2.1.
 
     >>> print(first_threshold([16, 32, 64], [4, 9, 10], 10, delta=0.1))
     32.0
@@ -141,18 +135,16 @@ def phase_boundary(
 ) -> np.ndarray:
     """Find the best level with d* <= d, for every d: Definition 2.1 read the other way.
 
-    The points (d, level) trace the same phase boundary as d*(level), without a grid of levels:
-    d*(level) <= d exactly if the boundary at d is at least as good as the level. `values` has
-    shape (dims, runs, ...), d increasing, NaN counting as failure, and `present` marks the runs
-    that were made; the result has shape (dims, ...). It is the best level that 1 - delta of the
-    runs reach at d or at a smaller d: -inf for accuracy and inf for loss where diverged runs leave
-    none.
-    Source: Larsen et al. (2022), Definition 2.1 and the curves of Figs. 2 and 3.
+    d*(level) <= d exactly if the boundary at d is at least as good as the level, so it traces the
+    curves of the paper's Figs. 2 and 3 without a grid of levels. `values` has shape (dims, runs,
+    ...), d increasing, NaN counting as failure, and `present` marks the runs that were made; the
+    result has shape (dims, ...): -inf for accuracy and inf for loss where diverged runs leave no
+    level.
 
     >>> phase_boundary([[0.9, 0.7], [0.4, 0.5]], 0.1, kind="loss")
     array([0.9, 0.5])
     """
-    check_kind(kind)
+    checks.choice("kind", kind, KINDS)
     array = checks.array("values", values)
     mask = np.ones(array.shape) if present is None else checks.finite("present", present)
     if array.ndim < 2 or array.size == 0 or mask.shape != array.shape:
