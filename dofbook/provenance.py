@@ -3,7 +3,7 @@
 import os
 import platform
 import subprocess
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,16 +22,14 @@ def versions() -> dict[str, str | None]:
     >>> sorted(versions())[:3]
     ['dofbook', 'flax', 'jax']
     """
+    from dofbook import __version__
+
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = None
-    if found["dofbook"] is None:
-        from dofbook import __version__
-
-        found["dofbook"] = __version__
+            found[package] = __version__ if package == "dofbook" else None
     return found
 
 
@@ -58,13 +56,10 @@ def commit() -> dict[str, Any] | None:
     if not (root / ".git").exists():  # else git would find a repository the package is not part of
         return None
     git = ["git", "-c", f"safe.directory={root}", "-C", str(root)]
+    read = partial(subprocess.check_output, text=True, timeout=10, stderr=subprocess.DEVNULL)
     try:
-        head, changes = (
-            subprocess.run(
-                [*git, *arguments], capture_output=True, text=True, check=True, timeout=10
-            ).stdout
-            for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"])
-        )
+        head = read([*git, "rev-parse", "HEAD"])
+        changes = read([*git, "status", "--porcelain", "-uno"])
     except (OSError, subprocess.SubprocessError):
         return None
     return {"commit": head.strip(), "dirty": bool(changes.strip())}
@@ -77,12 +72,8 @@ def environment() -> dict[str, Any]:
     >>> sorted(environment())
     ['devices', 'git', 'seed_policy', 'versions']
     """
-    return {
-        "versions": versions(),
-        "devices": devices(),
-        "git": commit(),
-        "seed_policy": SEED_POLICY_VERSION,
-    }
+    found = {"versions": versions(), "devices": devices(), "git": commit()}
+    return found | {"seed_policy": SEED_POLICY_VERSION}
 
 
 def cores() -> int:
@@ -102,11 +93,7 @@ def machine() -> dict[str, Any]:
     ['cores', 'memory_gib', 'system']
     """
     try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+        memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
     except (AttributeError, OSError, ValueError):  # not offered on every system
         memory = None
-    return {
-        "system": platform.platform(),
-        "cores": cores(),
-        "memory_gib": None if memory is None else round(memory, 1),
-    }
+    return {"system": platform.platform(), "cores": cores(), "memory_gib": memory}

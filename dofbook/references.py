@@ -1,7 +1,6 @@
 """A reader's own code: networks, data sets and objectives, named as "module:function" or in hand.
 
-The name is all that is stored in a configuration, so a sweep of one's own is hashed, resumed,
-shared out and verified like any other; whoever runs it needs the module on the Python path.
+The name is all that a configuration stores; whoever runs it needs the module on the Python path.
 """
 
 import importlib
@@ -40,10 +39,7 @@ def check_name(what: str, name: object, ours: Iterable[str]) -> None:
 
 
 def resolve(reference: str) -> Callable:
-    """Import the function that a reference, "module:function", names.
-
-    Raises:
-        InputError: If the module cannot be imported, or has no such function.
+    """Import the function that a reference names; InputError if that fails or there is none.
 
     >>> resolve("math:prod")([2, 3])
     6
@@ -66,10 +62,7 @@ def resolve(reference: str) -> Callable:
 
 
 def call(reference: str, *arguments: Any) -> Any:
-    """Call the function that a reference names.
-
-    Raises:
-        InputError: If it cannot be imported, or raises: then with the last line of its code.
+    """Call the function that a reference names; InputError with its last line if it raises.
 
     >>> call("math:log10", 0)
     Traceback (most recent call last):
@@ -86,12 +79,11 @@ def own_code(
     hints: tuple[tuple[str, str], ...] = (),
     passing: tuple[type[BaseException], ...] = (),
 ) -> Iterator[None]:
-    """Turn what a reader's code raises, or its exit, into a sentence with its last line.
+    """Turn what a reader's code raises, or its exit, into a sentence about ``what`` with its last
+    line.
 
-    Args:
-        what: Subject of the sentence.
-        hints: Pairs of a pattern, searched in the kind and words of the error, and a way out.
-        passing: Errors left as they are, as are InputError and MemoryError.
+    ``hints`` are pairs of a pattern, searched in the kind and words of the error, and a way out.
+    Errors in ``passing``, InputError and MemoryError are left as they are.
 
     >>> with own_code("my_net", hints=(("ZeroDivision", "use larger ones"),)):
     ...     1 / 0
