@@ -20,7 +20,7 @@ from dofbook.success import (
     success_counts,
     threshold_dimensions,
 )
-from dofbook.success.bootstrap import percentile_ends, resample_runs
+from dofbook.success.estimates import percentile_ends, resample_runs
 
 OCTAVES = 2.0 ** np.arange(13)
 FINE = 2.0 ** np.arange(3, 10.01, 0.25)

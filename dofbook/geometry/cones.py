@@ -104,10 +104,9 @@ def orthant() -> Partial:
 
 
 def cap_width(angle: float, dimension: int) -> float:
-    """Compute the Gaussian width α_D E[cos(max(φ - angle, 0))] of a spherical cap in R^D by
-    quadrature.
+    """Compute the Gaussian width α_D E[cos(max(φ - angle, 0))] of a spherical cap by quadrature.
 
-    The half-opening lies in [0, π], D is at least 2.
+    The half-opening lies in [0, π], D = `dimension` is at least 2.
 
     >>> round(cap_width(np.pi / 2, 100), 3)
     9.95
@@ -145,9 +144,8 @@ def ball_angle(radius: float, distance: float) -> float:
     """
     distance = checks.positive("distance", distance)
     if checks.real("radius", radius, 0) >= distance:
-        raise InputError(
-            f"radius={radius}, distance={distance} given; the point must lie outside the ball."
-        )
+        given = f"radius={radius}, distance={distance} given"
+        raise InputError(f"{given}; the point must lie outside the ball.")
     return float(np.arcsin(radius / distance))
 
 

@@ -99,9 +99,8 @@ def hitting_cone(well: QuadraticWell, eps: float, axes: bool = False) -> Ellipti
     checks.instance("well", well, QuadraticWell)
     eps = checks.real("eps", eps)
     if not 0 < eps < well.initial_loss:
-        raise InputError(
-            f"eps is {eps:.6g}; the cone exists only for 0 < eps < L(w0) = {well.initial_loss:.6g}"
-        )
+        span = f"0 < eps < L(w0) = {well.initial_loss:.6g}"
+        raise InputError(f"eps is {eps:.6g}; the cone exists only for {span}")
     c = 2 * (well.initial_loss - eps)
     if not axes:
         kappa = float(closed_form(well, eps).kappa)
@@ -216,8 +215,7 @@ class ConeSize(NamedTuple):
 
 
 def cone_size(cone: EllipticCone, key: jax.Array, samples: int = 1000) -> ConeSize:
-    """Estimate statistical dimension and Gaussian width by projecting `samples` >= 2 Gaussian
-    vectors.
+    """Estimate the size of a cone by projecting `samples`, at least 2, Gaussian vectors.
 
     The control variate sum sin^2(alpha_i) g_i^2 + 2 g_1 G, with G^2 = sum sin^2 cos^2(alpha_i)
     g_i^2, is |Pi_C g|^2 to first order in g_1; its mean and variance are known sums.

@@ -89,8 +89,7 @@ def _ellipsoid(semi_axes: jax.Array, g: jax.Array) -> jax.Array:
 
 
 def spherical_cap(angle: float, centers: np.ndarray) -> Partial:
-    """Return the support function of {u : |u| = 1, <u, c> ≥ cos(angle)}, or of a union of such
-    caps.
+    """Return the support function of {u : |u| = 1, <u, c> ≥ cos(angle)}, or a union of such caps.
 
     The half-opening lies in [0, π]; `centers` are unit vectors c, shape (D,) or (m, D). Of several
     caps the one whose centre is nearest to g reaches furthest, so a union costs one matrix product.

@@ -87,10 +87,9 @@ def _check_statistic(statistic: Partial, rows: int, dimension: int) -> None:
             g = jax.ShapeDtypeStruct((rows, dimension), jnp.float64)
             shape = jax.eval_shape(statistic, g).shape
     except (TypeError, ValueError, AttributeError) as error:
+        wanted = f"JAX arrays of shape (n, {dimension})"
         reason = str(error).partition("\n")[0]
-        raise InputError(
-            f"the function given does not take JAX arrays of shape (n, {dimension}): {reason}"
-        ) from error
+        raise InputError(f"the function given does not take {wanted}: {reason}") from error
     if shape[:1] != (rows,):
         raise InputError(f"the function given maps {rows} vectors to {shape}, not ({rows}, ...).")
 

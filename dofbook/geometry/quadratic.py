@@ -47,10 +47,8 @@ class QuadraticWell:
         eigenvalues = checks.finite("eigenvalues", self.eigenvalues, ("D",)).copy()
         w0 = checks.finite("w0", self.w0, eigenvalues.shape).copy()
         if eigenvalues.min() < 0:
-            raise InputError(
-                f"the smallest eigenvalue is {eigenvalues.min():.3g}; a quadratic well has none "
-                "below zero (its sublevel sets would not be ellipsoids)"
-            )
+            least = f"the smallest eigenvalue is {eigenvalues.min():.3g}; a quadratic well has none"
+            raise InputError(f"{least} below zero (its sublevel sets would not be ellipsoids)")
         for name, array in (("eigenvalues", eigenvalues), ("w0", w0)):
             array.setflags(write=False)
             object.__setattr__(self, name, array)
@@ -202,8 +200,7 @@ def predicted_threshold(
 
 
 def paper_angular_dimension(well: QuadraticWell, eps: ArrayLike) -> np.ndarray:
-    """Evaluate Eq. 3.4, the paper's bound on the local angular dimension, sum r_i^2 / (R^2 +
-    r_i^2).
+    """Evaluate Eq. 3.4, a bound on the local angular dimension, sum r_i^2 / (R^2 + r_i^2).
 
     D minus it is the dashed curve of Fig. 5. Of w0 only |w0| enters.
 

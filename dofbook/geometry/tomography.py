@@ -10,12 +10,11 @@ from dofbook.geometry.montecarlo import Estimate, mean_of
 
 
 def dimension_from_hits(hits: ArrayLike, D: int) -> Estimate:
-    """Estimate the statistical dimension of a convex set seen from w0 by D + 1/2 - mean d_hit,
-    unbiased.
+    """Estimate the statistical dimension of a convex set seen from w0: D + 1/2 - mean d_hit.
 
     `hits` holds the first successful dimension, from 1 to D, of two or more independent chains of
     nested subspaces from one w0; with one w0 per run the estimate is the average over
-    initializations. Source: Amelunxen et al. (2014), from the conic kinematic formula.
+    initializations. Unbiased, by the conic kinematic formula: Amelunxen et al. (2014).
 
     >>> print(dimension_from_hits([70, 72, 71, 75], D=100))
     28.5 ± 1.1

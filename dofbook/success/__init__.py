@@ -6,13 +6,15 @@ paper is Larsen et al. (2022).
 """
 # ruff: noqa: F401 - names given on
 
-from dofbook.success.bisection import Search, quantile_error, quantile_interval
-from dofbook.success.bootstrap import bootstrap_boundary, bootstrap_thresholds
+from dofbook.success.bisection import (
+    Search,
+    hit_dimensions,
+    interpolated_hits,
+    quantile_error,
+    quantile_interval,
+)
 from dofbook.success.compression import compression_table, nested_best
-from dofbook.success.estimates import threshold_dimensions
-from dofbook.success.hits import hit_dimensions, interpolated_hits
-from dofbook.success.inversion import inverted_interval
-from dofbook.success.isotonic import isotonic_threshold
+from dofbook.success.estimates import bootstrap_boundary, bootstrap_thresholds, threshold_dimensions
 from dofbook.success.means import (
     best_values,
     equal_dimensions,
@@ -21,7 +23,6 @@ from dofbook.success.means import (
     steepest_rise,
     transition_widths,
 )
-from dofbook.success.paired import compare_hits, half_width
 from dofbook.success.probability import (
     jeffreys_interval,
     running_maximum,
@@ -30,7 +31,7 @@ from dofbook.success.probability import (
     wilson_interval,
 )
 from dofbook.success.probit import probit_threshold
-from dofbook.success.summaries import success_probability, threshold
+from dofbook.success.summaries import compare_hits, half_width, success_probability, threshold
 from dofbook.success.tables import (
     BASELINE,
     METRICS,
@@ -45,6 +46,8 @@ from dofbook.success.tables import (
 from dofbook.success.thresholds import (
     Threshold,
     first_threshold,
+    inverted_interval,
+    isotonic_threshold,
     phase_boundary,
     required_successes,
     selected_probability,

@@ -1,8 +1,8 @@
-"""Where an initialization first succeeds on a grid of d, and the interval on d* from many of them.
+"""Where an initialization first succeeds on a grid of d, d_hit, and the interval on d* from many.
 
-d* at failure probability delta is the 1 - delta quantile of d_hit, the first success, over
-initializations. Its interval takes log2 d_hit as normal: then (quantile - mean) / s is a multiple
-of a noncentral t variable, exactly.
+d* at failure probability delta is the 1 - delta quantile of d_hit over initializations. Its
+interval takes log2 d_hit as normal: (quantile - mean) / s is then exactly a multiple of a
+noncentral t variable.
 """
 
 import math
@@ -15,7 +15,8 @@ from scipy.stats import nct, norm
 
 from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.success.checks import check_dims
+from dofbook.success.checks import Arrays, Kind, check_dims, check_runs
+from dofbook.success.probability import success_indicator
 from dofbook.success.thresholds import Threshold
 
 
@@ -62,9 +63,7 @@ class Search:
         self.outcomes[checks.integer("point", point, 0, self.n - 1)] = bool(success)
 
     def ask(self, guess: int) -> int:
-        """Choose the next point: the guess, moved onto the grid, then doubling steps, then
-        bisection.
-        """
+        """Choose the next point: the guess, moved onto the grid, doubling steps, bisection."""
         guess = min(max(checks.integer("guess", guess, None), 0), self.n - 1)
         failed, succeeded = self.failed, self.succeeded
         if failed >= 0 and succeeded < self.n:
@@ -148,3 +147,48 @@ def reach(threshold: Threshold) -> float:
     checks.instance("threshold", threshold, Threshold)
     ends = np.array([threshold.lower, threshold.value, threshold.upper])
     return float(np.abs(np.diff(np.log2(ends))).max()) if np.isfinite(ends).all() else math.inf
+
+
+def hit_dimensions(dims: ArrayLike, values: ArrayLike, level: float, *, kind: Kind) -> np.ndarray:
+    """Find d_hit of each run: the smallest d of the grid at which it reached the level.
+
+    `values` has shape (dims, runs), a column being one initialization at every d, NaN a failure;
+    the result (runs,) is inf where a run never reached it.
+
+    >>> hit_dimensions([16, 64], [[0.9, 0.4], [0.4, 0.2]], 0.5, kind="loss")
+    array([64., 16.])
+    """
+    grid, _, reached = _reached(dims, values, level, kind)
+    return np.where(reached.any(axis=0), grid[reached.argmax(axis=0)], np.inf)
+
+
+def interpolated_hits(
+    dims: ArrayLike, values: ArrayLike, level: float, *, kind: Kind
+) -> np.ndarray:
+    """Find d_hit of each run as `hit_dimensions` does, interpolated between the points of the grid.
+
+    Straight, in log d and in the accuracy or the logarithm of the loss, between the grid point that
+    first reaches the level and the one before; a run that reaches it at once gets the smallest d.
+
+    >>> interpolated_hits([16, 64], [[0.6, 0.4], [0.8, 0.9]], 0.7, kind="accuracy").round()
+    array([32., 37.])
+    """
+    grid, array, reached = _reached(dims, values, level, kind)
+    x = np.log2(grid)
+    first, runs = reached.argmax(axis=0), np.arange(array.shape[1])
+    before = np.maximum(first - 1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        y, goal = (np.log(array), np.log(level)) if kind == "loss" else (array, level)
+        low, high = y[before, runs], y[first, runs]
+        part = (goal - low) / (high - low)
+    # A diverged run before the hit, or a loss of 0 at it, leaves nothing to interpolate.
+    part = np.where(np.isfinite(low) & np.isfinite(high), np.clip(part, 0, 1), 1.0)
+    found = x[before] + part * (x[first] - x[before])
+    return np.where(reached.any(axis=0), np.where(first == 0, grid[0], 2.0**found), np.inf)
+
+
+def _reached(dims, values, level: float, kind: Kind) -> Arrays:
+    """Check the arguments; return the grid, the values and where they reach the level."""
+    grid, array, _ = check_runs(dims, values, None)
+    level = checks.real("level", level)
+    return grid, array, success_indicator(array, level, kind=kind)[:, :, 0]

@@ -31,9 +31,7 @@ def check_levels(levels: ArrayLike) -> np.ndarray:
 
 
 def check_values(values: ArrayLike, present: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:
-    """Require one value, or NaN, per dimension and run, and a run at each dimension: values and
-    mask.
-    """
+    """Require a number or NaN per dimension and run, and a run at each: values and mask."""
     array = checks.array("values", values, ("dims", "runs"))
     mask = np.ones(array.shape) if present is None else checks.finite("present", present)
     if mask.shape != array.shape:

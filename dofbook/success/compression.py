@@ -75,9 +75,8 @@ def compression_table(
     0       0.9   90         10.0
     """
     if metric_kind(metric) != "accuracy":
-        raise InputError(
-            f"metric is {metric!r}; allowed: train_accuracy, test_accuracy, or one that counts up."
-        )
+        allowed = "train_accuracy, test_accuracy, or one that counts up"
+        raise InputError(f"metric is {metric!r}; allowed: {allowed}.")
     fractions = np.atleast_1d(checks.finite("fractions", fractions))
     if not ((fractions > 0) & (fractions <= 1)).all():
         raise InputError(f"fractions are {fractions.tolist()}; each must lie in (0, 1].")
@@ -86,13 +85,12 @@ def compression_table(
         raise InputError("the table has no column D, the number of parameters.")
     if baselines.empty:
         raise InputError("the table has no full-space baseline to compare with.")
+    options = {"delta": delta, "rule": rule, "value": value, "interval": interval, "rng": rng}
     parts = []
     for block in baselines.itertuples():
-        mine = (table["dataset"] == block.dataset) & (table["network"] == block.network)
-        rows = table[mine]
+        rows = table[(table["dataset"] == block.dataset) & (table["network"] == block.network)]
         if (rows["method"] == BASELINE).all():
             continue
-        options = {"delta": delta, "rule": rule, "value": value, "interval": interval, "rng": rng}
         found = threshold_table(rows, metric, fractions * block.baseline, **options)
         fraction = dict(zip(fractions * block.baseline, fractions, strict=True))
         parts.append(found.assign(D=int(rows["D"].max()), fraction=found["level"].map(fraction)))

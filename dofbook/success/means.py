@@ -7,7 +7,7 @@ import pandas as pd
 
 from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.success.paired import half_width
+from dofbook.success.summaries import half_width
 from dofbook.success.tables import BASELINE, check_table, metric_kind
 
 

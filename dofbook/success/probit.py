@@ -15,7 +15,7 @@ from scipy.special import log_ndtr, ndtri
 from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.success.checks import check_grid_counts
-from dofbook.success.isotonic import isotonic_threshold
+from dofbook.success.thresholds import isotonic_threshold
 
 LN2 = math.log(2)
 PRIOR_SD = 1.0
@@ -68,9 +68,7 @@ def _theoretical_width(centre: np.ndarray) -> np.ndarray:
 
 
 def _loss(p, x, k, failures, prior_sd) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Evaluate minus the log posterior of p = (centre, ln width), its gradient and Fisher
-    information.
-    """
+    """Evaluate minus the log posterior of (centre, ln width), its gradient and information."""
     m, log_s = p
     s = np.exp(log_s)
     z = (x - m) / s

@@ -1,13 +1,18 @@
-"""The two questions asked of runs: how often do they succeed, and from which d on."""
+"""What runs are asked: how often they succeed, from which d on, and after which burn-in sooner."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy import stats
 
 from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.success.checks import check_runs
-from dofbook.success.tables import REQUIRED, CurveKey, metric_kind, success_map, threshold_table
+from dofbook.success import tables
+from dofbook.success.bisection import interpolated_hits
+from dofbook.success.checks import check_levels, check_runs
+from dofbook.success.tables import REQUIRED, CurveKey, metric_kind, run_values
 from dofbook.success.thresholds import Threshold
 
 
@@ -29,7 +34,7 @@ def success_probability(
     1  64          2     3         0.67   0.21   0.94
     """
     table, level = _table(runs, metric, dims), _level(metric, level)
-    found = success_map(table, metric, level, confidence=confidence).drop(columns="level")
+    found = tables.success_map(table, metric, level, confidence=confidence).drop(columns="level")
     if dims is not None:
         return found.drop(columns=list(CurveKey._fields))
     alike = (found[["dataset", "network"]].nunique() == 1).all()
@@ -52,7 +57,7 @@ def threshold(
     """
     table, level = _table(runs, metric, dims), _level(metric, level)
     options = {"delta": delta, "interval": "inverted", "confidence": confidence}
-    rows = list(threshold_table(table, metric, level, **options).itertuples(index=False))
+    rows = list(tables.threshold_table(table, metric, level, **options).itertuples(index=False))
     found = [
         Threshold(r.threshold, float(r.d_min), float(r.d_max), r.lower, r.upper, confidence)
         for r in rows
@@ -67,6 +72,55 @@ def threshold(
         for r in rows
     ]  # fmt: skip
     return pd.Series(found, labels, name=f"d* at {metric} {level:g}")
+
+
+def half_width(values: ArrayLike, confidence: float = 0.95) -> float:
+    """Compute half of Student's interval of the mean of a list, NaN for fewer than two values.
+
+    >>> round(half_width([1.0, 2.0, 3.0]), 3)
+    2.484
+    """
+    sample = checks.finite("values", values)
+    level = (1 + checks.probability("confidence", confidence)) / 2
+    if sample.ndim != 1:
+        raise InputError(f"values has shape {sample.shape}; it must be a list of numbers.")
+    if sample.size < 2:
+        return float("nan")
+    return float(stats.t.ppf(level, sample.size - 1) * stats.sem(sample))
+
+
+def compare_hits(
+    table: pd.DataFrame, metric: str, levels: Sequence[float], method: str, first: int, second: int
+) -> pd.DataFrame:
+    """Compare seed by seed the d at which runs first succeed at two burn-in times of a method.
+
+    One row per level: seeds (that succeed at both), ratio (mean of log2 d_hit at `second` over that
+    at `first`, by `interpolated_hits`) and half_width (of Student's 95 % interval of it).
+
+    >>> names = ["dataset", "network", "method", "burn_in_steps", "d", "seed", "step"]
+    >>> rows = [("x", "y", "affine", t, d, s, 1, d * (1 + t) / 64) for t in (0, 1)
+    ...         for d in (8, 16, 32) for s in (0, 1)]
+    >>> table = pd.DataFrame(rows, columns=[*names, "best_train_accuracy"])
+    >>> compare_hits(table, "train_accuracy", [0.4], "affine", 0, 1).ratio.round(6).tolist()
+    [-1.0]
+    """
+    tables.check_table(table, metric)
+    checks.instance("method", method, str)
+    runs = []
+    for t in (checks.integer("first", first), checks.integer("second", second)):
+        rows = table[(table["method"] == method) & (table["burn_in_steps"] == t)]
+        if rows.empty:
+            raise InputError(f"the table has no runs of {method} at burn_in_steps {t}.")
+        runs.append(run_values(rows, metric))
+    found = []
+    for level in check_levels(levels):
+        before, after = (interpolated_hits(r.dims, r.values, level, kind=r.kind) for r in runs)
+        both = np.isfinite(before) & np.isfinite(after)
+        ratio = np.log2(after[both] / before[both])
+        mean = ratio.mean() if ratio.size else np.nan
+        found.append((level, ratio.size, mean, half_width(ratio)))
+    columns = ["level", "seeds", "ratio", "half_width"]
+    return pd.DataFrame(found, columns=columns).set_index("level")
 
 
 def _level(metric: str, level: float) -> float:

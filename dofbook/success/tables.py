@@ -16,11 +16,10 @@ from numpy.typing import ArrayLike
 
 from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.success.bootstrap import bootstrap_thresholds
 from dofbook.success.checks import KINDS, Kind, check_levels
-from dofbook.success.estimates import Rule, threshold_dimensions
-from dofbook.success.inversion import inverted_interval
+from dofbook.success.estimates import Rule, bootstrap_thresholds, threshold_dimensions
 from dofbook.success.probability import success_counts, wilson_interval
+from dofbook.success.thresholds import inverted_interval
 
 BASELINE = "full"
 """What the column `method` calls training in the full space."""
@@ -101,9 +100,8 @@ def metric_kind(metric: str) -> Kind:
     """
     split, _, name = metric.partition("_") if isinstance(metric, str) else ("", "", "")
     if split not in ("train", "test") or not name:
-        raise InputError(
-            f"metric is {metric!r}; it must be train_<name> or test_<name>, such as test_accuracy."
-        )
+        wanted = "train_<name> or test_<name>, such as test_accuracy"
+        raise InputError(f"metric is {metric!r}; it must be {wanted}.")
     return "loss" if name.endswith(("loss", "error")) else "accuracy"
 
 

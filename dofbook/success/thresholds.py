@@ -15,7 +15,8 @@ from scipy.special import betaincinv
 
 from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.success.checks import KINDS, Kind, check_grid_counts
+from dofbook.success.checks import KINDS, Arrays, Kind, check_grid_counts
+from dofbook.success.probability import wilson_interval
 
 SLACK = 1e-9  # on probabilities: 1 - 0.1 and 9/10 are not the same float
 
@@ -45,9 +46,8 @@ class Threshold:
         for name in ("value", "lower", "upper"):
             number = float(checks.array(name, getattr(self, name), ()))
             if math.isfinite(number) and not self.d_min <= number <= self.d_max:
-                raise InputError(
-                    f"{name} is {number}; it must lie in [{self.d_min}, {self.d_max}] or be inf."
-                )
+                grid = f"[{self.d_min}, {self.d_max}]"
+                raise InputError(f"{name} is {number}; it must lie in {grid} or be inf.")
         if math.isnan(self.value):
             raise InputError("value is NaN; a threshold that was not reached is inf.")
         if self.confidence is not None:
@@ -148,13 +148,85 @@ def phase_boundary(
     array = checks.array("values", values)
     mask = np.ones(array.shape) if present is None else checks.finite("present", present)
     if array.ndim < 2 or array.size == 0 or mask.shape != array.shape:
-        raise InputError(
-            f"values have shape {array.shape}, present {mask.shape}; both must be (dims, runs, "
-            "...), at least one of each."
-        )
+        shapes = f"values have shape {array.shape}, present {mask.shape}"
+        raise InputError(f"{shapes}; both must be (dims, runs, ...), at least one of each.")
     mask, sign = mask.astype(bool), 1.0 if kind == "loss" else -1.0
     # Best first; failures and absent runs last, so that rank k counts successes only.
     cost = np.sort(np.where(mask & ~np.isnan(array), sign * array, np.inf), axis=1)
     rank = required_successes(mask.sum(axis=1, keepdims=True), delta) - 1
     reached = np.take_along_axis(cost, rank, axis=1)[:, 0]
     return sign * np.minimum.accumulate(reached, axis=0)
+
+
+def isotonic_threshold(
+    dims: ArrayLike, successes: ArrayLike, runs: ArrayLike, delta: float, *,
+    interpolate: bool = False,
+) -> np.ndarray:  # fmt: skip
+    """Read d* off the isotonic curve, for many curves at once: inf where it stays below 1 - delta.
+
+    `first_threshold` reads low where a noisy curve crosses 1 - delta several times; the most likely
+    probabilities that increase with d (Barlow et al., 1972, "Statistical inference under order
+    restrictions") cross once. Shapes are its. With `interpolate` the curve is crossed linearly in
+    log2 d between grid points, instead of at the smallest d of the grid that reaches 1 - delta.
+
+    >>> k = [1, 4, 6, 5, 10]
+    >>> print(isotonic_threshold([4, 8, 16, 32, 64], k, 10, delta=0.4))
+    64.0
+    >>> print(isotonic_threshold([4, 8, 16, 32, 64], k, 10, delta=0.4, interpolate=True).round(1))
+    34.6
+    """
+    grid, k, n = check_grid_counts(dims, successes, runs)
+    level = 1 - checks.probability("delta", delta)
+    # The curve is the slope of the greatest convex minorant of (cumulative runs, cumulative
+    # successes), so it is >= level exactly from the minimum of (successes - level * runs) on.
+    # Taken from the end: of equal minima, which dimensions without runs give, the last counts.
+    start = np.zeros((1, *k.shape[1:]))
+    S = np.concatenate([start, np.cumsum(k, axis=0)])
+    W = np.concatenate([start, np.cumsum(n, axis=0)])
+    first = len(grid) - np.argmin((S - (level - SLACK) * W)[::-1], axis=0)
+    on_grid = np.append(grid, np.inf)[first]
+    if not interpolate:
+        return on_grid
+    inside = (first > 0) & (first < len(grid))
+    below, above = _slopes_beside(S, W, first)
+    share = np.clip((level - below) / np.where(inside, above - below, 1), 0, 1)
+    left, right = grid[np.maximum(first - 1, 0)], grid[np.minimum(first, len(grid) - 1)]
+    return np.where(inside, left * (right / left) ** share, on_grid)
+
+
+def _slopes_beside(S: np.ndarray, W: np.ndarray, knot: np.ndarray) -> Arrays:
+    """Compute the convex minorant's slopes left and right of one of its knots."""
+    index = np.arange(len(S)).reshape((-1,) + (1,) * knot.ndim)
+    rise = S - np.take_along_axis(S, knot[None], axis=0)
+    run = W - np.take_along_axis(W, knot[None], axis=0)
+    slope = np.divide(rise, run, out=np.zeros(S.shape), where=run != 0)
+    left = np.where((index < knot) & (run != 0), slope, 0.0).max(axis=0)
+    right = np.where((index > knot) & (run != 0), slope, 1.0).min(axis=0)
+    return left, right
+
+
+def inverted_interval(
+    dims: ArrayLike, successes: ArrayLike, runs: ArrayLike, delta: float, *,
+    confidence: float = 0.95, interval=wilson_interval,
+) -> Arrays:  # fmt: skip
+    """Bound d* by the d at which P_s may, and at which it must, have reached 1 - delta.
+
+    Where P_s increases with d, d* <= d exactly if P_s(d) >= 1 - delta. Unlike a bootstrap this
+    knows what few runs cannot tell: ten successes out of ten do not show P_s >= 0.9. Shapes are
+    those of `first_threshold`, with at least 1 run everywhere; `interval` is `wilson_interval` or
+    `jeffreys_interval`. The lower end is the grid point, or d_min, before the first d whose
+    interval reaches up to 1 - delta; the upper the first d from which on every interval lies above
+    it, else inf.
+
+    >>> low, high = inverted_interval([16, 32, 64, 128], [2, 6, 19, 20], 20, delta=0.5)
+    >>> print(low, high)
+    16.0 64.0
+    """
+    grid, k, n = check_grid_counts(dims, successes, runs, least=1)
+    level = 1 - checks.probability("delta", delta) - SLACK
+    low, high = checks.function("interval", interval)(k, n, confidence)
+    possible = high >= level
+    first = np.where(possible.any(axis=0), possible.argmax(axis=0), len(grid))
+    doubtful = (low < level)[::-1]
+    certain = np.where(doubtful.any(axis=0), len(grid) - doubtful.argmax(axis=0), 0)
+    return grid[np.maximum(first - 1, 0)], np.append(grid, np.inf)[certain]
