@@ -1,7 +1,6 @@
 """Checks of arguments: what is allowed comes back converted, the rest is refused in one sentence.
 
-The first argument is the name that the sentence uses, but in `seed`, `key` and `generator`, which
-have names of their own.
+The first argument, but of `seed`, `key` and `generator`, is the name that the sentence uses.
 """
 
 from collections.abc import Iterable
@@ -74,9 +73,8 @@ def real(
 def positive(name: str, value: Any) -> float:
     """Require a finite number above 0.
 
-    >>> positive("eps", float("nan"))
-    Traceback (most recent call last):
-    dofbook.errors.InputError: eps is nan; it must be a finite number above 0.
+    >>> positive("eps", 1)
+    1.0
     """
     return real(name, value, 0, open=True)
 
@@ -84,9 +82,8 @@ def positive(name: str, value: Any) -> float:
 def probability(name: str, value: Any) -> float:
     """Require a number strictly between 0 and 1.
 
-    >>> probability("delta", 1)
-    Traceback (most recent call last):
-    dofbook.errors.InputError: delta is 1; it must be a number strictly between 0 and 1.
+    >>> probability("delta", 0.1)
+    0.1
     """
     return real(name, value, 0, 1, open=True)
 
@@ -94,9 +91,8 @@ def probability(name: str, value: Any) -> float:
 def choice(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     """Require one of a few words, or None where that is one of them.
 
-    >>> choice("kind", "error", ("loss", "accuracy"))
-    Traceback (most recent call last):
-    dofbook.errors.InputError: kind is 'error'; allowed: 'loss', 'accuracy'.
+    >>> choice("kind", "loss", ("loss", "accuracy"))
+    'loss'
     """
     allowed = list(allowed)
     if not (value is None or isinstance(value, str)) or value not in allowed:
@@ -118,9 +114,8 @@ def function(name: str, value: Any) -> Any:
 def instance(name: str, value: Any, kind: type) -> Any:
     """Require an object of a class.
 
-    >>> instance("well", 3, dict)
-    Traceback (most recent call last):
-    dofbook.errors.InputError: well is 3; it must be a dict.
+    >>> instance("well", 3, int)
+    3
     """
     if not isinstance(value, kind):
         raise InputError(f"{name} is {_shown(value)}; it must be a {kind.__name__}.")
@@ -137,9 +132,8 @@ def key(value: Any, name: str = "key") -> Any:
     dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
     typed, raw = str(dtype).startswith("key<") and shape == (), (str(dtype), shape)
     if not typed and raw != ("uint32", (2,)):
-        raise InputError(
-            f"{name} is {_shown(value)}; it must be one key, as jax.random.key(7) makes it."
-        )
+        wanted = "one key, as jax.random.key(7) makes it"
+        raise InputError(f"{name} is {_shown(value)}; it must be {wanted}.")
     return value
 
 
@@ -216,10 +210,8 @@ def broadcast(**arrays: np.ndarray) -> tuple[int, ...]:
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:
-        shown = " and ".join(map(str, shapes))
-        raise InputError(
-            f"{' and '.join(arrays)} have shapes {shown}; they must broadcast."
-        ) from None
+        names, shown = " and ".join(arrays), " and ".join(map(str, shapes))
+        raise InputError(f"{names} have shapes {shown}; they must broadcast.") from None
 
 
 def generator(rng: np.random.Generator | int) -> np.random.Generator:
@@ -232,9 +224,8 @@ def generator(rng: np.random.Generator | int) -> np.random.Generator:
         return rng
     given = _scalar(rng)
     if given is None or given.dtype.kind not in "iu" or given < 0:
-        raise InputError(
-            f"rng is {_shown(rng)}; it must be a numpy Generator or a non-negative integer."
-        )
+        wanted = "a numpy Generator or a non-negative integer"
+        raise InputError(f"rng is {_shown(rng)}; it must be {wanted}.")
     return np.random.default_rng(int(given))
 
 

@@ -7,6 +7,7 @@ type of the default.
 """
 
 import ast
+import math
 import operator
 import os
 import sys
@@ -161,26 +162,6 @@ def _sequence(text: str, default: list | tuple) -> list | tuple:
     return type(default)(value)
 
 
-def _boolean(text: str) -> bool:
-    if text.strip().lower() not in ("true", "false"):
-        raise ValueError
-    return text.strip().lower() == "true"
-
-
-def _dictionary(text: str) -> dict:
-    value = _literal(text)
-    if not isinstance(value, dict):
-        raise ValueError
-    return value
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if value - value != 0:  # NaN or infinite
-        raise ValueError
-    return value
-
-
 def typed(text: str, default: object) -> object:
     """Turn text into the type of a default; raises ValueError if it is of another.
 
@@ -192,8 +173,15 @@ def typed(text: str, default: object) -> object:
     """
     if isinstance(default, list | tuple):
         return _sequence(text, default)
-    readers = {bool: _boolean, int: int, float: _finite, str: str, dict: _dictionary}
-    return readers.get(type(default), _literal)(text)
+    kind = type(default)
+    if kind is bool:
+        value = {"true": True, "false": False}.get(text.strip().lower())
+    else:
+        value = kind(text) if kind in (int, float, str) else _literal(text)
+    wrong = kind in (bool, dict) and not isinstance(value, kind)
+    if wrong or (kind is float and not math.isfinite(float(text))):
+        raise ValueError(text)
+    return value
 
 
 def check_parameters(source: str, given: Mapping[str, str]) -> dict[str, object]:

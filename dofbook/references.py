@@ -52,10 +52,8 @@ def resolve(reference: str) -> Callable:
             module = importlib.import_module(path)
         found = getattr(module, name)
     except (ModuleNotFoundError, AttributeError) as problem:
-        raise InputError(
-            f"{reference} cannot be imported ({problem}); it must be module:function, with the "
-            "module on the Python path."
-        ) from None
+        wanted = "it must be module:function, with the module on the Python path"
+        raise InputError(f"{reference} cannot be imported ({problem}); {wanted}.") from None
     if not callable(found):
         raise InputError(f"{reference} is {found!r}; it must be a function.")
     return found
@@ -79,8 +77,7 @@ def own_code(
     hints: tuple[tuple[str, str], ...] = (),
     passing: tuple[type[BaseException], ...] = (),
 ) -> Iterator[None]:
-    """Turn what a reader's code raises, or its exit, into a sentence about ``what`` with its last
-    line.
+    """Turn what a reader's code raises, or its exit, into a sentence about ``what``, with its line.
 
     ``hints`` are pairs of a pattern, searched in the kind and words of the error, and a way out.
     Errors in ``passing``, InputError and MemoryError are left as they are.

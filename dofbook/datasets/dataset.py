@@ -53,10 +53,8 @@ class Dataset:
         for part in ("train", "test"):
             x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
             if len(x) != len(y):
-                raise InputError(
-                    f"x_{part} of {self.name} holds {len(x)} inputs, y_{part} {len(y)} targets; "
-                    "one target for each input is needed."
-                )
+                sizes = f"x_{part} of {self.name} holds {len(x)} inputs, y_{part} {len(y)} targets"
+                raise InputError(f"{sizes}; one target for each input is needed.")
             if self.num_classes is not None:
                 check_labels(f"y_{part} of {self.name}", y, self.num_classes)
         for array in (self.x_train, self.y_train, self.x_test, self.y_test, self.mean_image):
@@ -89,8 +87,8 @@ class Dataset:
         targets = [arrays["y_train"], arrays["y_test"]]
         labels = all(y.dtype == np.int32 and y.min(initial=0) >= 0 for y in targets)
         classes = max(int(y.max(initial=0)) for y in targets) + 1 if labels else None
-        about = {"source": "arrays in memory", "fingerprint": digest.hexdigest()}
-        return cls(name, *arrays.values(), num_classes=classes, **about)
+        about = {"num_classes": classes, "source": "arrays in memory"}
+        return cls(name, **arrays, **about, fingerprint=digest.hexdigest())
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -102,16 +100,14 @@ def _check_twins(what: str, train: Any, other: str, test: Any) -> None:
     """Make sure that an array of the training split and that of the test split belong together."""
     for name, array in ((what, train), (other, test)):
         if not isinstance(array, np.ndarray) or array.dtype not in _KINDS or array.ndim == 0:
-            raise InputError(
-                f"{name} is {_described(array)}; a float32 or int32 array (N, ...) is needed."
-            )
+            wanted = "a float32 or int32 array (N, ...) is needed"
+            raise InputError(f"{name} is {_described(array)}; {wanted}.")
         if array.size == 0:
             raise InputError(f"{name} is empty, {array.shape}; at least one example is needed.")
     if train.dtype != test.dtype or train.shape[1:] != test.shape[1:]:
-        raise InputError(
-            f"{what} is {_described(train)}, {other} {_described(test)}; one type and shape of "
-            "an example is needed in both splits."
-        )
+        found = f"{what} is {_described(train)}, {other} {_described(test)}"
+        wanted = "one type and shape of an example is needed in both splits"
+        raise InputError(f"{found}; {wanted}.")
 
 
 def _described(array: Any) -> str:
@@ -130,10 +126,8 @@ def _copy(what: str, values: ArrayLike) -> np.ndarray:
         raise InputError(f"{what} is {_described(given)}; numbers are needed.")
     if given.dtype.kind in "iu" or (given.dtype.kind == "b" and what.startswith("y")):
         if given.size and not -(2**31) <= int(given.min()) <= int(given.max()) < 2**31:
-            raise InputError(
-                f"{what} holds integers from {given.min()} to {given.max()}; allowed are -2**31 to "
-                "2**31 - 1."
-            )
+            span = f"{given.min()} to {given.max()}; allowed are -2**31 to 2**31 - 1"
+            raise InputError(f"{what} holds integers from {span}.")
         return given.astype(np.int32, order="C")
     with np.errstate(over="ignore"):
         copy = given.astype(np.float32, order="C")
@@ -183,22 +177,20 @@ def from_pixels(
     checks.integer("white", white, 1, 255)
     for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
         if x.ndim != 4 or x.dtype != np.uint8 or x.size == 0 or x.shape[1:] != x_train.shape[1:]:
-            raise InputError(
-                f"x_{part} of {name} is {_described(x)}; uint8 (N, H, W, C) is needed, of one "
-                "image shape in both splits."
-            )
+            wanted = "uint8 (N, H, W, C) is needed, of one image shape in both splits"
+            raise InputError(f"x_{part} of {name} is {_described(x)}; {wanted}.")
         if y.shape != x.shape[:1]:
             raise InputError(f"y_{part} of {name} is {_described(y)}; {x.shape[:1]} is needed.")
         check_labels(f"y_{part} of {name}", y, num_classes)  # before they are cast
     total = x_train.sum(axis=0, dtype=np.uint64)
     mean_image = (total / (white * len(x_train))).astype(np.float32)
-    about = {"source": source, "fingerprint": fingerprint(x_train, y_train, x_test, y_test)}
-    splits = []
-    for x, y in ((x_train, y_train), (x_test, y_test)):
+    hashed, splits = fingerprint(x_train, y_train, x_test, y_test), {}
+    for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
         centred = np.divide(x, np.float32(white), dtype=np.float32, order="C")
         centred -= mean_image
-        splits += [centred, y.astype(np.int32)]
-    return Dataset(name, *splits, num_classes=num_classes, mean_image=mean_image, **about)
+        splits |= {f"x_{part}": centred, f"y_{part}": y.astype(np.int32)}
+    about = {"num_classes": num_classes, "source": source, "fingerprint": hashed}
+    return Dataset(name, **splits, **about, mean_image=mean_image)
 
 
 def fingerprint(x_train, y_train, x_test, y_test) -> str:

@@ -25,8 +25,7 @@ _SECONDS = 5.0  # how long to wait for a host before calling it unreachable
 
 
 def read_tfds(name: str, root: Path | None, verify: bool) -> tuple[Pixels, str]:
-    """Read the pixels, in official order, and the source in words of what TFDS has prepared or
-    prepares.
+    """Read the pixels, in official order, that TFDS has prepared or prepares, and say their source.
 
     ``root`` is the TFDS folder to look and download in, None for TFDS's own default; ``verify``
     holds the arrays to the official fingerprint, where it is known. Raises InputError if there is
@@ -64,11 +63,9 @@ def _verify_pixels(name, pixels, directory):
         fault = f"its fingerprint is {got}{''.join(whose)}, expected {release.fingerprint}"
     else:
         return
-    raise InputError(
-        f"{directory} does not hold the official {name}: {fault}; delete that folder and "
-        f"tensorflow-datasets' downloads folder and prepare it again, or pass verify=False to use "
-        f"it all the same."
-    )
+    remedy = "delete that folder and tensorflow-datasets' downloads folder and prepare it again"
+    fault = f"{directory} does not hold the official {name}: {fault}; {remedy}"
+    raise InputError(f"{fault}, or pass verify=False to use it all the same.")
 
 
 def _from_cache(name: str, directory: Path) -> Pixels | None:
@@ -111,10 +108,9 @@ def _decode(name: str, directory: Path) -> Pixels:
     except InputError:
         raise
     except Exception as error:  # many libraries below, each with its own exceptions
-        raise InputError(
-            f"The prepared copy in {directory} cannot be read ({first_line(error)}); install what "
-            f"is missing, or delete that folder and prepare it again."
-        ) from error
+        fault = f"The prepared copy in {directory} cannot be read ({first_line(error)})"
+        remedy = "install what is missing, or delete that folder and prepare it again"
+        raise InputError(f"{fault}; {remedy}.") from error
     pixels = Pixels(*splits)
     check_labels(f"The copy in {directory}", pixels.y_train, RELEASES[name].num_classes)
     _to_cache(directory, pixels)
@@ -156,18 +152,14 @@ def _download(name: str, root: Path | None) -> Path:
 
     url = next(iter(tfds.builder_cls(name).url_infos))
     if not reachable(url, _SECONDS):
-        raise InputError(
-            f"{what}, and {urlsplit(url).hostname} did not send it within {_SECONDS:g} s; "
-            f"{_instead(name)}."
-        )
+        late = f"{urlsplit(url).hostname} did not send it within {_SECONDS:g} s"
+        raise InputError(f"{what}, and {late}; {_instead(name)}.")
     try:
         builder = tfds.builder(name, data_dir=root, file_format="array_record")
         builder.download_and_prepare()
     except Exception as error:  # network, disk, checksum: each library has its own exceptions
-        raise InputError(
-            f"{what}, and tensorflow-datasets could not download it ({first_line(error)}); "
-            f"{_instead(name)}."
-        ) from error
+        fault = f"tensorflow-datasets could not download it ({first_line(error)})"
+        raise InputError(f"{what}, and {fault}; {_instead(name)}.") from error
     return Path(builder.data_path)
 
 
@@ -176,11 +168,9 @@ def _seen(root: Path | None) -> str:
     try:
         names = sorted(path.name for path in root.iterdir()) if root else []
     except OSError:
-        return ""
-    if not names:
-        return ""
+        names = []
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f" (it holds {', '.join(names[:3])}{more})"
+    return f" (it holds {', '.join(names[:3])}{more})" if names else ""
 
 
 def reachable(url: str, seconds: float) -> bool:
@@ -212,10 +202,8 @@ def reachable(url: str, seconds: float) -> bool:
 def _need(module: str, situation: str, remedy: str = "") -> None:
     if importlib.util.find_spec(module) is None:
         package = {"tensorflow_datasets": "tensorflow-datasets", "tensorflow": "TensorFlow"}[module]
-        raise InputError(
-            f"{situation} needs {package}, which is not installed: pip install 'dofbook[tfds]'"
-            f"{remedy}."
-        )
+        install = f"which is not installed: pip install 'dofbook[tfds]'{remedy}"
+        raise InputError(f"{situation} needs {package}, {install}.")
 
 
 def _instead(name: str) -> str:

@@ -23,7 +23,7 @@ from dofbook.datasets.dataset import check_labels
 from dofbook.datasets.official import RELEASES, File, Release
 from dofbook.errors import InputError
 
-_AGAIN = "copy or download it again"
+_AGAIN, _BINARY = "copy or download it again", "take the binary version of the data set"
 _FORMATS = {"idx": "IDX", "cifar": "CIFAR binary", "mat": "MATLAB", "pickle": "CIFAR Python"}
 _LARGEST_PICKLE = 2**28  # bytes; CIFAR-100's training file has 155 million
 _KINDS = {stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
@@ -45,7 +45,7 @@ class Content(NamedTuple):
     data: bytes
 
 
-class Found(NamedTuple):
+class RawFiles(NamedTuple):
     """Say where the files of a release are: each by its name, or in an archive."""
 
     release: Release
@@ -59,8 +59,7 @@ class Found(NamedTuple):
 
 
 def read_raw(name: str, root: Path, verify: bool) -> tuple[Pixels, str] | None:
-    """Read the pixels and the source in words from official raw files in `root / name` or `root`,
-    if any.
+    """Read official raw files in `root / name` or `root`, if any: pixels and source in words.
 
     ``verify`` holds sizes and checksums to the official ones; those of pickles always are. Raises
     InputError if files are missing, truncated, of another format, or not the official ones.
@@ -81,38 +80,36 @@ def read_raw(name: str, root: Path, verify: bool) -> tuple[Pixels, str] | None:
     return pixels, f"{'official' if official else 'unverified'} files ({_FORMATS[release.format]})"
 
 
-def find_raw(name: str, root: Path) -> Found | None:
+def find_raw(name: str, root: Path) -> RawFiles | None:
     """Find the official raw files in `root / name` or `root`; InputError if only some are there."""
     releases = [r for r in (RELEASES[name], RELEASES[name].python) if r]
     places = ((base, release) for base in (root / name, root) for release in releases)
     return next(filter(None, (_find(base, release) for base, release in places)), None)
 
 
-def _find(base: Path, release: Release) -> Found | None:
+def _find(base: Path, release: Release) -> RawFiles | None:
     """Find the files in their folder, in the archive, in `base` itself, or in other folders."""
     within = release.folder and _find_files(base / release.folder, release)
     if within:
         return within
     if release.archive and is_regular(base / release.archive):
-        return Found(release, {}, base / release.archive)
+        return RawFiles(release, {}, base / release.archive)
     # Two of the pickles are called "train" and "test", as much else is.
     here = [base] if release.format != "pickle" or base.name == release.folder else []
     folders = here + [base / other for other in release.others]
     return next(filter(None, (_find_files(folder, release) for folder in folders)), None)
 
 
-def _find_files(folder: Path, release: Release) -> Found | None:
+def _find_files(folder: Path, release: Release) -> RawFiles | None:
     names = [file.name for file in release.files]
     paths = {name: list(filter(is_regular, _paths(folder, name))) for name in names}
     missing = [name for name in names if not paths[name]]
     if missing == names:
         return None
     if missing:
-        raise InputError(
-            f"{', '.join(missing)} missing from {folder}, where the other files of the data set "
-            f"are; put it beside them."
-        )
-    return Found(release, {name: paths[name][0] for name in names})
+        where = f"{folder}, where the other files of the data set are"
+        raise InputError(f"{', '.join(missing)} missing from {where}; put it beside them.")
+    return RawFiles(release, {name: paths[name][0] for name in names})
 
 
 def _paths(folder: Path, name: str) -> list[Path]:
@@ -177,10 +174,8 @@ def _unpack(path: Path, limit: int) -> Content:
 def _read(stream, limit: int, where: str) -> bytes:
     data = stream.read(limit + 1)
     if len(data) > limit:
-        raise InputError(
-            f"{where} holds more than the {limit} bytes unpacked that the official file has; "
-            f"{_AGAIN}."
-        )
+        most = f"the {limit} bytes unpacked that the official file has"
+        raise InputError(f"{where} holds more than {most}; {_AGAIN}.")
     return data
 
 
@@ -193,10 +188,8 @@ class _Limited:
 
     def _refuse(self, end: int) -> None:
         if end > self._limit:
-            raise InputError(
-                f"{self._where} holds or claims more than {self._limit} bytes unpacked, more than "
-                f"the official archive; {_AGAIN}."
-            )
+            most = f"more than {self._limit} bytes unpacked, more than the official archive"
+            raise InputError(f"{self._where} holds or claims {most}; {_AGAIN}.")
 
     def read(self, size: int) -> bytes:
         data = self._stream.read(min(size, self._limit + 1 - self.tell()))
@@ -211,13 +204,9 @@ class _Limited:
 def _unpack_archive(path: Path, release: Release) -> dict[str, Content]:
     wanted = {f"{release.folder}/{file.name}": file for file in release.files}
     limit = sum(map(_limit, release.files)) + 2**20
-    contents = {}
-    with (
-        _damage_named(str(path), ".tar.gz"),
-        open_regular(path) as packed,
-        gzip.GzipFile(fileobj=packed) as unpacked,
-    ):
-        stream: Any = _Limited(unpacked, limit, str(path))
+    contents: dict[str, Content] = {}
+    with _damage_named(str(path), ".tar.gz"), open_regular(path) as packed:
+        stream: Any = _Limited(gzip.GzipFile(fileobj=packed), limit, str(path))
         with tarfile.open(fileobj=stream, mode="r:") as archive:
             for member in archive:
                 file = wanted.get(member.name.removeprefix("./"))
@@ -235,24 +224,20 @@ def _unpack_archive(path: Path, release: Release) -> dict[str, Content]:
 
 def _verify_files(release: Release, contents: dict[str, Content], archive: Path | None) -> bool:
     """Hold sizes and known checksums to the official ones; say whether all were known."""
-    binary = "take the binary version of the data set"
-    other = binary if release.format == "pickle" else "pass verify=False to use it all the same"
+    other = _BINARY if release.format == "pickle" else "pass verify=False to use it all the same"
     way = f"{_AGAIN}, or {other}"
     for file in release.files:
         where, data = contents[file.name]
         if file.size is not None and len(data) != file.size:
-            raise InputError(
-                f"{where} holds {len(data)} bytes unpacked, the official file {file.size}; {way}."
-            )
+            sizes = f"{len(data)} bytes unpacked, the official file {file.size}"
+            raise InputError(f"{where} holds {sizes}; {way}.")
         kind, expected = "md5" if file.md5 else "sha256", file.md5 or file.sha256
         got = hashlib.new(kind, data, usedforsecurity=False).hexdigest()
         if expected not in (None, got):
             known = {file.sha256: name for name, r in RELEASES.items() for file in r.files}
             whose = f" (it is one of {known[got]}'s)" if got in known else ""
-            raise InputError(
-                f"{where} is not the official file{whose}: its unpacked {kind} is {got}, "
-                f"expected {expected}; {way}."
-            )
+            fault = f"the official file{whose}: its unpacked {kind} is {got}, expected {expected}"
+            raise InputError(f"{where} is not {fault}; {way}.")
     if all(file.sha256 or file.md5 for file in release.files):
         return True
     if archive is None:
@@ -272,9 +257,8 @@ def _parse(release: Release, contents: dict[str, Content]) -> Pixels:
             x, y = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         where = stored[0].where
         if x.shape[1:] != release.image_shape:
-            raise InputError(
-                f"{where} holds images of shape {x.shape[1:]}; {release.image_shape} is expected."
-            )
+            shapes = f"{x.shape[1:]}; {release.image_shape}"
+            raise InputError(f"{where} holds images of shape {shapes} is expected.")
         if len(x) != len(y):
             raise InputError(f"{where} holds {len(x)} images, but there are {len(y)} labels.")
         check_labels(stored[-1].where, y, release.num_classes)
@@ -290,15 +274,13 @@ def _parse_idx(content: Content, ndim: int) -> np.ndarray:
         raise InputError(f"{where} ends inside its IDX header ({len(data)} bytes); {_AGAIN}.")
     magic, *shape = (int(n) for n in np.frombuffer(data, ">u4", 1 + ndim))
     if magic != 0x0800 + ndim:
-        raise InputError(
-            f"{where} starts with the magic number {magic} where an IDX file of "
-            f"{'images' if ndim == 3 else 'labels'} has {0x0800 + ndim}; {_AGAIN}."
-        )
+        kind = "images" if ndim == 3 else "labels"
+        other = f"where an IDX file of {kind} has {0x0800 + ndim}"
+        raise InputError(f"{where} starts with the magic number {magic} {other}; {_AGAIN}.")
     size = start + math.prod(shape)
     if len(data) != size:
-        raise InputError(
-            f"{where} holds {len(data)} bytes unpacked, but its header promises {size}; {_AGAIN}."
-        )
+        sizes = f"{len(data)} bytes unpacked, but its header promises {size}"
+        raise InputError(f"{where} holds {sizes}; {_AGAIN}.")
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
@@ -308,9 +290,8 @@ def _parse_cifar(content: Content, release: Release) -> tuple[np.ndarray, np.nda
     label_bytes = 2 if release.num_classes == 100 else 1  # CIFAR-100: coarse, then fine label
     size = label_bytes + 3072
     if len(data) == 0 or len(data) % size:
-        raise InputError(
-            f"{where} holds {len(data)} bytes, not a whole number of {size}-byte records; {_AGAIN}."
-        )
+        sizes = f"{len(data)} bytes, not a whole number of {size}-byte records"
+        raise InputError(f"{where} holds {sizes}; {_AGAIN}.")
     records = np.frombuffer(data, np.uint8).reshape(-1, size)
     return _channels_last(records[:, label_bytes:]), records[:, label_bytes - 1]
 
@@ -342,10 +323,8 @@ def _parse_pickle(content: Content, release: Release) -> tuple[np.ndarray, np.nd
         if not (fits and y.min() >= 0 and y.max() < 256):
             raise ValueError("it holds other arrays")
     except Exception as error:  # a pickle can raise anything
-        raise InputError(
-            f"{where} is not a file of CIFAR's Python version ({first_line(error)}); {_AGAIN}, or "
-            "take the binary version of the data set."
-        ) from None
+        fault = f"{where} is not a file of CIFAR's Python version ({first_line(error)})"
+        raise InputError(f"{fault}; {_AGAIN}, or {_BINARY}.") from None
     return _channels_last(x), y.astype(np.uint8)
 
 
@@ -367,9 +346,8 @@ def _parse_mat(content: Content, release: Release) -> tuple[np.ndarray, np.ndarr
             raise ValueError(f"X or y claims more than {most} images")
         arrays = scipy.io.loadmat(io.BytesIO(data), variable_names=("X", "y"))
     except Exception as error:  # scipy raises many kinds on damaged files
-        raise InputError(
-            f"{where} is not an intact MATLAB file ({first_line(error)}); {_AGAIN}."
-        ) from None
+        fault = f"is not an intact MATLAB file ({first_line(error)})"
+        raise InputError(f"{where} {fault}; {_AGAIN}.") from None
     x, y = arrays.get("X"), arrays.get("y")
     if x is None or y is None or x.ndim != 4 or x.dtype != np.uint8:
         raise InputError(f"{where} does not hold X, uint8 (32, 32, 3, N), and y; {_AGAIN}.")

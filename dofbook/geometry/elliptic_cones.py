@@ -224,7 +224,7 @@ def cone_size(cone: EllipticCone, key: jax.Array, samples: int = 1000) -> ConeSi
     0.504044 ± 0.053
     """
     checks.instance("cone", cone, EllipticCone)
-    measured = gaussian_statistics(Partial(_sizes, cone.tau), cone.D, key=key, samples=samples)
+    measured = gaussian_statistics(Partial(_row_sizes, cone.tau), cone.D, key=key, samples=samples)
     squares, suprema, controls = measured.T
     sin2 = cone.sine_squares
     controls = controls - sin2.sum()
@@ -242,7 +242,7 @@ def cone_size(cone: EllipticCone, key: jax.Array, samples: int = 1000) -> ConeSi
     )
 
 
-def _sizes(tau: jax.Array, g: jax.Array) -> jax.Array:
+def _row_sizes(tau: jax.Array, g: jax.Array) -> jax.Array:
     """Return |Pi_C g|^2, sup <g, u> over unit u in C, and the control variate, for every row."""
 
     def one(y):

@@ -93,8 +93,7 @@ def minimize(
     problem: LinearLogits, start: np.ndarray | None = None, ridge: float = 0.0,
     anchor: np.ndarray | float = 0.0, tolerance: float = 1e-4, floor: float = 1e-4,
 ) -> Minimum:  # fmt: skip
-    """Minimise loss + ridge / 2 |theta - anchor|^2 by damped Newton steps from ``start``, 0 by
-    default.
+    """Minimise loss + ridge / 2 |theta - anchor|^2 by damped Newton steps from ``start`` or 0.
 
     It stops when the estimated gap is below ``tolerance`` times the objective, or the objective
     below ``floor``: of separable data the infimum, 0, is not attained. InputError if 200 steps do
@@ -164,8 +163,7 @@ class ConeProjection(NamedTuple):
 
 
 def project_on_cone(problem: LinearLogits, g: np.ndarray, kappa: float) -> ConeProjection:
-    """Project a standard normal vector g (D,) on the cone of directions from w0 that hit a sublevel
-    set.
+    """Project a normal vector g (D,) on the cone of directions from w0 that hit a sublevel set.
 
     The minimiser of L(w) + kappa / 2 |w - w0 - eta g|^2, in all D coordinates w - w0, lies on the
     ray of the projection when <grad L, w - w0> = 0; this fixes eta, and the loss there is the level

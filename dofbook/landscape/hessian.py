@@ -73,13 +73,12 @@ class Quadrature(NamedTuple):
 
 
 def lanczos_quadrature(product: Product, v: np.ndarray, steps: int) -> Quadrature:
-    """Find the Gauss quadrature of the spectral measure of a symmetric matrix seen from v (D,), not
-    0.
+    """Find the Gauss quadrature of the spectral measure of a symmetric matrix seen from v (D,).
 
-    It is exact for polynomials of degree below twice the number of steps, 1 to D; fewer are made if
-    the space of v is exhausted. ``product`` multiplies the matrix with a vector. New vectors are
-    made orthogonal to all former ones, twice, so no eigenvalue is found again. Source: Golub and
-    Welsch (1969); Ubaru, Chen and Saad (2017).
+    v is not 0. The quadrature is exact for polynomials of degree below twice the number of steps, 1
+    to D; fewer are made if the space of v is exhausted. ``product`` multiplies the matrix with a
+    vector. New vectors are made orthogonal to all former ones, twice, so no eigenvalue is found
+    again. Source: Golub and Welsch (1969); Ubaru, Chen and Saad (2017).
 
     >>> lanczos_quadrature(lambda u: np.array([1.0, 2.0]) * u, np.ones(2), 2).nodes.round(9)
     array([1., 2.])
@@ -122,8 +121,7 @@ def lanczos_spectrum(
     operator: LinearOperator, displacement: np.ndarray, rng: np.random.Generator, top: int = 30,
     steps: int = 60, probes: int = 2,
 ) -> HessianSpectrum:  # fmt: skip
-    """Resolve the largest eigenvalues of a symmetric (D, D) operator one by one, the others as a
-    density.
+    """Resolve the largest eigenvalues of a symmetric operator singly, the others as a density.
 
     ``displacement`` (D,) is for example w0 - w_opt. The density is averaged over ``probes`` random
     vectors, with ``steps`` Lanczos steps each.

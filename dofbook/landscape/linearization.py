@@ -34,9 +34,8 @@ def expand(network: Network, centre: jax.Array, w: jax.Array, x: jax.Array) -> j
     except TypeError as problem:
         if "forward-mode" not in str(problem):
             raise
-        raise InputError(
-            "the network has no forward mode; build it with derivatives='linear' or 'all'."
-        ) from None
+        remedy = "build it with derivatives='linear' or 'all'"
+        raise InputError(f"the network has no forward mode; {remedy}.") from None
     return logits + change
 
 

@@ -19,8 +19,7 @@ from dofbook.training.loop import compiled_evaluation
 
 @dataclass(frozen=True)
 class Plane:
-    """Hold the plane {origin + x e1 + y e2} of weight space; ``axes`` are e1, e2, orthonormal, (2,
-    D).
+    """Hold a plane of weight space: origin + x e1 + y e2, orthonormal ``axes`` e1, e2, (2, D).
 
     >>> Plane(np.zeros(3), np.eye(2, 3)).point(2, 1)
     array([2., 1., 0.])
