@@ -7,14 +7,11 @@ from typing import Any
 
 
 class Cache:
-    """Keep the results asked for most recently, up to a number of bytes.
+    """Keep the results asked for most recently, up to ``budget`` bytes; a larger one alone.
 
     A result is found again by its key and by the identity of what it was computed from; results
     of other sources are dropped, because a data set that is no longer used should be freed. Threads
     (of a dask worker that has several) take turns, so that none gets a result of another's source.
-
-    Args:
-        budget: Bytes kept at most; a single larger result is kept alone.
 
     >>> cache, source = Cache(100), (object(),)
     >>> cache.get(source, "key", lambda: "computed", len)
@@ -32,27 +29,17 @@ class Cache:
     def get(
         self, source: tuple, key: Hashable, compute: Callable, nbytes: Callable[[Any], int]
     ) -> Any:
-        """Return the result kept under a key, or compute and keep it.
+        """Return the result kept under a key for these source objects, or compute and keep it.
 
-        Args:
-            source: Objects the result was computed from, compared by identity.
-            key: What else distinguishes it.
-            compute: Called without arguments when there is none.
-            nbytes: Size of a result, which must not be changed in place.
+        ``nbytes`` gives the size of a result, which must not be changed in place.
         """
         with self._turn:
-            return self._get(source, key, compute, nbytes)
-
-    def _get(self, source: tuple, key: Hashable, compute: Callable, nbytes: Callable):
-        same = len(source) == len(self._source) and all(
-            a is b for a, b in zip(source, self._source, strict=True)
-        )
-        if not same:
-            self._source, self._results = source, OrderedDict()
-        if key in self._results:
-            self._results.move_to_end(key)
-            return self._results[key]
-        result = self._results[key] = compute()
-        while len(self._results) > 1 and sum(map(nbytes, self._results.values())) > self.budget:
-            self._results.popitem(last=False)
-        return result
+            if [*map(id, source)] != [*map(id, self._source)]:
+                self._source, self._results = source, OrderedDict()
+            if key in self._results:
+                self._results.move_to_end(key)
+                return self._results[key]
+            result = self._results[key] = compute()
+            while len(self._results) > 1 and sum(map(nbytes, self._results.values())) > self.budget:
+                self._results.popitem(last=False)
+            return result

@@ -2,10 +2,9 @@
 
 
 class InputError(ValueError):
-    """Say what was given and what is allowed, in one sentence.
+    """Say what was given and what is allowed, in one sentence, before anything is written.
 
-    The command line prints the message alone and exits with code 2; nothing is written before
-    inputs are checked.
+    The command line prints the message alone and exits with code 2.
     """
 
 

@@ -32,12 +32,7 @@ class Role(IntEnum):
 
 
 def run_key(seed: int, role: Role, *numbers: int) -> "jax.Array":
-    """Derive the key of one purpose of one run.
-
-    Args:
-        seed: From 0 to ``SEEDS`` - 1.
-        role: What the numbers are drawn for.
-        *numbers: What else distinguishes the draw (for example d or the epoch).
+    """Derive the key of one purpose of one run; ``numbers``, such as d, distinguish draws.
 
     >>> w0, A = (run_key(0, role) for role in (Role.INITIALIZATION, Role.DIRECTIONS))
     >>> bool(w0 == A)

@@ -143,11 +143,11 @@ def limited(monkeypatch, most, message="RESOURCE_EXHAUSTED: Out of memory while 
     """Let a training of more than so many runs fail as a full device does."""
     follow, sizes = loop.follow, []
 
-    def refuse(programs, task, data, subspace, state, *rest):
+    def refuse(programs, task, subspace, state, *rest):
         sizes.append(len(state.theta))
         if len(state.theta) > most:
             raise Exhausted(message)
-        return follow(programs, task, data, subspace, state, *rest)
+        return follow(programs, task, subspace, state, *rest)
 
     monkeypatch.setattr(loop, "follow", refuse)
     return sizes
@@ -220,9 +220,9 @@ def test_subspaces_are_written_in_place(task):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"strategy": "magic"}, "strategy is 'magic'; allowed: auto, sequential, batched"),
-        ({"precision": "bf16"}, "precision is 'bf16'; allowed: float32, tf32"),
-        ({"chunk": 0}, "chunk is 0; it must be at least 1"),
+        ({"strategy": "magic"}, "strategy is 'magic'; allowed: 'auto', 'sequential', 'batched'"),
+        ({"precision": "bf16"}, "precision is 'bf16'; allowed: 'float32', 'tf32'"),
+        ({"chunk": 0}, "chunk is 0; it must be a whole number of at least 1"),
     ],
 )
 def test_bad_choices_are_refused(options, message):

@@ -346,7 +346,10 @@ def test_kinds_are_told_apart():
         ({"method": "affine", "basis": "centred"}, "takes no basis; it belongs to lottery_subsp"),
         ({"method": "affine", "iterations": 2}, "takes no iterations; it belongs to lottery_tick"),
         ({"method": "random_pruning", "iterations": 2}, "takes no iterations"),
-        ({"method": "affine", "directions": "dense"}, "allowed: gaussian, sparse, fastfood, hada"),
+        (
+            {"method": "affine", "directions": "dense"},
+            "allowed: 'gaussian', 'sparse', 'fastfood', 'hada",
+        ),
         ({"method": "tickets"}, "allowed: affine, full"),
         ({"method": "affine", "first_seed": 2**32 - 3}, "largest seed is 4294967296"),
     ],

@@ -169,7 +169,7 @@ def test_a_ticket_is_not_random_and_directions_have_known_kinds():
     ticket = LotteryTicket().written()
     with pytest.raises(InputError, match="criterion is 'random'"):
         read_method(ticket | {"pruning": ticket["pruning"] | {"criterion": "random"}})
-    with pytest.raises(InputError, match="directions is 'cauchy'; allowed: gaussian, sparse"):
+    with pytest.raises(InputError, match="directions is 'cauchy'; allowed: 'gaussian', 'sparse'"):
         RandomAffine(directions="cauchy")
 
 

@@ -290,7 +290,7 @@ def test_the_convention_holds_for_names_and_objects_alike(data):
         ({"convention": "code"}, "convention is 'code'; allowed: 'paper', 'released_code'"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"checkpoints_per_epoch": 1.0}, "checkpoints_per_epoch is 1.0"),
-        ({"extra_burn_in_step": 2}, "extra_burn_in_step is 2; it must be a whole number from 0 to"),
+        ({"extra_burn_in_step": 2}, "extra_burn_in_step is 2; it must be a whole number from 0"),
     ],
 )
 def test_values_that_are_not_allowed_are_refused(data, settings, said):

@@ -21,18 +21,7 @@ from dofbook.methods.random_pruning import RandomPruning
 from dofbook.methods.trajectories import record, spectrum, stored_steps
 
 __all__ = [
-    "FullSpace",
-    "LotterySubspace",
-    "LotteryTicket",
-    "Method",
-    "RandomAffine",
-    "RandomPruning",
-    "count_kept",
-    "label",
-    "method_class",
-    "methods",
-    "read_method",
-    "record",
-    "spectrum",
+    "FullSpace", "LotterySubspace", "LotteryTicket", "Method", "RandomAffine", "RandomPruning",
+    "count_kept", "label", "method_class", "methods", "read_method", "record", "spectrum",
     "stored_steps",
-]
+]  # fmt: skip

@@ -1,9 +1,7 @@
 """What a method is: a frozen dataclass that builds the affine subspace a run trains in.
 
-A method is a row of the paper's Table 1, and an object of its class is a cell of the table: left
-or right by t. It owns everything that depends on it: the subspace, the optimizer where it differs,
-whether its subspaces are nested in d, columns of its rows, what it costs, its words and its place
-in a configuration. A new method is a subclass in one file; see CONTRIBUTING.md.
+A method is a row of the paper's Table 1, and an object of its class a cell of it: left or right by
+t. It owns all that depends on it. A new method is a subclass in one file; see CONTRIBUTING.md.
 """
 
 import json
@@ -12,7 +10,9 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from dofbook import checks
 from dofbook.errors import InputError
+from dofbook.references import is_reference, resolve
 
 if TYPE_CHECKING:  # methods are described, hashed and listed without JAX
     import jax
@@ -25,18 +25,14 @@ if TYPE_CHECKING:  # methods are described, hashed and listed without JAX
 class Method:
     """Build subspaces of one kind at w_t.
 
+    A subclass has a ``name`` for tables, files and the command line; ``styles``, its places in the
+    figures' list of colours by t (others take what is free); and ``released_code``, the options in
+    which the paper's released code differs from its text. Its fields are its options; ``nested``
+    says whether the subspaces of one seed are nested in d.
+
     Args:
         t: Steps of full-space training before the subspace is laid, or that are rewound to; 0
             stays at the initialization.
-
-    Attributes:
-        name: What tables, files and the command line call it.
-        nested: Whether the subspaces of one seed are nested in d.
-        styles: Places in the figures' list of colours by t; others take what is free.
-        released_code: Options in which the paper's released code differs from its text.
-
-    Raises:
-        InputError: If a value is not allowed.
 
     >>> from dofbook.methods import RandomPruning
     >>> isinstance(RandomPruning(4), Method), RandomPruning(4).label
@@ -50,14 +46,11 @@ class Method:
     released_code: ClassVar[dict[str, Any]] = {}
 
     def __post_init__(self):
-        if isinstance(self.t, bool) or not isinstance(self.t, int) or self.t < 0:
-            raise InputError(f"burn_in_steps is {self.t!r}; it must be an integer of at least 0.")
+        object.__setattr__(self, "t", checks.integer("burn_in_steps", self.t))
         self.validate()
 
     def validate(self) -> None:
         """Refuse values that are not allowed; called when an object is made."""
-
-    # --- what it builds ---------------------------------------------------------------------
 
     def subspace(self, task: "Task", seed: int, d: int) -> "AffineSubspace":
         """Build the subspace of a run; it depends on the method, the task, the seed and d alone."""
@@ -80,8 +73,6 @@ class Method:
         """Tabulate what else is to be known of a run: columns of its rows."""
         return {}
 
-    # --- what it asks for -------------------------------------------------------------------
-
     @classmethod
     def options(cls) -> dict[str, Any]:
         """List its options beside t, with their defaults."""
@@ -93,11 +84,7 @@ class Method:
         return getattr(self, "nested", False)
 
     def as_nested(self) -> "Method":
-        """Make its subspaces nested in d, so that a threshold can be searched by bisection.
-
-        Raises:
-            InputError: If they cannot be.
-        """
+        """Make its subspaces nested in d, for bisection; InputError if they cannot be."""
         if self.is_nested:
             return self
         if all(f.name != "nested" for f in fields(self)):
@@ -109,11 +96,7 @@ class Method:
         return dims
 
     def check(self, task: "Task", d: int | None) -> None:
-        """Refuse a d that cannot be trained, before anything is.
-
-        Raises:
-            InputError: If it cannot.
-        """
+        """Refuse a d that cannot be trained, by an InputError before anything is."""
         if d is not None and d > task.network.D:
             raise InputError(
                 f"d is {d}, but {task.network.name} on {task.data.name} has only "
@@ -129,16 +112,21 @@ class Method:
         return d or 0
 
     def shapes(self, d: int, D: int) -> "AffineSubspace":
-        """Describe the subspace by shapes, without drawing it; dense directions by default."""
+        """Describe the subspace by shapes, without drawing it."""
         import jax
+        import jax.numpy as jnp
+
+        from dofbook.subspaces import AffineSubspace
+
+        return jax.eval_shape(lambda: AffineSubspace(jnp.zeros(D), self.directions_like(d, D)))
+
+    def directions_like(self, d: int, D: int) -> Any:
+        """Make directions of the shape of its own, for ``shapes``; dense ones by default."""
         import jax.numpy as jnp
 
         from dofbook.subspaces import Dense
 
-        rows: Any = jax.ShapeDtypeStruct((d, D), jnp.float32)
-        return _at_shape(Dense(rows), D)
-
-    # --- how it is called -------------------------------------------------------------------
+        return Dense(jnp.zeros((d, D)))
 
     @property
     def variant(self) -> str:
@@ -160,25 +148,16 @@ class Method:
 
     @property
     def label(self) -> str:
-        """Name it in legends, such as "lottery subspace, t = 16 (centred)".
-
-        >>> from dofbook.methods import LotterySubspace
-        >>> LotterySubspace(16, basis="centred").label
-        'lottery subspace, t = 16 (centred)'
-        """
+        """Its name in legends, such as "lottery subspace, t = 16 (centred)"."""
         return label(self.name, self.t, self.variant)
-
-    # --- how it is written ------------------------------------------------------------------
 
     def written(self) -> dict[str, Any]:
         """Give what is hashed of it in a cell's configuration, ready for JSON."""
         options = {k: v for k, v in asdict(self).items() if k not in ("t", "nested")}
-        return {
-            "method": self.name,
-            "burn_in_steps": self.t,
-            "nested": self.is_nested,
-            **({"options": options} if options else {}),
-        }
+        return self._plain(**({"options": options} if options else {}))
+
+    def _plain(self, **more: Any) -> dict[str, Any]:
+        return {"method": self.name, "burn_in_steps": self.t, "nested": self.is_nested, **more}
 
     @classmethod
     def read(cls, content: dict[str, Any]) -> Self:
@@ -190,51 +169,32 @@ class Method:
         return cls(t=content.pop("burn_in_steps"), **own, **lists)
 
 
-def _at_shape(directions: Any, D: int) -> "AffineSubspace":
-    import jax
-    import jax.numpy as jnp
-
-    from dofbook.subspaces import AffineSubspace
-
-    offset: Any = jax.ShapeDtypeStruct((D,), jnp.float32)
-    return AffineSubspace(offset, directions)
-
-
 def methods() -> dict[str, type[Method]]:
     """List the methods there are, the reader's own included, by name.
 
     >>> methods()["affine"].__name__
     'RandomAffine'
     """
-    found, left = {}, list(Method.__subclasses__())
-    while left:
-        kind = left.pop(0)
-        left += kind.__subclasses__()
-        if kind.name:
-            found[kind.name] = kind
-    return dict(sorted(found.items()))
+    kinds = Method.__subclasses__()
+    for kind in kinds:  # the list grows meanwhile
+        kinds += kind.__subclasses__()
+    return {kind.name: kind for kind in sorted(kinds, key=lambda kind: kind.name) if kind.name}
 
 
 def method_class(name: str) -> type[Method]:
     """Find a method by name, or import a reader's own as "module:Class".
 
-    Raises:
-        InputError: If there is none.
-
     >>> method_class("affine").__name__
     'RandomAffine'
     """
-    from dofbook.references import is_reference, resolve
-
-    known = methods()
     if is_reference(name):
         found = resolve(name)
         if isinstance(found, type) and issubclass(found, Method):
             return found
         raise InputError(f"{name} is {found!r}; it must be a dofbook method's class.")
+    known = methods()
     if name not in known:
-        allowed = ", ".join((*known, "module:Class"))
-        raise InputError(f"method is {name!r}; allowed: {allowed}.")
+        raise InputError(f"method is {name!r}; allowed: {', '.join((*known, 'module:Class'))}.")
     return known[name]
 
 
@@ -251,9 +211,6 @@ def label(name: str, t: int, variant: str = "") -> str:
 
 def read_method(content: dict[str, Any]) -> Method:
     """Make the method a cell's configuration describes; ``content`` loses what is used.
-
-    Raises:
-        InputError: If there is no such method or option.
 
     >>> read_method({"method": "affine", "burn_in_steps": 4, "nested": False})
     RandomAffine(t=4, directions='gaussian', nested=False)

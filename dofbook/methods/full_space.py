@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dofbook.errors import InputError
-from dofbook.methods.base import Method, _at_shape
+from dofbook.methods.base import Method
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class FullSpace(Method):
     def explicit_dimension(self, d):
         return 0
 
-    def shapes(self, d, D):
+    def directions_like(self, d, D):
         from dofbook.subspaces import Identity
 
-        return _at_shape(Identity(D), D)
+        return Identity(D)

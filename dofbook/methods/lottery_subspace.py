@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar, get_args
 
+from dofbook import checks
 from dofbook.cache import Cache
 from dofbook.errors import InputError
 from dofbook.methods.base import Method
@@ -46,34 +47,16 @@ class LotterySubspace(Method):
     released_code: ClassVar = {"extra_first_step": 1}
 
     def validate(self) -> None:
-        if self.basis not in get_args(Basis):
-            raise InputError(f"basis is {self.basis!r}; allowed: {', '.join(get_args(Basis))}.")
-        for name in ("spacing", "trajectory_steps"):
-            value = getattr(self, name)
-            if name == "trajectory_steps" and value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} is {value!r}; it must be an integer of at least 1.")
-        if self.extra_first_step not in (0, 1):
-            raise InputError(f"extra_first_step is {self.extra_first_step!r}; allowed: 0, 1.")
+        checks.choice("basis", self.basis, get_args(Basis))
+        checks.integer_fields(self, 1, "spacing", "trajectory_steps")
+        checks.integer_fields(self, 0, "extra_first_step", most=1)
 
     def points(self, steps: int):
-        """List the updates after which the path is stored, (T,), of a training of so many.
-
-        Raises:
-            InputError: If the training is too short for a single point.
-        """
+        """List the updates after which the path of a training of so many is stored, (T,)."""
         return stored_steps(self.trajectory_steps or steps, self.spacing, self.extra_first_step)
 
     def spectrum(self, task: "Task", seed: int) -> Spectrum:
-        """Train, store and decompose; kept, so that one path serves all d of a seed.
-
-        Returns:
-            Singular values and directions; shared, so not to be changed in place.
-
-        Raises:
-            InputError: If the path has no directions.
-        """
+        """Train, store and decompose; kept and shared, so that one path serves all d of a seed."""
         stored = self.points(task.steps)
         path = (self.basis, tuple(stored.tolist()), task.batch_size, task.burn_in_optimizer)
 
@@ -88,8 +71,7 @@ class LotterySubspace(Method):
 
         from dofbook.subspaces import AffineSubspace, Dense
 
-        if d < 1:
-            raise InputError(f"d is {d}; it must be at least 1.")
+        checks.integer("d", d, 1)
         rows = self.spectrum(task, seed).rows
         if d > len(rows):
             steps = self.trajectory_steps or task.steps
@@ -117,8 +99,7 @@ class LotterySubspace(Method):
     def written(self):
         options = {k: v for k, v in asdict(self).items() if k != "t"}
         options["steps"] = options.pop("trajectory_steps")
-        plain = {"method": self.name, "burn_in_steps": self.t, "nested": False}
-        return plain | {"lottery": options}
+        return self._plain(lottery=options)
 
     @classmethod
     def read(cls, content):

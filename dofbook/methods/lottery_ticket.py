@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from dofbook import checks
 from dofbook.cache import Cache
-from dofbook.errors import InputError
 from dofbook.methods.pruning import Pruned, Retraining, keep_largest, keep_schedule, masked
 
 if TYPE_CHECKING:
@@ -54,35 +54,20 @@ class LotteryTicket(Pruned):
 
     def validate(self) -> None:
         super().validate()
-        for name in ("pruning_epochs", "iterations"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} is {value!r}; it must be an integer of at least 1.")
+        checks.integer_fields(self, 1, "pruning_epochs", "iterations")
         # 0 and 0.0 are one configuration and must hash alike.
-        object.__setattr__(self, "weight_decay", float(self.weight_decay))
-        if not 0 <= self.weight_decay < float("inf"):
-            raise InputError(
-                f"weight_decay is {self.weight_decay}; it must be finite and not negative."
-            )
+        object.__setattr__(self, "weight_decay", checks.real("weight_decay", self.weight_decay, 0))
 
     def subspace(self, task, seed, d):
         w_t = self.offset(task, seed)
         return masked(w_t, self.kept(task, seed, d, w_t))
 
     def kept(self, task: "Task", seed: int, d: int, rewound: "jax.Array") -> np.ndarray:
-        """Train, prune by magnitude, and repeat if asked.
+        """Train, prune by magnitude, and repeat if asked: the coordinates kept, (d,), ascending.
 
         The first round trains the full network from w0, in the batch order of the burn-in; its
-        result is kept and serves all d of a seed. Later rounds train what is left from ``rewound``.
-
-        Args:
-            rewound: Rewinding point, (D,).
-
-        Returns:
-            Coordinates kept, (d,), ascending.
-
-        Raises:
-            InputError: If d does not lie between 1 and D.
+        result is kept and serves all d of a seed. Later rounds train what is left from
+        ``rewound`` (D,).
         """
         from dofbook.keys import Role, run_key
         from dofbook.subspaces import AffineSubspace, Identity, check_dimension
@@ -114,16 +99,15 @@ class LotteryTicket(Pruned):
         for layer in task.network.layers:
             if len(layer.shape) > 2:
                 decay[layer.start : layer.stop] = self.weight_decay
-        options = {
-            "optimizer": task.burn_in_optimizer,
-            "epochs": self.pruning_epochs,
-            "decay": jnp.asarray(decay) if decay.any() else None,
-            # Metrics at the start are of no interest here; giving zeros spares an evaluation.
-            "at_offset": jnp.zeros(len(task.objective.metric_names)),
-        }
+        decayed = jnp.asarray(decay) if decay.any() else None
+        blank = jnp.zeros(len(task.objective.metric_names))  # of no interest; spares an evaluation
 
         def weights(subspace, key):
-            return np.asarray(subspace.point(fit(task, subspace, key, **options).theta))
+            found = fit(
+                task, subspace, key, optimizer=task.burn_in_optimizer, at_offset=blank,
+                epochs=self.pruning_epochs, decay=decayed,
+            )  # fmt: skip
+            return np.asarray(subspace.point(found.theta))
 
         return weights
 
@@ -143,8 +127,7 @@ class LotteryTicket(Pruned):
             "iterations": self.iterations, "schedule": self.retraining,
             "weight_decay": self.weight_decay,
         }  # fmt: skip
-        plain = {"method": self.name, "burn_in_steps": self.t, "nested": False}
-        return plain | {"pruning": options}
+        return self._plain(pruning=options)
 
     @classmethod
     def read(cls, content):

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.methods.base import Method, _at_shape
+from dofbook.methods.base import Method
 
 if TYPE_CHECKING:
     import jax
@@ -28,9 +29,7 @@ class Pruned(Method):
     """Share what pruned networks have in common; not a method by itself."""
 
     def validate(self) -> None:
-        allowed = get_args(Retraining)
-        if self._retraining not in allowed:
-            raise InputError(f"retraining is {self._retraining!r}; allowed: {', '.join(allowed)}.")
+        checks.choice("retraining", self._retraining, get_args(Retraining))
 
     @property
     def _retraining(self) -> str:
@@ -53,22 +52,18 @@ class Pruned(Method):
     def explicit_dimension(self, d):
         return 0
 
-    def shapes(self, d, D):
-        import jax
+    def directions_like(self, d, D):
         import jax.numpy as jnp
 
         from dofbook.subspaces import AxisAligned
 
-        indices: Any = jax.ShapeDtypeStruct((d,), jnp.int32)
-        return _at_shape(AxisAligned(indices, D), D)
+        return AxisAligned(jnp.zeros(d, jnp.int32), D)
 
 
 class KeptCount(NamedTuple):
-    """Count what pruning left of one parameter array.
+    """What pruning left of a parameter array; ``collapsed`` is a layer's kernel that kept nothing.
 
-    Attributes:
-        collapsed: Whether it is a layer's kernel (two axes or more) with nothing kept: nothing
-            passes, except around it where the network has a shortcut.
+    A kernel has two axes or more. Then nothing passes, except by a shortcut around the layer.
     """
 
     name: str
@@ -78,10 +73,7 @@ class KeptCount(NamedTuple):
 
 
 def count_kept(kept: np.ndarray, layers: "Sequence[Layer]") -> tuple[KeptCount, ...]:
-    """Report what pruning left of each parameter array, in order.
-
-    Args:
-        kept: Coordinates kept, (d,).
+    """Report what pruning left of each parameter array, in order, by the coordinates kept (d,).
 
     >>> from dofbook.networks import Layer
     >>> count_kept(np.array([0, 7]), [Layer("a", (2, 3), 0, 6), Layer("b", (2,), 6, 8)])[1]
@@ -96,40 +88,26 @@ def count_kept(kept: np.ndarray, layers: "Sequence[Layer]") -> tuple[KeptCount, 
 
 
 def keep_largest(w: np.ndarray, count: int, among: np.ndarray | None = None) -> np.ndarray:
-    """Choose the coordinates of largest magnitude, exactly as many as asked.
+    """Choose the ``count`` coordinates of largest magnitude in w (D,), ascending.
 
-    Args:
-        w: Weights, (D,).
-        among: Candidates, ascending; all by default.
-
-    Returns:
-        Coordinates kept, (count,), ascending. Of equal magnitudes the first in the flat order are
-        kept; weights that are not numbers are pruned first.
-
-    Raises:
-        InputError: If there are not as many candidates.
+    ``among`` are the candidates, ascending, all by default; InputError if there are not so many.
+    Of equal magnitudes the first in the flat order are kept; weights that are not numbers are
+    pruned first.
 
     >>> keep_largest(np.array([0.1, -3.0, 2.0]), 2)
     array([1, 2])
     """
     candidates = np.arange(len(w)) if among is None else np.asarray(among)
-    if not 1 <= count <= len(candidates):
+    if not 1 <= count <= (most := len(candidates)):
         raise InputError(
-            f"{count} coordinates are to be kept; the number must lie between 1 and "
-            f"{len(candidates)}."
+            f"{count} coordinates are to be kept; the number must lie between 1 and {most}."
         )
     order = np.argsort(-np.abs(np.asarray(w))[candidates], kind="stable")
     return np.sort(candidates[order[:count]])
 
 
 def keep_random(key: "jax.Array", count: int, D: int) -> np.ndarray:
-    """Choose coordinates uniformly at random; with one key, fewer lie among more.
-
-    Returns:
-        Coordinates kept, (count,), ascending.
-
-    Raises:
-        InputError: If count does not lie between 1 and D.
+    """Choose coordinates uniformly at random, ascending; with one key, fewer lie among more.
 
     >>> import jax
     >>> len(keep_random(jax.random.key(0), 3, 10))

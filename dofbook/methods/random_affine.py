@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
-from dofbook.errors import InputError
-from dofbook.methods.base import Method, _at_shape
+from dofbook import checks
+from dofbook.methods.base import Method
 
 Directions = Literal["gaussian", "sparse", "fastfood", "hadamard"]
 
@@ -31,11 +31,8 @@ class RandomAffine(Method):
     styles: ClassVar[dict[int, int]] = {0: 0, 4: 1, 8: 2, 16: 3}
 
     def validate(self) -> None:
-        if self.directions not in get_args(Directions):
-            allowed = ", ".join(get_args(Directions))
-            raise InputError(f"directions is {self.directions!r}; allowed: {allowed}.")
-        if not isinstance(self.nested, bool):
-            raise InputError(f"nested is {self.nested!r}; it must be true or false.")
+        checks.choice("directions", self.directions, get_args(Directions))
+        checks.instance("nested", self.nested, bool)
 
     def subspace(self, task, seed, d):
         from dofbook import subspaces
@@ -48,24 +45,22 @@ class RandomAffine(Method):
     def explicit_dimension(self, d):
         return (d or 0) if self.directions == "gaussian" else 0
 
-    def shapes(self, d, D):
+    def directions_like(self, d, D):
         import jax
 
         from dofbook import subspaces
 
-        draw = lambda: subspaces.directions(self.directions, jax.random.key(0), d, D)  # noqa: E731
-        return _at_shape(jax.eval_shape(draw), D)
+        return subspaces.directions(self.directions, jax.random.key(0), d, D)
 
     @classmethod
     def words(cls, t: int) -> str:
         return "burn-in affine" if t else "random affine"
 
     def written(self):
-        structured = {} if self.directions == "gaussian" else {"directions": self.directions}
-        plain = {"method": self.name, "burn_in_steps": self.t, "nested": self.nested}
-        return plain | structured
+        gaussian = self.directions == "gaussian"
+        return self._plain(**({} if gaussian else {"directions": self.directions}))
 
     @classmethod
     def read(cls, content):
-        given = {name: content.pop(name) for name in ("directions",) if name in content}
+        given = {"directions": content.pop("directions")} if "directions" in content else {}
         return cls(content.pop("burn_in_steps"), nested=content.pop("nested"), **given)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dofbook.errors import InputError
+from dofbook import checks
 from dofbook.methods.pruning import Pruned, Retraining, keep_random, masked
 
 # What a configuration of the first edition says of pruning without training.
@@ -32,8 +32,7 @@ class RandomPruning(Pruned):
 
     def validate(self) -> None:
         super().validate()
-        if not isinstance(self.nested, bool):
-            raise InputError(f"nested is {self.nested!r}; it must be true or false.")
+        checks.instance("nested", self.nested, bool)
 
     def subspace(self, task, seed, d):
         from dofbook.keys import Role, run_key
@@ -43,8 +42,7 @@ class RandomPruning(Pruned):
         return masked(self.offset(task, seed), kept)
 
     def written(self):
-        plain = {"method": self.name, "burn_in_steps": self.t, "nested": self.nested}
-        return plain | {"pruning": _WRITTEN | {"schedule": self.retraining}}
+        return self._plain(pruning=_WRITTEN | {"schedule": self.retraining})
 
     @classmethod
     def read(cls, content):

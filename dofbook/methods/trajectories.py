@@ -23,11 +23,9 @@ BLOCK_BYTES = 2**24
 
 
 class Spectrum(NamedTuple):
-    """Singular values of a path and their directions in weight space.
+    """Singular values of a path, descending, (r,) float64, r its numerical rank, and directions.
 
-    Attributes:
-        singular_values: Descending, (r,) float64, where r is the numerical rank.
-        rows: Orthonormal directions in the same order, (r, D) float32.
+    ``rows`` are orthonormal, in the same order, (r, D) float32.
     """
 
     singular_values: np.ndarray
@@ -36,9 +34,6 @@ class Spectrum(NamedTuple):
 
 def stored_steps(steps: int, spacing: int = 5, extra_first_step: int = 0) -> np.ndarray:
     """List the updates after which a path of so many is stored, ascending; w0 is not among them.
-
-    Raises:
-        InputError: If the training is too short for a single point.
 
     >>> stored_steps(12)
     array([ 5, 10])
@@ -53,16 +48,10 @@ def stored_steps(steps: int, spacing: int = 5, extra_first_step: int = 0) -> np.
 
 
 def record(task: "Task", seed: int, stored: np.ndarray) -> np.ndarray:
-    """Train in the full space and store where training passes.
+    """Train in the full space and store where training passes: w - w0, (T, D) float32.
 
-    Initialization and batches are those of the burn-in, so that every w_t of a burn-in affine
-    subspace lies on this path.
-
-    Args:
-        stored: Numbers of updates, ascending, (T,), see ``stored_steps``.
-
-    Returns:
-        Displacements w - w0, (T, D) float32: 4 T D bytes of host memory.
+    ``stored`` are numbers of updates, ascending, (T,). Initialization and batches are those of the
+    burn-in, so that every w_t lies on this path. It takes 4 T D bytes of host memory.
 
     >>> from dofbook.training import Task
     >>> record(Task("mlp", "digits"), 0, stored_steps(10)).shape
@@ -83,12 +72,10 @@ def record(task: "Task", seed: int, stored: np.ndarray) -> np.ndarray:
 
 
 def arrange(points: np.ndarray, basis: Basis) -> np.ndarray:
-    """Form the matrix that is decomposed from displacements w - w0, in float64.
+    """Form the matrix that is decomposed from displacements w - w0 (T, D), in float64.
 
-    Args:
-        points: Displacements in order, (T, D); w0 itself is left out.
-        basis: "increments" (T, D), "centred": points of w_{0:T} less their mean (T + 1, D), or
-            "uncentred": the displacements themselves.
+    "increments" (T, D); "centred": points of w_{0:T} less their mean (T + 1, D); "uncentred": the
+    displacements themselves.
 
     >>> arrange(np.array([[1.0], [3.0]]), "increments").ravel()
     array([1., 2.])
@@ -125,20 +112,11 @@ def _orthonormalise(rows: np.ndarray, gram: np.ndarray, size: int) -> None:
 def spectrum(points: np.ndarray, basis: Basis = "increments", size: int | None = None) -> Spectrum:
     """Decompose a trajectory through its T x T Gram matrix, K = X X^T = V S^2 V^T.
 
-    The directions are S^-1 V^T X. Squaring costs half the digits, hence float64 and the cut-off;
-    a last orthonormalisation makes up for what small singular values lose.
-
-    Args:
-        points: Displacements w - w0 of the stored points, (T, D) float32.
-        basis: Which matrix X of them is decomposed; see ``arrange``.
-        size: Coordinates per block; by default blocks of 16 MiB.
-
-    Returns:
-        Singular values and directions. Beyond ``points``, memory is 4 r D + O(T^2) bytes and a
-        few blocks.
-
-    Raises:
-        InputError: If the trajectory does not move or is not finite.
+    ``points`` are displacements w - w0, (T, D) float32; ``size`` coordinates go at a time, by
+    default blocks of 16 MiB. The directions are S^-1 V^T X. Squaring costs half the digits, hence
+    float64 and the cut-off; a last orthonormalisation makes up for what small singular values
+    lose. Beyond ``points``, memory is 4 r D + O(T^2) bytes and a few blocks. Raises InputError if
+    the trajectory does not move or is not finite.
 
     Source:
         Larsen et al. (2022), section 4 and A.2; L. Sirovich, Turbulence and the dynamics of

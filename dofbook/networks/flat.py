@@ -19,11 +19,7 @@ from dofbook.references import own_code
 
 
 class Layer(NamedTuple):
-    """Name one parameter array and its coordinates [start, stop) in the flat weights.
-
-    Attributes:
-        name: Path in the module, such as "Conv_0/kernel".
-    """
+    """One parameter array, such as "Conv_0/kernel", and its coordinates [start, stop) of w."""
 
     name: str
     shape: tuple[int, ...]
@@ -35,16 +31,12 @@ class Layer(NamedTuple):
 class Network:
     """See a network as a function of one flat weight vector w in R^D, float32.
 
-    Attributes:
-        init: Draws w0 of shape (D,) from a key.
-        apply: Maps w (D,) and inputs (N, ...) to float32 outputs (N, ...).
-        layers: The parameter arrays in the order of w; they cover 0 to D.
-        evaluation_chunk: Inputs evaluated at once. It sets speed and memory (on a CPU small chunks
-            stay in the cache); with on-the-fly batch normalization also the batch of the
-            statistics.
-        gradient_chunk: Inputs whose gradients are computed at once when a batch is a multiple of
-            it, for speed and memory; None for the whole batch, as the statistics of a batch need.
-        name: What tables and figures call it.
+    ``init`` draws w0 (D,) from a key; ``apply`` maps w (D,) and inputs (N, ...) to float32 outputs
+    (N, ...); ``layers`` are the parameter arrays in the order of w, from 0 to D; tables and figures
+    show ``name``. ``evaluation_chunk`` inputs are evaluated at once: it sets speed and memory (on a
+    CPU small chunks stay in the cache) and, with on-the-fly batch normalization, the batch of the
+    statistics. Gradients are computed of ``gradient_chunk`` inputs at once where a batch is a
+    multiple of it, for speed and memory; None for the whole batch, as its statistics need.
     """
 
     init: Callable[[jax.Array], jax.Array]
@@ -61,9 +53,6 @@ class Network:
 
         Equal kinds give the same object, so that compiled programs are shared. A network without
         kinds, such as a reader's own, gives itself.
-
-        Raises:
-            InputError: If the network has kinds, but not this one.
         """
         return self if self._variant is None else self._variant(kind)
 
@@ -75,47 +64,31 @@ def flatten(
     *,
     evaluation_chunk: int = 100,
     gradient_chunk: int | None = None,
+    name: str | None = None,
 ) -> Network:
     """Lay the parameters of a network out as one vector.
 
-    Args:
-        module: A flax.linen module; a flax.nnx or equinox module, whose weights are w0 of every
-            seed, or a function of ``rngs`` or ``key`` that draws one (equinox modules take single
-            inputs); or a pair (init, apply) of functions ``init(key)`` or ``init(key, inputs)`` and
-            ``apply(parameters, inputs)``, with parameters in any tree of arrays.
-        example: Inputs with a leading axis of examples, such as ``x_train[:1]``, or their
-            ``ShapeDtypeStruct``.
-        trainable: Tells of an array, by its path such as "Dense_0/kernel" and its shape and dtype,
-            whether it moves. The others, and those of integers and booleans, stay what key 0 draws.
-        evaluation_chunk: See ``Network``.
-        gradient_chunk: See ``Network``.
+    ``module`` is one of flax.linen; or of flax.nnx or equinox, whose weights are w0 of every seed,
+    or a function of ``rngs`` or ``key`` that draws one (equinox modules take single inputs); or a
+    pair (init, apply) of functions ``init(key)`` or ``init(key, inputs)`` and
+    ``apply(parameters, inputs)``, with parameters in any tree of arrays. ``example`` is inputs with
+    a leading axis of examples, such as ``x_train[:1]``, or their ``ShapeDtypeStruct``.
+    ``trainable`` tells of an array, by its path such as "Dense_0/kernel" and its shape and dtype,
+    whether it moves; the others, and those of integers and booleans, stay what key 0 draws. Arrays
+    of other types than float32 are cast back to their own on use. For the chunks and ``name``, by
+    default the module's, see ``Network``.
 
-    Returns:
-        The network. Arrays of other types than float32 are cast back to their own on use.
-
-    Raises:
-        InputError: If it is no such network, cannot be applied to such inputs, has no parameters,
-            draws random numbers or keeps a state when applied, or gives not one array (N, ...).
+    Raises InputError if it is no such network, cannot be applied to such inputs, has no parameters,
+    draws random numbers or keeps a state when applied, or gives not one array (N, ...).
 
     >>> import flax.linen as nn
     >>> network = flatten(nn.Dense(3), jnp.zeros((1, 2)))
     >>> network.D, network.layers[1]
     (9, Layer(name='kernel', shape=(2, 3), start=3, stop=9))
     """
-    name = getattr(module, "__name__", type(module).__name__)
-    name = "network" if isinstance(module, tuple | list) or not name.isidentifier() else name
-    return flatten_named(name, module, example, trainable, evaluation_chunk, gradient_chunk)
-
-
-def flatten_named(
-    name: str,
-    module: Any,
-    example: Any,
-    trainable: Callable | None = None,
-    evaluation_chunk: int = 100,
-    gradient_chunk: int | None = None,
-) -> Network:
-    """Flatten under a name, with all kinds of derivatives that the module has."""
+    if name is None:
+        given = str(getattr(module, "__name__", type(module).__name__))
+        name = given if given.isidentifier() and given not in ("tuple", "list") else "network"
     blank = _blank(example)
     if trainable is not None:
         checks.function("trainable", trainable)

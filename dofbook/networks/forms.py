@@ -25,11 +25,9 @@ def path_name(path: Sequence) -> str:
 class Form(NamedTuple):
     """See a network as functions that JAX can trace.
 
-    Attributes:
-        make: Maps a key to a tree of arrays. To be traced once before ``call`` is used.
-        call: Maps such a tree and inputs (N, ...) to outputs.
-        trains: Tells of a path in the tree whether what is there may be trained.
-        name: Names a path.
+    ``make`` maps a key to a tree of arrays, and is traced before ``call``, which maps such a tree
+    and inputs (N, ...) to outputs. ``trains`` tells of a path whether what is there may be trained;
+    ``name`` names it.
     """
 
     make: Callable[[jax.Array], Any]
@@ -39,14 +37,7 @@ class Form(NamedTuple):
 
 
 def find_form(module: Any, blank: jax.Array) -> Form:
-    """Bring whatever a reader calls a network to its form.
-
-    Args:
-        blank: Inputs (1, ...) of zeros, to which parameters are shaped.
-
-    Raises:
-        InputError: If it is none of ``ALLOWED``.
-    """
+    """Bring what a reader calls a network to its form; ``blank`` is zeros like inputs (1, ...)."""
     if _is(module, "flax.linen", "Module"):
         return _linen(module, blank)
     if isinstance(module, tuple | list):

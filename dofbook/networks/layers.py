@@ -1,28 +1,26 @@
 """Convolution and pooling whose gradients stay fast inside ``lax.scan`` on a CPU.
 
 Autodiff turns the gradients of a convolution into convolutions with unusual layouts, which XLA's
-CPU backend runs about forty times slower inside any loop. Here the gradients are written as
-ordinary convolutions and matrix products instead. On a GPU every convolution is a matrix product
-with patches of the images: of runs that train together each has its own kernels, and ``vmap`` turns
-that into one batched product, where a convolution becomes one of many groups. On other backends,
-and for shapes not covered (dilation, groups, other layouts), the call goes to
-``lax.conv_general_dilated`` unchanged.
+CPU backend runs about forty times slower inside any loop. Here they are written as ordinary
+convolutions and matrix products. On a GPU every convolution is a matrix product with patches of the
+images: of runs that train together each has its own kernels, and ``vmap`` turns that into one
+batched product, not into a convolution of many groups. Other backends, and shapes not covered
+(dilation, groups, other layouts), get ``lax.conv_general_dilated`` unchanged.
 
-Like every custom gradient, that of ``loop_convolution`` has no forward mode (jvp) on a CPU.
-``linear_convolution`` is the same function with the derivative in both directions, as a
-linearized network needs it; XLA's own convolution has every derivative. ``CONVOLUTIONS``,
-``BIASES`` and ``MAX_POOLS`` hold the three kinds. One's own network may take the convolution
-alone, as ``nn.Conv(..., conv_general_dilated=layers.conv_general_dilated)``.
+``CONVOLUTIONS``, ``BIASES`` and ``MAX_POOLS`` hold layers by what can be differentiated. One's own
+network may take the convolution alone: ``nn.Conv(...,
+conv_general_dilated=layers.conv_general_dilated)``.
 
 Images and feature maps are (N, H, W, C), kernels (kh, kw, C, features).
 """
 
 from collections.abc import Callable
 from functools import partial, reduce
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.custom_derivatives import SymbolicZero, linear_call
 
@@ -53,9 +51,7 @@ def _patches(x, kernel_shape, strides, padding):
 
 
 def patch_convolution(x, kernel, strides, padding):
-    """Convolve by one matrix product with all receptive fields; JAX has its every derivative.
-
-    Arguments as in ``loop_convolution``.
+    """Convolve as ``loop_convolution``, by one matrix product; JAX has its every derivative.
 
     >>> x, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 1))
     >>> patch_convolution(x, kernel, (1, 1), ((0, 0), (0, 0)))[0, 0, 0]
@@ -71,11 +67,9 @@ def _small(kernel) -> bool:
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def loop_convolution(x, kernel, strides, padding):
-    """Convolve images with kernels; the gradients are fast inside loops on a CPU.
+    """Convolve images with kernels; the gradients, reverse mode only, are fast in loops on a CPU.
 
-    Args:
-        strides: Steps down and across.
-        padding: Zeros (above, below), (left, right).
+    ``padding`` is zeros (above, below), (left, right).
 
     >>> x, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 1))
     >>> loop_convolution(x, kernel, (1, 1), ((0, 0), (0, 0)))[0, 0, 0]
@@ -120,13 +114,11 @@ def _backward(strides, padding, saved, cotangent):
     return dx, dkernel.transpose(1, 2, 0, 3)
 
 
-loop_convolution.defvjp(
-    lambda x, kernel, strides, padding: (
-        loop_convolution(x, kernel, strides, padding),
-        (x, kernel),
-    ),
-    _backward,
-)
+def _forward(x, kernel, strides, padding):
+    return loop_convolution(x, kernel, strides, padding), (x, kernel)
+
+
+loop_convolution.defvjp(_forward, _backward)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
@@ -164,45 +156,26 @@ linear_convolution.defjvp(_tangent, symbolic_zeros=True)
 
 
 def conv_general_dilated(
-    lhs,
-    rhs,
-    window_strides,
-    padding,
-    lhs_dilation=None,
-    rhs_dilation=None,
-    dimension_numbers=None,
-    feature_group_count=1,
-    precision=None,
-    convolution: Callable = loop_convolution,
+    lhs, rhs, window_strides, padding, *, convolution: Callable = loop_convolution, **options
 ):
     """Convolve as ``lax.conv_general_dilated`` does, as fits the backend (see the module).
 
-    The arguments are those of ``lax.conv_general_dilated``, and ``convolution``, which is
-    ``loop_convolution`` or ``linear_convolution`` on a CPU; a GPU takes ``patch_convolution``.
+    ``convolution``, for a CPU, is ``loop_convolution`` or ``linear_convolution``.
 
     >>> x, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 1))
     >>> conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT).shape
     (1, 4, 4, 1)
     """
-    numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
-    dilation = tuple(lhs_dilation or ()) + tuple(rhs_dilation or ())
+    given = {name: value for name, value in options.items() if name != "dimension_numbers"}
+    numbers = partial(lax.conv_dimension_numbers, lhs.shape, rhs.shape)
     backend = jax.default_backend()
     covered = (
         backend in ("cpu", "gpu")
         and lhs.ndim == 4
-        and numbers == lax.conv_dimension_numbers(lhs.shape, rhs.shape, LAYOUT)
-        and all(step == 1 for step in dilation)
-        and feature_group_count == 1
-        and precision is None
+        and numbers(options.get("dimension_numbers")) == numbers(LAYOUT)
+        and all(value is None or np.all(np.asarray(value) == 1) for value in given.values())
     )
     if not covered:
-        options: dict[str, Any] = dict(
-            lhs_dilation=lhs_dilation,
-            rhs_dilation=rhs_dilation,
-            dimension_numbers=dimension_numbers,
-            feature_group_count=feature_group_count,
-            precision=precision,
-        )
         return lax.conv_general_dilated(lhs, rhs, window_strides, padding, **options)
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
@@ -244,8 +217,7 @@ def add_bias(x, bias):
 def max_pool(x):
     """Take the maximum over 2x2 windows with stride 2, dropping an odd last row or column.
 
-    The gradient is shared among the entries that attain the maximum, which are several where the
-    image has a flat background.
+    Entries that attain it, several on a flat background, share the gradient.
 
     >>> max_pool(jnp.arange(4.0).reshape(1, 2, 2, 1)).item()
     3.0
@@ -288,10 +260,7 @@ def average_pool(x):
 
 
 def plain_max_pool(x):
-    """Pool as ``max_pool`` does, with JAX's own derivatives.
-
-    A tie, such as four equal pixels of background, counts as the mean of its entries, which is
-    the derivative wherever there is one.
+    """Pool as ``max_pool`` does, with JAX's own derivatives; of a tie, the mean of its entries'.
 
     >>> plain_max_pool(jnp.arange(4.0).reshape(1, 2, 2, 1)).item()
     3.0

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.networks import NAMES, Pooling, layers
-from dofbook.networks.flat import Network, flatten_named
+from dofbook.networks.flat import Network, flatten
 from dofbook.networks.layers import Derivatives
 from dofbook.provenance import cores
 from dofbook.references import call, check_name, is_reference
@@ -59,9 +59,7 @@ def _pool(x: jax.Array, pooling: Pooling, derivatives: Derivatives) -> jax.Array
 class ConvNet(nn.Module):
     """Stack 3x3 convolutions, each with ReLU and 2x2 pooling, below one dense layer (paper 2.1).
 
-    Attributes:
-        channels: Output channels of each convolution: (16, 32) is Conv-2, (32, 64, 64) Conv-3.
-        pooling: "max" (the paper's text) or "average" (its released code).
+    Conv-2 has the channels (16, 32), Conv-3 (32, 64, 64); for ``pooling`` see ``build``.
 
     >>> ConvNet((16, 32), 10).channels
     (16, 32)
@@ -203,17 +201,11 @@ def build(
 ) -> Any:
     """Build a network by name.
 
-    Args:
-        name: One of ``networks.NAMES``, or "module:function": a function of the number of classes
-            that returns anything ``flatten`` takes, on which the other options have no influence.
-        num_classes: Number of logits; None, for data without classes, means one output (and is
-            what a reader's function is given).
-        pooling: "max" (the paper's text) or "average" (its released code); resnet20 and mlp have
-            none.
-        derivatives: "gradient" (for training), "linear" or "all"; see ``dofbook.networks.layers``.
-
-    Raises:
-        InputError: If an option is unknown, or the function raises.
+    ``name`` is one of ``networks.NAMES``, or "module:function": a function of the number of classes
+    that returns anything ``flatten`` takes, on which the other options have no influence.
+    ``num_classes`` is the number of logits; None, for data without classes, means one output (and
+    is what a reader's function is given). ``pooling`` is "max" (the paper's text) or "average" (its
+    released code); resnet20 and mlp have none. ``derivatives``: see ``layers.Derivatives``.
 
     >>> build("conv2", 10).channels
     (16, 32)
@@ -236,17 +228,10 @@ def paper_network(
     derivatives: Derivatives = "gradient",
     dtype: str = "float32",
 ) -> Network:
-    """Build a network by name and flatten it; equal arguments give the same object.
+    """Build a network by name and flatten it; for options see ``build``.
 
-    Sharing one object lets compiled programs be shared between cells.
-
-    Args:
-        name: See ``build``, also for the other options.
-        input_shape: Shape of one input, such as (H, W, C).
-        dtype: Of the inputs: "int32" for tokens.
-
-    Raises:
-        InputError: As ``build`` and ``flatten``; if the images are too small.
+    Equal arguments give the same object, so that cells share compiled programs. ``input_shape`` is
+    that of one input, such as (H, W, C); ``dtype`` that of the inputs, "int32" for tokens.
 
     >>> paper_network("mlp", (8, 8, 1), 10).D
     2410
@@ -265,7 +250,10 @@ def _named(name, input_shape, num_classes, pooling, dtype) -> Network:
     if name in _LEAST_SIDES:
         _check_images(name, input_shape)
     example = jax.ShapeDtypeStruct((1, *input_shape), dtype)
-    return flatten_named(name, module, example, None, *_chunks(module, input_shape))
+    evaluated, differentiated = _chunks(module, input_shape)
+    return flatten(
+        module, example, name=name, evaluation_chunk=evaluated, gradient_chunk=differentiated
+    )
 
 
 def _check_images(name: str, shape: tuple[int, ...]) -> None:

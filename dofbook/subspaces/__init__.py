@@ -3,39 +3,49 @@
 Directions are pytrees with two methods, ``lift`` (theta -> A theta) and ``project`` (g -> A^T g);
 a method of the paper's Table 1 is a choice of offset and directions (see ``dofbook.methods``).
 
-- `base`: what every kind of directions offers; `affine`: the subspace itself
+- `affine`: the subspace itself, and what every kind of directions offers
 - `dense`, `sparse`: explicit columns, O(d D) and O(d nnz) memory
 - `hadamard`, `fastfood`: structured columns, O(D) memory and O(D log D) time at any d
-- `axis_aligned`, `identity`: some coordinates, and all of them
-- `choosing`: random directions by the name of their kind
+- `axis_aligned`: some coordinates, or all of them
 """
 
-from dofbook.subspaces.affine import AffineSubspace
-from dofbook.subspaces.axis_aligned import AxisAligned, axis_aligned
-from dofbook.subspaces.base import Directions, check_dimension
-from dofbook.subspaces.choosing import KINDS, Kind, directions
+from typing import Literal, get_args
+
+import jax
+
+from dofbook.errors import InputError
+from dofbook.subspaces.affine import AffineSubspace, Directions, check_dimension
+from dofbook.subspaces.axis_aligned import AxisAligned, Identity, axis_aligned
 from dofbook.subspaces.dense import Dense, gaussian
 from dofbook.subspaces.fastfood import Fastfood, fastfood
 from dofbook.subspaces.hadamard import Hadamard, hadamard
-from dofbook.subspaces.identity import Identity
 from dofbook.subspaces.sparse import Sparse, sparse
 
 __all__ = [
-    "KINDS",
-    "AffineSubspace",
-    "AxisAligned",
-    "Dense",
-    "Directions",
-    "Fastfood",
-    "Hadamard",
-    "Identity",
-    "Kind",
-    "Sparse",
-    "axis_aligned",
-    "check_dimension",
-    "directions",
-    "fastfood",
-    "gaussian",
-    "hadamard",
-    "sparse",
-]
+    "KINDS", "AffineSubspace", "AxisAligned", "Dense", "Directions", "Fastfood", "Hadamard",
+    "Identity", "Kind", "Sparse", "axis_aligned", "check_dimension", "directions", "fastfood",
+    "gaussian", "hadamard", "sparse",
+]  # fmt: skip
+
+Kind = Literal["gaussian", "sparse", "fastfood", "hadamard"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+_BUILDERS = dict(zip(KINDS, (gaussian, sparse, fastfood, hadamard), strict=True))
+
+
+def directions(kind: Kind, key: jax.Array, d: int, D: int) -> Directions:
+    """Draw random directions of a named kind, 1 <= d <= D; those of one key and D are nested in d.
+
+    | kind | columns | memory, bytes | time of a product |
+    |---|---|---|---|
+    | gaussian | independent, uniform on the sphere | 4 d D | O(d D) |
+    | sparse | sqrt(D) Gaussian entries, unit norm | 8 d sqrt(D) | O(d sqrt(D) + D) |
+    | fastfood | nearly Gaussian, norm 1 in mean square | 16 D | O(D log D) |
+    | hadamard | exactly orthonormal | 16 D | O(D log D) |
+
+    >>> directions("sparse", jax.random.key(0), 2, 100).values.shape
+    (2, 10)
+    """
+    if kind not in KINDS:
+        raise InputError(f"the kind of directions is {kind!r}; allowed: {', '.join(KINDS)}.")
+    return _BUILDERS[kind](key, d, D)

@@ -1,21 +1,38 @@
-"""The affine subspace of weight space that everything trains in."""
+"""The affine subspace of weight space that everything trains in, and what its directions offer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from typing import Protocol
 
 import jax
 
-from dofbook.subspaces.base import Directions
+from dofbook.errors import InputError
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["offset", "directions"], meta_fields=[])
+class Directions(Protocol):
+    """Offer a linear map A from R^d to R^D and its transpose."""
+
+    @property
+    def d(self) -> int:
+        """Training dimension."""
+        ...
+
+    def lift(self, theta: jax.Array) -> jax.Array:
+        """Map theta (d,) to A theta (D,)."""
+        ...
+
+    def project(self, g: jax.Array) -> jax.Array:
+        """Map g (D,) to A^T g (d,)."""
+        ...
+
+
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class AffineSubspace:
     """Hold the affine subspace {offset + A theta} (paper, Eq. 2.2).
 
-    Args:
-        offset: The point theta = 0 stands for, (D,): w0, or w_t after burn-in.
-        directions: A, one of the directions of this package or the reader's own.
+    ``offset`` (D,) is the point of theta = 0: w0, or w_t after burn-in; ``directions`` is A, one of
+    this package's or the reader's own.
 
     >>> import jax.numpy as jnp
     >>> from dofbook.subspaces import axis_aligned
@@ -39,3 +56,19 @@ class AffineSubspace:
     def point(self, theta: jax.Array) -> jax.Array:
         """Map theta (d,) to the weights w = offset + A theta, (D,)."""
         return self.offset + self.directions.lift(theta)
+
+
+def check_dimension(d: int, D: int) -> None:
+    """Refuse a training dimension that does not lie between 1 and D.
+
+    >>> check_dimension(3, 2)
+    Traceback (most recent call last):
+    dofbook.errors.InputError: d is 3; it must lie between 1 and D = 2.
+    """
+    if not 1 <= d <= D:
+        raise InputError(f"d is {d}; it must lie between 1 and D = {D}.")
+
+
+def transpose(lift: Callable[[jax.Array], jax.Array], d: int, g: jax.Array) -> jax.Array:
+    """Apply the transpose of a linear map R^d -> R^D, given as a program, to g (D,)."""
+    return jax.linear_transpose(lift, jax.ShapeDtypeStruct((d,), g.dtype))(g)[0]

@@ -1,7 +1,6 @@
-"""Some coordinates of weight space as directions: pruning."""
+"""Some coordinates of weight space as directions, for pruning, or all of them."""
 
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
@@ -11,20 +10,19 @@ from jax.typing import ArrayLike
 from dofbook.errors import InputError
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["indices"], meta_fields=["D"])
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class AxisAligned:
     """Keep d coordinates: the columns of A are unit vectors e_k, exactly orthonormal.
 
-    Args:
-        indices: The coordinates k, (d,) int32, distinct; ``axis_aligned`` checks them.
+    ``indices`` are the k, (d,) int32, distinct; ``axis_aligned`` checks them.
 
     >>> AxisAligned(jnp.array([2]), 3).project(jnp.arange(3.0))
     Array([2.], dtype=float32)
     """
 
     indices: jax.Array
-    D: int
+    D: int = field(metadata={"static": True})
 
     @property
     def d(self) -> int:
@@ -38,12 +36,30 @@ class AxisAligned:
         return g.at[self.indices].get(unique_indices=True, mode="promise_in_bounds")
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Identity:
+    """Stand for the full space: A is the identity of R^D.
+
+    >>> Identity(3).d
+    3
+    """
+
+    D: int = field(metadata={"static": True})
+
+    @property
+    def d(self) -> int:
+        return self.D
+
+    def lift(self, theta: jax.Array) -> jax.Array:
+        return theta
+
+    def project(self, g: jax.Array) -> jax.Array:
+        return g
+
+
 def axis_aligned(indices: ArrayLike, D: int) -> AxisAligned:
     """Keep the given coordinates, distinct integers from 0 to D - 1; theta follows their order.
-
-    Raises:
-        InputError: If a coordinate is not an integer, out of range or given twice, or if there is
-            none.
 
     >>> axis_aligned([4, 0], 5).lift(jnp.array([1.0, 2.0]))
     Array([2., 0., 0., 0., 1.], dtype=float32)

@@ -6,17 +6,15 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from dofbook.subspaces.base import check_dimension
+from dofbook.subspaces.affine import check_dimension
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["rows"], meta_fields=[])
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Dense:
-    """Hold the columns of A explicitly.
+    """Hold the columns of A explicitly, as the ``rows`` of A^T, (d, D).
 
-    Args:
-        rows: A^T, (d, D): the columns of A as rows, the layout in which both products read memory
-            once and in order.
+    In this layout both products read memory once and in order.
 
     >>> Dense(jnp.array([[3.0, 4.0]])).project(jnp.ones(2))
     Array([7.], dtype=float32)
@@ -45,13 +43,10 @@ def _gaussian_rows(key: jax.Array, d: int, D: int) -> jax.Array:
 
 
 def gaussian(key: jax.Array, d: int, D: int) -> Dense:
-    """Draw dense Gaussian directions with columns of unit norm (paper, A.4); 4 d D bytes.
+    """Draw dense Gaussian directions, d <= D columns of unit norm (paper, A.4); 4 d D bytes.
 
     The span is uniform on the Grassmannian. Column i depends on the key and i alone, so with the
     same key the subspace of dimension d lies inside that of any larger dimension.
-
-    Raises:
-        InputError: If d does not lie between 1 and D.
 
     >>> gaussian(jax.random.key(0), 2, 5).rows.shape
     (2, 5)

@@ -1,32 +1,23 @@
 """Fastfood directions: nearly Gaussian columns in linear memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 
-from dofbook.subspaces.base import check_dimension, transpose
+from dofbook.subspaces.affine import check_dimension, transpose
 from dofbook.subspaces.transform import length_above, transform
 
 
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["signs", "order", "scales", "flips"],
-    meta_fields=["d"],
-)
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Fastfood:
     """Hold the leading D x d block of sqrt(n / D) S T G P T B, n >= D.
 
-    S and B are random signs, P a random permutation, G Gaussian numbers, T an orthonormal transform
-    of length n, the Hadamard transform where n is a power of two.
-
-    Args:
-        signs: B, (n,).
-        order: P, (n,).
-        scales: G times sqrt(n / D), (n,).
-        flips: S, (D,).
+    B (``signs``, (n,)) and S (``flips``, (D,)) are random signs, P (``order``, (n,)) a random
+    permutation, G Gaussian numbers (``scales``, (n,), times sqrt(n / D)), T an orthonormal
+    transform of length n, the Hadamard transform where n is a power of two.
 
     >>> one = jnp.ones(4)
     >>> Fastfood(one, jnp.arange(4), one, one, d=2).lift(jnp.array([1.0, 2.0]))  # T T = I
@@ -37,7 +28,7 @@ class Fastfood:
     order: jax.Array
     scales: jax.Array
     flips: jax.Array
-    d: int
+    d: int = field(metadata={"static": True})
 
     def lift(self, theta: jax.Array) -> jax.Array:
         n = self.signs.shape[-1]
@@ -63,7 +54,7 @@ def _draw(key: jax.Array, D: int) -> tuple[jax.Array, ...]:
 
 
 def fastfood(key: jax.Array, d: int, D: int) -> Fastfood:
-    """Draw Fastfood directions: about 16 D bytes, and O(D log D) per product, at any d.
+    """Draw Fastfood directions: about 16 D bytes, and O(D log D) per product, at any d <= D.
 
     Columns have norm 1 exactly where D is a power of two, and mean square 1 exactly otherwise, with
     a relative deviation of order 1 / sqrt(D). They are not orthogonal: the cosine of two columns
@@ -71,13 +62,9 @@ def fastfood(key: jax.Array, d: int, D: int) -> Fastfood:
     the squares of G. E |A^T g|^2 = d |g|^2 / D for every g. Column i depends on the key and i alone
     (given D), so the subspaces of one key are nested.
 
-    Raises:
-        InputError: If d does not lie between 1 and D.
-
-    Source:
-        Le, Sarlos and Smola (2013); as a map into weight space Li et al. (2018), supplement S7,
-        who pad to a power of two and have no S. Without it T sends a constant g to a single entry
-        of G, and |A^T g| is that entry for all columns at once.
+    Source: Le, Sarlos and Smola (2013); as a map into weight space Li et al. (2018), supplement S7,
+    who pad to a power of two and have no S. Without it T sends a constant g to a single entry of G,
+    and |A^T g| is that entry for all columns at once.
 
     >>> fastfood(jax.random.key(0), 2, 5).lift(jnp.ones(2)).shape
     (5,)

@@ -1,30 +1,27 @@
 """Random directions that are exactly orthonormal, by a randomised Hadamard transform."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 
-from dofbook.subspaces.base import check_dimension, transpose
+from dofbook.subspaces.affine import check_dimension, transpose
 from dofbook.subspaces.transform import length_below, transform
 
 _ROUNDS = 2
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["signs", "orders"], meta_fields=["d"])
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Hadamard:
     """Hold the first d columns of Q = P2 S2 T P1 S1 T, an orthogonal matrix of R^D.
 
     T transforms the leading coordinates, as many as a fast transform has a length for (more than
-    15/16 of D, all of them for a power of two), and leaves the others; S are random signs, P random
-    permutations. Every factor is orthogonal for any D: nothing is padded or cut off, so the
-    columns are orthonormal up to rounding, and A is an isometry.
-
-    Args:
-        signs: S1 and S2, (2, D).
-        orders: P1 and P2, (2, D): entry k goes where ``orders`` holds k.
+    15/16 of D, all of them for a power of two), and leaves the others; S are random signs
+    (``signs``, (2, D)), P random permutations (``orders``, (2, D): entry k goes where it holds k).
+    Every factor is orthogonal for any D: nothing is padded or cut off, so the columns are
+    orthonormal up to rounding, and A is an isometry.
 
     >>> same = jnp.tile(jnp.arange(4), (2, 1))
     >>> Hadamard(jnp.ones((2, 4)), same, d=2).lift(jnp.array([1.0, 2.0]))  # T T = I
@@ -33,7 +30,7 @@ class Hadamard:
 
     signs: jax.Array
     orders: jax.Array
-    d: int
+    d: int = field(metadata={"static": True})
 
     def lift(self, theta: jax.Array) -> jax.Array:
         D = self.signs.shape[-1]
@@ -57,18 +54,14 @@ def _draw(key: jax.Array, D: int) -> tuple[jax.Array, jax.Array]:
 
 
 def hadamard(key: jax.Array, d: int, D: int) -> Hadamard:
-    """Draw orthonormal directions by a subsampled randomised Hadamard transform.
+    """Draw d <= D orthonormal directions by a subsampled randomised Hadamard transform.
 
-    They take 16 D bytes, and each product O(D log D) time, at any d.
-    Because the last step is a uniform permutation, E |A^T g|^2 = d |g|^2 / D exactly, for every g.
-    The span is not uniform on the Grassmannian, only close to it: two rounds of signs spread any
-    g. Column i depends on the key and i alone (given D), so the subspaces of one key are nested.
+    They take 16 D bytes, and each product O(D log D) time, at any d. Because the last step is a
+    uniform permutation, E |A^T g|^2 = d |g|^2 / D exactly, for every g. The span is not uniform on
+    the Grassmannian, only close to it: two rounds of signs spread any g. Column i depends on the
+    key and i alone (given D), so the subspaces of one key are nested.
 
-    Raises:
-        InputError: If d does not lie between 1 and D.
-
-    Source:
-        Ailon and Chazelle (2009), Tropp (2011), with a second round in place of random rows.
+    Source: Ailon and Chazelle (2009), Tropp (2011), with a second round in place of random rows.
 
     >>> A = hadamard(jax.random.key(0), 2, 6)
     >>> A.project(A.lift(jnp.array([1.0, 2.0]))).round(5)

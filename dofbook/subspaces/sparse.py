@@ -1,6 +1,6 @@
 """Random directions with few non-zero entries per column."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from math import isqrt
 
@@ -8,17 +8,15 @@ import jax
 import jax.numpy as jnp
 
 from dofbook.errors import InputError
-from dofbook.subspaces.base import check_dimension
+from dofbook.subspaces.affine import check_dimension
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["indices", "values"], meta_fields=["D"])
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Sparse:
-    """Hold the non-zero entries of A, as many in every column.
+    """Hold the non-zero entries of A, nnz in every column: ``values`` (d, nnz).
 
-    Args:
-        indices: Row of each entry, (d, nnz), distinct in every column.
-        values: The entries, (d, nnz).
+    ``indices`` (d, nnz) are their rows, distinct in every column.
 
     >>> Sparse(jnp.array([[0, 2]]), jnp.array([[0.6, 0.8]]), 3).lift(jnp.array([5.0]))
     Array([3., 0., 4.], dtype=float32)
@@ -26,7 +24,7 @@ class Sparse:
 
     indices: jax.Array
     values: jax.Array
-    D: int
+    D: int = field(metadata={"static": True})
 
     @property
     def d(self) -> int:
@@ -58,25 +56,18 @@ def _draw(key: jax.Array, d: int, D: int, nnz: int) -> tuple[jax.Array, jax.Arra
 
 
 def sparse(key: jax.Array, d: int, D: int, nnz: int | None = None) -> Sparse:
-    """Draw Gaussian directions with nnz non-zero entries in every column, of unit norm.
+    """Draw d <= D Gaussian directions with nnz non-zero entries in every column, of unit norm.
 
-    They take 8 d nnz bytes.
-    Rows are dealt to the columns from a shuffled deck of all D, reshuffled when fewer than nnz are
-    left: as long as d <= D // nnz the columns share no row, so they are exactly orthonormal, and
-    the rows outside them never move. E |A^T g|^2 = d |g|^2 / D for every g. Column i depends on the
-    key and i alone (given D and nnz), so the subspaces of one key are nested.
+    They take 8 d nnz bytes; nnz, from 1 to D, is by default the square root of D, rounded up (Li,
+    Hastie and Church, 2006). Rows are dealt to the columns from a shuffled deck of all D,
+    reshuffled when fewer than nnz are left: as long as d <= D // nnz the columns share no row, so
+    they are exactly orthonormal, and the rows outside them never move. E |A^T g|^2 = d |g|^2 / D
+    for every g. Column i depends on the key and i alone (given D and nnz), so the subspaces of one
+    key are nested.
 
-    Args:
-        nnz: From 1 to D; by default the square root of D, rounded up (Li, Hastie and Church,
-            2006).
-
-    Raises:
-        InputError: If d or nnz does not lie between 1 and D.
-
-    Source:
-        Larsen et al. (2022), released code, option ``nnz`` (8192 there). It deals without
-        replacement for d nnz <= D as here; beyond, it draws rows independently, so that one column
-        may draw a row twice and have fewer entries.
+    Source: Larsen et al. (2022), released code, option ``nnz`` (8192 there). It deals without
+    replacement for d nnz <= D as here; beyond, it draws rows independently, so that one column may
+    draw a row twice and have fewer entries.
 
     >>> sparse(jax.random.key(0), 2, 10, nnz=5).indices.shape
     (2, 5)

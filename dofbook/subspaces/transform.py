@@ -7,6 +7,8 @@ sqrt(2 / n) otherwise. With m <= 32 some such length lies within 1/16 of any num
 two alone do not offer.
 """
 
+from functools import reduce
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,12 +55,7 @@ def factors(n: int) -> list[np.ndarray]:
     pieces = -(-bits // _BITS)
     sizes = [bits // pieces + (i < bits % pieces) for i in range(pieces)]
     matrices = [_hartley(odd)] if odd > 1 else []
-    for size in sizes:
-        block = np.ones((1, 1))
-        for _ in range(size):
-            block = np.kron(block, _hartley(2))
-        matrices.append(block)
-    return matrices
+    return matrices + [reduce(np.kron, [_hartley(2)] * size, np.ones((1, 1))) for size in sizes]
 
 
 def transform(x: jax.Array) -> jax.Array:

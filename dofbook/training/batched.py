@@ -1,10 +1,9 @@
 """Many runs of one training: one after the other, or batched by ``vmap`` and over several devices.
 
-Batched runs share every step's kernels, which fills a GPU; on a CPU one run fills the cores and
-batching only adds memory traffic, so there runs follow each other. Both ways draw the same random
-numbers and take the same steps. Sequential runs are bitwise the same whatever surrounds them.
-Batched ones agree with them to rounding, which training amplifies: ``vmap`` turns the products of
-each run into batched products, and those add in another order.
+Batched runs fill a GPU; on a CPU one run fills the cores, so there runs follow each other. Both
+ways draw the same random numbers and take the same steps. Sequential runs are bitwise the same
+whatever surrounds them; batched ones, whose products add in another order, agree with them to
+rounding, which training amplifies.
 """
 
 import contextlib
@@ -21,12 +20,12 @@ import numpy as np
 import pandas as pd
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from dofbook.errors import InputError, RunFailed
+from dofbook import checks
+from dofbook.errors import RunFailed
 from dofbook.networks import Network
 from dofbook.subspaces import AffineSubspace
 from dofbook.training import loop
 from dofbook.training.compiling import fast_jit
-from dofbook.training.loop import Programs
 from dofbook.training.objectives import Objective
 from dofbook.training.optimizers import Optimizer
 from dofbook.training.task import Task
@@ -44,15 +43,9 @@ _RUNS = PartitionSpec("runs")
 class Batching:
     """Say how the runs of a cell go together; no result depends on it beyond rounding.
 
-    Args:
-        strategy: "auto" is batched except on a CPU.
-        chunk: Runs trained at once when batched; None for as many as the memory is estimated to
-            hold.
-        precision: Of matrix products on a GPU: "float32", or the faster "tf32" with 10 bits of
-            mantissa. A CPU always uses float32.
-
-    Raises:
-        InputError: If a value is not allowed.
+    ``strategy`` "auto" is batched except on a CPU; ``chunk`` is the runs trained at once when
+    batched, None for as many as the memory is estimated to hold; ``precision`` that of matrix
+    products on a GPU, "tf32" being faster with 10 bits of mantissa.
 
     >>> Batching("sequential").batched
     False
@@ -63,27 +56,22 @@ class Batching:
     precision: Precision = "float32"
 
     def __post_init__(self):
-        for name, allowed in (("strategy", Strategy), ("precision", Precision)):
-            if getattr(self, name) not in get_args(allowed):
-                choices = ", ".join(get_args(allowed))
-                raise InputError(f"{name} is {getattr(self, name)!r}; allowed: {choices}.")
-        if self.chunk is not None and self.chunk < 1:
-            raise InputError(f"chunk is {self.chunk}; it must be at least 1 run.")
+        checks.choice("strategy", self.strategy, get_args(Strategy))
+        checks.choice("precision", self.precision, get_args(Precision))
+        checks.integer_fields(self, 1, "chunk")
 
     @property
     def batched(self) -> bool:
         """Whether runs go together on this machine."""
-        if self.strategy == "auto":
-            return jax.default_backend() != "cpu"
-        return self.strategy == "batched"
+        auto = self.strategy == "auto" and jax.default_backend() != "cpu"
+        return auto or self.strategy == "batched"
 
     def matmul_precision(self) -> contextlib.AbstractContextManager:
         """Return the context manager that sets the precision of matrix products."""
         if jax.default_backend() == "cpu":
             return contextlib.nullcontext()
-        return jax.default_matmul_precision(
-            "tensorfloat32" if self.precision == "tf32" else "float32"
-        )
+        precision = "tensorfloat32" if self.precision == "tf32" else "float32"
+        return jax.default_matmul_precision(precision)
 
 
 def train_runs(
@@ -94,20 +82,12 @@ def train_runs(
     batching: Batching | None = None,
     at_offset: Callable[[AffineSubspace], jax.Array] | None = None,
 ) -> list[pd.DataFrame]:
-    """Train every run; batched runs that do not fit the memory go in smaller chunks.
+    """Train every run, with one key each for the order of the batches; histories as of ``train``.
 
-    Args:
-        build: Makes the subspace of run i = 0, 1, ...; called when its turn comes, so that
-            subspaces of runs that are not yet trained take no memory.
-        keys: Key of the order of the batches, one per run.
-        optimizer: Of theta; the task's by default.
-        at_offset: Gives the metrics at theta = 0 if they are known; evaluated otherwise.
-
-    Returns:
-        One history per run, as ``train`` gives it.
-
-    Raises:
-        RunFailed: If a single run (on each device) does not fit the memory.
+    ``build`` makes the subspace of run i = 0, 1, ... when its turn comes, so that those of later
+    runs take no memory. ``optimizer`` is the task's by default. ``at_offset`` gives the metrics at
+    theta = 0 if they are known. Batched runs that do not fit the memory go in smaller chunks;
+    raises RunFailed if a single run (on each device) does not fit.
 
     >>> task = Task("mlp", "digits", epochs=1)
     >>> from dofbook.subspaces import gaussian
@@ -120,46 +100,34 @@ def train_runs(
     batching = batching or Batching()
     optimizer = task.optimizer if optimizer is None else optimizer
     at_offset = at_offset or (lambda s: loop.evaluate(task, s.offset))
+
+    def train_one(subspace, key):
+        start = at_offset(subspace)
+        return loop.fit(task, subspace, key, optimizer=optimizer, at_offset=start).history
+
     with batching.matmul_precision():
         if not batching.batched:
-            return [
-                _train_one(task, build(run), key, optimizer, at_offset)
-                for run, key in enumerate(keys)
-            ]
+            return [train_one(build(run), key) for run, key in enumerate(keys)]
         chunk = partial(_train_chunk, task, build, keys, optimizer, at_offset)
-        return _in_chunks(chunk, len(keys), batching, partial(run_bytes, task))
+        return _in_chunks(chunk, len(keys), batching.chunk)
 
 
-def _train_one(task, subspace, key, optimizer, at_offset) -> pd.DataFrame:
-    start = at_offset(subspace)
-    return loop.fit(task, subspace, key, optimizer=optimizer, at_offset=start).history
-
-
-# --- chunks --------------------------------------------------------------------------------
-
-
-def _in_chunks(train_chunk, runs: int, batching: Batching, bytes_per_run) -> list[pd.DataFrame]:
+def _in_chunks(train_chunk, runs: int, chunk: int | None) -> list[pd.DataFrame]:
     """Call train_chunk(range of runs, devices, size) until all are done; halve where memory ends.
 
     Every chunk has the same number of slots, so that one compiled program serves all.
     """
-    devices, done, size = jax.devices(), [], batching.chunk and min(batching.chunk, runs)
+    devices, done, size = jax.devices(), [], chunk and min(chunk, runs)
     while len(done) < runs:
         part = range(len(done), min(len(done) + (size or runs), runs))
-        problem, used, histories = None, 0, []
         try:
-            used, histories = train_chunk(
-                part, devices, size, partial(_fitting, bytes_per_run, runs)
-            )
+            size, histories = train_chunk(part, devices, size)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
-            problem = str(error).splitlines()[0]  # the error itself would keep the arrays alive
-        if problem is None:
-            size = used
+            size = _halved(size or runs, len(devices), str(error).splitlines()[0])
+        else:
             done += histories
-            continue
-        size = _halved(size or runs, len(devices), problem)
     return done
 
 
@@ -168,7 +136,7 @@ def _halved(size: int, devices: int, problem: str) -> int:
         raise RunFailed(
             f"one run per device does not fit the device's memory; use a smaller d, structured "
             f"directions or a device with more memory ({problem})."
-        )
+        ) from None
     log.warning("out of memory with %d runs at once; going on with %d.", size, size // 2)
     return max(size // 2, 1)
 
@@ -176,8 +144,7 @@ def _halved(size: int, devices: int, problem: str) -> int:
 def chunk_size(runs: int, bytes_per_run: float, free_bytes: float, devices: int = 1) -> int:
     """Choose how many runs to train at once: as many as fit, in chunks of nearly equal size.
 
-    Args:
-        free_bytes: Of each device; ``devices`` share the runs.
+    ``free_bytes`` is that of each of the ``devices`` that share the runs.
 
     >>> chunk_size(10, bytes_per_run=1.0, free_bytes=7.5)  # 6 would fit; two fives do as well
     5
@@ -187,12 +154,8 @@ def chunk_size(runs: int, bytes_per_run: float, free_bytes: float, devices: int 
     return -(-runs // chunks)
 
 
-def _fitting(bytes_per_run, runs: int, subspace: AffineSubspace, devices) -> int:
-    return chunk_size(runs, bytes_per_run(subspace), min(map(free_bytes, devices)), len(devices))
-
-
 def free_bytes(device) -> float:
-    """Ask a device for its free memory: what a GPU's allocator may still hand out, or the host's.
+    """Ask a device for its free memory: what a GPU's allocator may still give, or the host's.
 
     >>> free_bytes(jax.devices()[0]) > 0
     True
@@ -229,14 +192,11 @@ def _activation_bytes(network: Network, objective: Objective, example: Any, targ
 
 
 def run_bytes(task: Task, subspace: AffineSubspace) -> float:
-    """Estimate the memory one batched run takes, from above.
+    """Estimate the memory one batched run takes, from above; shapes of a subspace are enough.
 
     Twice the activations (they and their cotangents) of a batch or of an evaluation's chunk, the
     subspace, theta with two moments, gradient and update, and the weights with their gradient.
     Programs often need less (see tests/test_batched.py for the factor).
-
-    Args:
-        subspace: A subspace of the kind it trains in, or its shapes.
 
     >>> from dofbook.subspaces import Identity
     >>> task = Task("mlp", "digits")
@@ -250,31 +210,26 @@ def run_bytes(task: Task, subspace: AffineSubspace) -> float:
     return activations + tree_bytes(subspace) + 4 * (5 * subspace.d + 3 * network.D)
 
 
-# --- one chunk -----------------------------------------------------------------------------
-
-
-def _train_chunk(task, build, keys, optimizer, at_offset, part, devices, size, fitting):
+def _train_chunk(task, build, keys, optimizer, at_offset, part, devices, size):
     """Train the runs of one chunk together; a size of None is chosen once a subspace is known."""
     first = build(part[0])
     if size is None:
-        size = fitting(first, devices)
+        free = min(map(free_bytes, devices))
+        size = chunk_size(len(keys), run_bytes(task, first), free, len(devices))
         part = part[:size]
-    devices = tuple(devices[: min(size, len(devices))])
+    devices = tuple(devices[:size])
     stack, starts = _Stack(first, -(-size // len(devices)), devices), []
     d = first.d
     for slot, run in enumerate(part):
         subspace = first if slot == 0 else build(run)
         starts.append(at_offset(subspace))
         stack.put(slot, subspace)
-    del first, subspace  # type: ignore[possibly-undefined]  # their copies in the stack are what the training reads
-    # idle slots repeat the last run
-    filled = [min(slot, len(part) - 1) for slot in range(stack.slots)]
-    data = jax.device_put(task.arrays, NamedSharding(_mesh(devices), PartitionSpec()))
-    programs = _programs(task, data, optimizer, [keys[part[s]] for s in filled], devices)
-    start = _spread(loop.initial_state(d, optimizer), stack.slots)
-    start = jax.device_put(start, NamedSharding(_mesh(devices), _RUNS))
+    del first, subspace  # type: ignore[possibly-undefined]  # training reads their copies
+    filled = [min(slot, len(part) - 1) for slot in range(stack.slots)]  # idle ones repeat the last
+    programs = _programs(task, optimizer, [keys[part[s]] for s in filled], devices)
+    start = jax.device_put(_spread(loop.initial_state(d, optimizer), stack.slots), _over(devices))
     at_start = jnp.stack([starts[s] for s in filled])
-    made, table, _ = loop.follow(programs, task, data, stack.take(), start, at_start)
+    made, table, _ = loop.follow(programs, task, stack.take(), start, at_start)
     return size, [loop.make_history(task, made, table[:, slot]) for slot in range(len(part))]
 
 
@@ -310,24 +265,22 @@ class _Stack:
     def take(self) -> AffineSubspace:
         """Hand over all subspaces as one, with a leading axis that lies across the devices."""
         parts, self._parts = self._parts, []
-        sharding = NamedSharding(_mesh(self._devices), _RUNS)
 
         def join(*shards):
             shape = (self.slots, *shards[0].shape[1:])
-            return jax.make_array_from_single_device_arrays(shape, sharding, list(shards))
+            where = _over(self._devices)
+            return jax.make_array_from_single_device_arrays(shape, where, list(shards))
 
         return jax.tree.map(join, *parts)
 
 
-@lru_cache(maxsize=8)
-def _mesh(devices: tuple) -> Mesh:
-    return Mesh(np.array(devices), ("runs",))
+@lru_cache(maxsize=16)
+def _over(devices: tuple, spec: PartitionSpec = _RUNS) -> NamedSharding:
+    return NamedSharding(Mesh(np.array(devices), ("runs",)), spec)
 
 
 @lru_cache(maxsize=16)
-def _batched(
-    network: Network, objective: Objective, optimizer: Optimizer, devices: tuple
-) -> tuple[Callable, Callable]:
+def _batched(network: Network, objective: Objective, optimizer: Optimizer, devices: tuple):
     """Compile stepping and measuring for a batch of runs; each device has its own share."""
     descend_one = loop.descent(network, objective, optimizer)
     descend = jax.vmap(lambda *given: descend_one(*given), in_axes=(0, 0, None, None, 0))
@@ -340,22 +293,23 @@ def _batched(
 
     measure = jax.vmap(measure_one, in_axes=(0, 0, None))
     if len(devices) > 1:
-        share = partial(jax.shard_map, mesh=_mesh(devices), out_specs=_RUNS, check_vma=False)
+        share = partial(jax.shard_map, mesh=_over(devices).mesh, out_specs=_RUNS, check_vma=False)
         everyone = PartitionSpec()
         descend = share(descend, in_specs=(_RUNS, _RUNS, everyone, everyone, _RUNS))
         measure = share(measure, in_specs=(_RUNS, _RUNS, everyone))
     return fast_jit(descend), fast_jit(measure)
 
 
-def _programs(task, data, optimizer, keys, devices) -> Programs:
+def _programs(task, optimizer, keys, devices) -> loop.Programs:
     step, measure = _batched(task.network, task.objective, optimizer, devices)
-    count = len(data.x_train)
+    data = jax.device_put(task.arrays, _over(devices, PartitionSpec()))
 
     def order(epoch):
-        orders = [loop.epoch_order(key, epoch, count) for key in keys]
-        return jax.device_put(jnp.stack(orders), NamedSharding(_mesh(devices), _RUNS))
+        orders = [loop.epoch_order(key, epoch, len(data.y_train)) for key in keys]
+        return jax.device_put(jnp.stack(orders), _over(devices))
 
-    def descend(subspace, state, x, y, indices, decay):
-        return step(subspace, state, x, y, indices)  # only pruning decays, one run at a time
-
-    return Programs(descend, lambda subspace, theta: measure(subspace, theta, data), order)
+    return loop.Programs(
+        descend=lambda *given: step(*given[:2], data.x_train, data.y_train, given[2]),
+        measure=lambda subspace, theta: measure(subspace, theta, data),
+        order=order,
+    )

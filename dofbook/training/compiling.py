@@ -22,9 +22,7 @@ def _compiler_options() -> dict[str, str] | None:
 
 
 def fast_jit(function: Callable) -> Callable:
-    """Compile like ``jax.jit``, with the CPU options where the backend is a CPU.
-
-    Nothing is compiled or asked of the backend before the first call.
+    """Compile at the first call, as ``jax.jit`` does, with the CPU options where there is one.
 
     >>> float(fast_jit(lambda x: 2 * x)(1.5))
     3.0

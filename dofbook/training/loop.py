@@ -1,12 +1,12 @@
 """The one trainer: descends an objective inside any affine subspace, or in the full space.
 
-A run is a pure function of a task, a subspace and a key. It is compiled once for a (network,
-objective, optimizer, shapes) and then used for every run. ``training.batched`` trains many runs at
-once with the loop of this module.
+A run is a pure function of task, subspace and key; its program is compiled once for a (network,
+objective, optimizer, shapes). ``training.batched`` trains many runs at once with this loop.
 """
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
+from itertools import count
 from typing import NamedTuple
 
 import jax
@@ -22,15 +22,13 @@ from dofbook.subspaces import AffineSubspace, Identity
 from dofbook.training.compiling import fast_jit
 from dofbook.training.objectives import Objective
 from dofbook.training.optimizers import Optimizer, make_optimizer
-from dofbook.training.task import DeviceData, Task, steps_per_epoch
+from dofbook.training.task import Task
 
 
 class Trained(NamedTuple):
-    """Return value of ``train``.
+    """Return ``history``, metrics at theta = 0 and at the checkpoints, and the last theta (d,).
 
-    Attributes:
-        history: Metrics at theta = 0 and at the checkpoints: step, epoch, train_loss, ...
-        theta: Final coordinates in the subspace, (d,).
+    Columns of ``history``: step, epoch and ``task.objective.metric_names``.
     """
 
     history: pd.DataFrame
@@ -72,14 +70,9 @@ def weights(subspace: AffineSubspace, theta: jax.Array, decay: jax.Array | None)
 def batch_gradient(
     network: Network, objective: Objective, subspace: AffineSubspace, theta, x, y, indices, decay
 ) -> jax.Array:
-    """Differentiate the mean loss over a batch, in chunks where the network asks for them.
+    """Differentiate by theta the mean loss of the examples ``indices`` (batch,) of x and y.
 
-    Args:
-        theta: Coordinates, (d,); the gradient is with respect to them.
-        x: Inputs of the whole split.
-        y: Targets of the whole split.
-        indices: Examples of the batch, (batch,).
-        decay: As in ``weights``.
+    It goes in chunks where the network asks for them; ``decay`` as in ``weights``.
     """
 
     def mean_loss(w, x, y):
@@ -105,11 +98,10 @@ def descent(network: Network, objective: Objective, optimizer: Optimizer) -> Cal
 
     def descend(subspace, state, x, y, batches, decay=None):
         def step(state, indices):
-            gradient = batch_gradient(
-                network, objective, subspace, state.theta, x, y, indices, decay
-            )
-            updates, opt_state = transform.update(gradient, state.opt_state, state.theta)
-            return State(optax.apply_updates(state.theta, updates), opt_state), None
+            theta, given = state.theta, (x, y, indices, decay)
+            gradient = batch_gradient(network, objective, subspace, theta, *given)
+            updates, opt_state = transform.update(gradient, state.opt_state, theta)
+            return State(optax.apply_updates(theta, updates), opt_state), None
 
         return lax.scan(step, state, batches)[0]
 
@@ -119,7 +111,7 @@ def descent(network: Network, objective: Objective, optimizer: Optimizer) -> Cal
 def evaluation(network: Network, objective: Objective) -> Callable:
     """Write the program (w (D,), x, y) -> mean loss and metrics of a split, (1 + metrics,).
 
-    It goes through the split in chunks, to bound memory.
+    Chunks bound its memory.
     """
 
     def chunk(w, x, y):
@@ -130,15 +122,14 @@ def evaluation(network: Network, objective: Objective) -> Callable:
     size = network.evaluation_chunk
 
     def evaluate(w, x, y):
-        count = len(x)
-        whole = count // size * size
+        whole = len(x) // size * size
         total = jnp.zeros(1 + len(objective.metrics))
         if whole:
             xs, ys = (a[:whole].reshape(-1, size, *a.shape[1:]) for a in (x, y))
             total += lax.map(lambda b: chunk(w, *b), (xs, ys)).sum(0)
-        if whole < count:
+        if whole < len(x):
             total += chunk(w, x[whole:], y[whole:])
-        return total / count
+        return total / len(x)
 
     return evaluate
 
@@ -158,7 +149,7 @@ def compiled_evaluation(network: Network, objective: Objective) -> Callable:
 def evaluate(task: Task, w: jax.Array) -> jax.Array:
     """Evaluate the weights w (D,) on the whole training and test sets.
 
-    The metrics come in the order of ``task.objective.metric_names``.
+    The result is in the order of ``task.objective.metric_names``.
 
     >>> task = Task("mlp", "digits")
     >>> evaluate(task, jnp.zeros(task.network.D))[0].round(4)  # log 10
@@ -174,14 +165,14 @@ def _point(subspace: AffineSubspace, theta: jax.Array) -> jax.Array:
     return subspace.point(theta)
 
 
-@partial(jax.jit, static_argnames="count")
-def epoch_order(key: jax.Array, epoch: int, count: int) -> jax.Array:
-    """Draw the order of the training examples of an epoch, a permutation (count,)."""
-    return jax.random.permutation(jax.random.fold_in(key, epoch), count)
+@partial(jax.jit, static_argnames="examples")
+def epoch_order(key: jax.Array, epoch: int, examples: int) -> jax.Array:
+    """Draw the order of the training examples of an epoch, a permutation (examples,)."""
+    return jax.random.permutation(jax.random.fold_in(key, epoch), examples)
 
 
 def batches(order: jax.Array, start: int, stop: int, batch_size: int) -> Iterator[jax.Array]:
-    """Cut steps start to stop of an epoch (..., count) into equal batches, indices (..., k, batch).
+    """Cut steps start to stop of an epoch (..., count) into batches, indices (..., k, batch).
 
     A smaller last one comes apart, as a second array.
 
@@ -203,12 +194,10 @@ def initial_state(d: int, optimizer: Optimizer) -> State:
 
 
 class Programs(NamedTuple):
-    """What the loop of a training needs, for one run or for a batch of runs.
+    """What the loop of a training needs, for one run or, with a leading axis, for several.
 
-    Attributes:
-        descend: (subspace, state, x, y, batches, decay) -> state, see ``descent``.
-        measure: (subspace, theta) -> metrics, (..., metrics).
-        order: epoch -> order of the training examples, (..., count).
+    ``descend`` is (subspace, state, batches) -> state; ``measure`` (subspace, theta) -> metrics,
+    (..., metrics); ``order`` gives the order of the examples in an epoch, (..., examples).
     """
 
     descend: Callable
@@ -219,32 +208,24 @@ class Programs(NamedTuple):
 def follow(
     programs: Programs,
     task: Task,
-    data: DeviceData,
     subspace: AffineSubspace,
     state: State,
     at_offset: jax.Array,
-    decay: jax.Array | None = None,
     epochs: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray, State]:
     """Make all steps of a training and measure at its checkpoints.
 
-    Args:
-        data: The task's arrays, wherever they lie.
-        at_offset: Metrics at theta = 0, (..., metrics).
-        epochs: The task's by default.
-
-    Returns:
-        Updates made at each checkpoint, (checkpoints,); metrics, (checkpoints, ..., metrics); the
-        end.
+    ``at_offset`` are the metrics at theta = 0, (..., metrics). Returns the updates made at each
+    checkpoint, (checkpoints,); metrics, (checkpoints, ..., metrics); the end.
     """
-    steps = steps_per_epoch(len(data.x_train), task.batch_size)
-    cuts = np.unique(np.linspace(0, steps, task.checkpoints_per_epoch + 1).round().astype(int))
+    steps, each = task.steps_per_epoch, task.checkpoints_per_epoch
+    cuts = np.unique(np.linspace(0, steps, each + 1).round().astype(int))
     made, records = [0], [at_offset]
     for epoch in range(task.epochs if epochs is None else epochs):
         order = programs.order(epoch)
         for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
             for part in batches(order, start, stop, task.batch_size):
-                state = programs.descend(subspace, state, data.x_train, data.y_train, part, decay)
+                state = programs.descend(subspace, state, part)
             made.append(epoch * steps + int(stop))
             records.append(programs.measure(subspace, state.theta))
     return np.asarray(made), np.asarray(jnp.stack(records)), state
@@ -267,16 +248,11 @@ def fit(
     decay: jax.Array | None = None,
     at_offset: jax.Array | None = None,
 ) -> Trained:
-    """Minimise the training loss inside an affine subspace with batches in the order of a key.
+    """Minimise the training loss inside an affine subspace (Larsen et al., 2022, 2 and A.4).
 
-    Args:
-        key: Each epoch is a fresh permutation drawn from it.
-        optimizer: Of theta; the task's by default.
-        epochs: The task's by default.
-        decay: Weight decay of every weight, (D,), see ``weights``.
-        at_offset: ``evaluate`` of the offset, if it is known already: it is the same for every d.
-
-    Source: Larsen et al. (2022), sections 2 and A.4.
+    Each epoch is a fresh permutation drawn from ``key``; ``optimizer``, of theta, and ``epochs``
+    are the task's by default; ``decay`` (D,) is that of ``weights``; ``at_offset``, the same for
+    every d, spares ``evaluate`` at the offset.
 
     >>> task = Task("mlp", "digits", epochs=1)
     >>> space = AffineSubspace(task.initialization(0), Identity(task.network.D))
@@ -284,15 +260,16 @@ def fit(
     [0, 12, 24]
     """
     optimizer = task.optimizer if optimizer is None else optimizer
-    data, count = task.arrays, len(task.data.y_train)
+    program = compiled_descent(task.network, task.objective, optimizer)
+    x, y = task.arrays.x_train, task.arrays.y_train
     programs = Programs(
-        descend=compiled_descent(task.network, task.objective, optimizer),
+        descend=lambda subspace, state, part: program(subspace, state, x, y, part, decay),
         measure=lambda subspace, theta: evaluate(task, _point(subspace, theta)),
-        order=lambda epoch: epoch_order(key, epoch, count),
+        order=lambda epoch: epoch_order(key, epoch, len(y)),
     )
     at_offset = evaluate(task, subspace.offset) if at_offset is None else at_offset
     state = initial_state(subspace.d, optimizer)
-    made, table, state = follow(programs, task, data, subspace, state, at_offset, decay, epochs)
+    made, table, state = follow(programs, task, subspace, state, at_offset, epochs)
     return Trained(make_history(task, made, table), state.theta)
 
 
@@ -304,10 +281,8 @@ def batches_key(seed: int) -> jax.Array:
 def train(task: Task, subspace: AffineSubspace, seed: int = 0) -> Trained:
     """Minimise the training loss inside an affine subspace, starting at theta = 0.
 
-    Args:
-        subspace: Such as ``method.subspace(task, seed, d)`` gives;
-            ``AffineSubspace(w0, Identity(D))`` is the full space.
-        seed: Of the order of the batches, as in sweeps.
+    ``method.subspace(task, seed, d)`` makes one, and ``AffineSubspace(w0, Identity(D))`` is the
+    full space; ``seed`` is that of the order of the batches, as in sweeps.
 
     >>> task = Task("mlp", "digits", epochs=1)
     >>> run = train(task, AffineSubspace(task.initialization(0), Identity(task.network.D)))
@@ -317,40 +292,39 @@ def train(task: Task, subspace: AffineSubspace, seed: int = 0) -> Trained:
     return fit(task, subspace, batches_key(seed))
 
 
+def _full_training(task: Task, w0: jax.Array) -> tuple[Callable[[State, jax.Array], State], State]:
+    """Give what descends from w0 in the full space, and its start."""
+    space, x, y = AffineSubspace(w0, Identity(len(w0))), task.arrays.x_train, task.arrays.y_train
+    program = compiled_descent(task.network, task.objective, task.burn_in_optimizer)
+    start = initial_state(space.d, task.burn_in_optimizer)
+    return lambda state, part: program(space, state, x, y, part, None), start
+
+
 def displacements(task: Task, w0: jax.Array, key: jax.Array) -> Iterator[jax.Array]:
     """Train in the full space as ``burn_in`` does, giving w - w0 after every update, for ever."""
-    space = AffineSubspace(w0, Identity(task.network.D))
-    descend = compiled_descent(task.network, task.objective, task.burn_in_optimizer)
-    state, data = initial_state(space.d, task.burn_in_optimizer), task.arrays
-    count, epoch = len(task.data.y_train), 0
-    while True:
-        order = epoch_order(key, epoch, count)
+    descend, state = _full_training(task, w0)
+    for epoch in count():
+        order = epoch_order(key, epoch, len(task.data.y_train))
         for part in batches(order, 0, task.steps_per_epoch, task.batch_size):
-            # One update a call: two programs serve every spacing and epoch.
-            for i in range(len(part)):
-                state = descend(space, state, data.x_train, data.y_train, part[i : i + 1], None)
+            for i in range(len(part)):  # two programs serve every spacing and epoch
+                state = descend(state, part[i : i + 1])
                 yield state.theta
-        epoch += 1
 
 
 def burn_in(task: Task, w0: jax.Array, key: jax.Array, steps: int) -> jax.Array:
-    """Train in the full space for t steps by the task's burn-in optimizer, w0 -> w_t.
+    """Train in the full space by the task's burn-in optimizer, w0 -> w_t (paper, Eq. 2.2).
 
     With the same key, w_4 lies on the trajectory that reaches w_16; 0 steps give w0.
-
-    Source: Larsen et al. (2022), Eq. 2.2.
 
     >>> task = Task("mlp", "digits")
     >>> w0 = task.initialization(0)
     >>> bool((burn_in(task, w0, jax.random.key(0), 0) == w0).all())
     True
     """
-    space = AffineSubspace(w0, Identity(task.network.D))
-    descend = compiled_descent(task.network, task.objective, task.burn_in_optimizer)
-    state, data = initial_state(space.d, task.burn_in_optimizer), task.arrays
+    descend, state = _full_training(task, w0)
     for epoch in range(-(-steps // task.steps_per_epoch)):
         order = epoch_order(key, epoch, len(task.data.y_train))
         last = min(task.steps_per_epoch, steps - epoch * task.steps_per_epoch)
         for part in batches(order, 0, last, task.batch_size):
-            state = descend(space, state, data.x_train, data.y_train, part, None)
-    return space.point(state.theta)
+            state = descend(state, part)
+    return w0 + state.theta

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.references import call, check_name, own_code
 from dofbook.training.config import OBJECTIVES as NAMES
@@ -22,15 +23,9 @@ PerExample = Callable[[jax.Array, jax.Array], jax.Array]
 
 @dataclass(frozen=True)
 class Objective:
-    """Hold a loss and metrics: functions of the outputs and targets of a batch.
+    """Hold a loss and metrics, which map outputs (N, ...) and targets (N, ...) to numbers (N,).
 
-    Attributes:
-        name: What configurations and tables call it.
-        loss: Maps outputs (N, ...) and targets (N, ...) to the losses of the examples, (N,).
-        metrics: Pairs of a name and a function like ``loss``, or a mapping.
-
-    Raises:
-        InputError: If something is no function, or a name is taken or no word.
+    ``metrics`` are pairs of a name and a function, or a mapping; tables use the names.
 
     >>> hinge = Objective("hinge", lambda out, y: jnp.maximum(0, 1 - y * out[:, 0]))
     >>> hinge.metric_names
@@ -62,8 +57,7 @@ class Objective:
         if len(set(names)) < len(names):
             raise InputError(f"the metrics are {', '.join(names)}; each name is used once.")
         for name, function in (("loss", self.loss), *self.metrics):
-            if not callable(function):
-                raise InputError(f"{name} of {self.name} is {function!r}; it must be a function.")
+            checks.function(f"{name} of {self.name}", function)
 
     @property
     def metric_names(self) -> tuple[str, ...]:
@@ -72,15 +66,10 @@ class Objective:
         return tuple(f"{split}_{name}" for split in ("train", "test") for name in names)
 
     def check(self, outputs_shape: tuple[int, ...], data: Any) -> None:
-        """Make sure, by abstract evaluation, that outputs and the targets of the data fit.
+        """Make sure, by abstract evaluation, that outputs (N, ...) and the data's targets fit.
 
-        Args:
-            outputs_shape: Shape of the outputs of some inputs, (N, ...).
-            data: A ``Dataset``, or anything with its four arrays.
-
-        Raises:
-            InputError: If shapes, or the kind and range of the targets, do not fit, or a function
-                raises or does not give one number per example.
+        Raises InputError if shapes, or the kind and range of the targets, do not, or a function
+        raises or does not give one number per example. ``data`` has the arrays of a ``Dataset``.
         """
         for part, targets in (("y_train", data.y_train), ("y_test", data.y_test)):
             fault = self._fits and self._fits(tuple(outputs_shape[1:]), part, targets)
@@ -108,7 +97,6 @@ def _hit(outputs, targets):
 
 
 def _mean(values):
-    """Average all but the first axis."""
     return values.reshape(values.shape[0], -1).mean(axis=1)
 
 
@@ -185,9 +173,6 @@ _KNOWN = {found.name: found for found in (classification, regression, next_token
 
 def objective(name: str) -> Objective:
     """Find an objective by name, or as "module:function", a function of nothing that returns it.
-
-    Raises:
-        InputError: If there is none, or the function gives something else.
 
     >>> objective("regression").metric_names
     ('train_loss', 'train_absolute_error', 'test_loss', 'test_absolute_error')

@@ -1,5 +1,7 @@
 """The two optimizers of the paper, as optax transformations."""
 
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -39,12 +41,6 @@ def scale_by_constant_adam(b1: float, b2: float, eps: float) -> optax.GradientTr
     return optax.GradientTransformation(init, update)
 
 
-def _ratios(factors: dict[int, float]) -> dict[int, float]:
-    """Turn factors of the first value into factors of the value before, as optax wants them."""
-    before = [1.0, *factors.values()]
-    return {step: f / b for (step, f), b in zip(factors.items(), before, strict=False)}
-
-
 def make_optimizer(optimizer: Optimizer) -> optax.GradientTransformation:
     """Build the optax optimizer a configuration describes; a reader's own passes through.
 
@@ -61,13 +57,13 @@ def make_optimizer(optimizer: Optimizer) -> optax.GradientTransformation:
     if config.schedule == "released_code":
         # The rate enters the velocity when the gradient does, so that a drop of the rate is felt
         # only as the velocity decays; optax.sgd would rescale the whole velocity at once.
-        rate = optax.piecewise_constant_schedule(config.learning_rate, _ratios(RELEASED_CODE_STEPS))
+        ratios = (f / before for before, f in pairwise((1.0, *RELEASED_CODE_STEPS.values())))
+        steps = dict(zip(RELEASED_CODE_STEPS, ratios, strict=True))
+        rate = optax.piecewise_constant_schedule(config.learning_rate, steps)
         return optax.chain(optax.scale_by_learning_rate(rate), optax.trace(decay=config.momentum))
     if config.name == "momentum":
         return optax.sgd(config.learning_rate, momentum=config.momentum)
     if config.bias_correction == "constant":
-        return optax.chain(
-            scale_by_constant_adam(config.b1, config.b2, config.eps),
-            optax.scale_by_learning_rate(config.learning_rate),
-        )
+        adam = scale_by_constant_adam(config.b1, config.b2, config.eps)
+        return optax.chain(adam, optax.scale_by_learning_rate(config.learning_rate))
     return optax.adam(config.learning_rate, b1=config.b1, b2=config.b2, eps=config.eps)

@@ -1,4 +1,4 @@
-"""What is trained and how: a task, and its written form of names alone, which is hashed."""
+"""A task: network, data, objective and how to train, brought together."""
 
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from functools import lru_cache, partial
@@ -28,11 +28,7 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
     return -(-count // batch_size)
 
 
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["x_train", "y_train", "x_test", "y_test"],
-    meta_fields=[],
-)
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class DeviceData:
     """Hold a data set on the device: inputs (N, ...) and targets (N, ...) of both splits."""
@@ -76,26 +72,18 @@ _SETTINGS = (
 class Task:
     """Bring together a network, data, an objective and how to train.
 
-    Names or objects are taken; a task of names alone can be stored, see ``config``.
+    Network, data and objective are names or objects (a network: anything that ``flatten`` takes). A
+    task of names alone can be stored: ``config`` is its written form, else None.
 
-    Args:
-        network: A ``Network``, a name, or anything that ``flatten`` takes.
-        data: A ``Dataset`` or a name.
-        objective: What is minimised and measured; classification by default.
-        epochs: Passes over the training set. None for the paper's Table 2; for other data, as many
-            as make 480 steps (as on the digits), at least 3.
-        batch_size: Examples per step.
-        checkpoints_per_epoch: Evaluations on the whole training and test sets per epoch.
-        optimizer: Of theta: an ``OptimizerConfig`` or any optax transformation. None for the
-            paper's Adam with learning rate 5e-2.
-        burn_in_optimizer: Of full-space training up to step t. None for momentum SGD (0.9) with
-            learning rate 5e-2, which the paper's text leaves open and its released code uses.
-        extra_burn_in_step: 1 makes t + 1 updates, as the released code.
-        convention: "paper", or "released_code": all in which that differs; ``follow_convention``.
-        config: The written form, as ``make_task`` gives it; None where an object has no name.
+    ``epochs`` None is the paper's Table 2; for other data, as many as make 480 steps (as on the
+    digits), at least 3. ``checkpoints_per_epoch`` counts evaluations on both whole sets.
+    ``optimizer``, of theta, is an ``OptimizerConfig`` or any optax transformation; None is the
+    paper's Adam with learning rate 5e-2. ``burn_in_optimizer``, of full-space training up to step
+    t, is by default momentum SGD (0.9) with learning rate 5e-2, which the paper's text leaves open
+    and its released code uses. ``extra_burn_in_step`` 1 makes t + 1 updates, as the released code;
+    ``convention`` "released_code" sets all in which that differs, see ``follow_convention``.
 
-    Raises:
-        InputError: If the parts do not fit together.
+    Raises InputError if the parts do not fit together.
 
     >>> task = Task("mlp", "digits", epochs=2)
     >>> task.network.D, task.steps
@@ -132,12 +120,14 @@ class Task:
         written.check_settings(self)
         if self.epochs is None:
             settle("epochs", written.default_epochs(*names[:2]) if names else self._enough_epochs())
-        settle("epochs", checks.integer("epochs", self.epochs, 1))
+        checks.integer_fields(self, 1, "epochs")
         settle("config", self._write(names, pooling))
         settle("_of", (self.data, self.network, self.objective))
         for optimizer in (self.optimizer, self.burn_in_optimizer):
             make_optimizer(optimizer)
-        check_outputs(self.network, self.objective, self.data)
+        w = jax.ShapeDtypeStruct((self.network.D,), jnp.float32)
+        example = jax.ShapeDtypeStruct((1, *self.data.x_train.shape[1:]), self.data.x_train.dtype)
+        self.objective.check(jax.eval_shape(self.network.apply, w, example).shape, self.data)
 
     def _names(self) -> tuple[str, ...] | None:
         """Give the names of data, network and objective if all have one."""
@@ -214,26 +204,11 @@ def _as_optimizer(optimizer: Any, released: bool) -> Any:
     return optimizer
 
 
-def check_outputs(network: Network, goal: Objective, data: Dataset) -> None:
-    """Make sure, by abstract evaluation, that the objective can use what the network gives.
-
-    Raises:
-        InputError: If a label has no logit, or shapes do not fit.
-    """
-    w = jax.ShapeDtypeStruct((network.D,), jnp.float32)
-    example = jax.ShapeDtypeStruct((1, *data.x_train.shape[1:]), data.x_train.dtype)
-    goal.check(jax.eval_shape(network.apply, w, example).shape, data)
-
-
 @lru_cache(maxsize=4)
 def make_task(config: TaskConfig, data_dir: str | None = None) -> Task:
-    """Bring a written task to life; data and networks are shared between tasks that name the same.
+    """Bring a written task to life; equal data and networks are shared between tasks.
 
-    Args:
-        data_dir: Folder of official data files; see ``datasets.load``.
-
-    Raises:
-        InputError: If the data cannot be had or are smaller than asked.
+    Raises InputError if the data cannot be had (``datasets.load``) or are smaller than asked.
 
     >>> make_task(TaskConfig("digits", "mlp")).network.D
     2410
