@@ -13,7 +13,14 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from dofbook.errors import InputError
-from dofbook.figures import NotebookFigure, figure_2, figure_3, figure_12
+from dofbook.figures import (
+    NotebookFigure,
+    figure_2,
+    figure_3,
+    figure_6,
+    figure_12,
+    plot_success,
+)
 from dofbook.success import (
     baseline_accuracy,
     bootstrap_boundary,
@@ -105,6 +112,43 @@ def check_legible(figure):
         assert text.get_fontsize() >= 9
     for a, b in combinations([ax.title for ax in figure.axes if ax.get_title()], 2):
         assert not a.get_window_extent().overlaps(b.get_window_extent())
+
+
+def own_metric(name, change):
+    """A table with another metric that counts up beside its accuracies."""
+    table = make_table()
+    for prefix in ("", "best_"):
+        table[f"{prefix}test_{name}"] = change(table[f"{prefix}test_accuracy"])
+    return table
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("r2", lambda x: 2 * x - 1), ("correct", lambda x: 10_000 * x), ("balanced_accuracy", None)],
+)
+def test_only_fractions_are_drawn_in_per_cent(name, change):
+    """An R^2, which may be negative, and a count are drawn in their own unit."""
+    table, metric = own_metric(name, change or (lambda x: x)), f"test_{name}"
+    scale = 1 if change else 100
+    (_, rows), *_ = curves(table)
+    runs = run_values(rows, metric)
+    boundary = scale * phase_boundary(runs.values, 0.25, kind="accuracy")
+    figures = {
+        "figure_2": figure_2(table, metric, delta=0.25),
+        "figure_3": figure_3(table, (metric,), delta=0.25, replicates=5),
+        "figure_12": figure_12(table, metric),
+        "figure_6": figure_6(table, metric),
+        "success": plot_success(table, metric, delta=0.25),
+    }
+    for which, figure in figures.items():
+        render(figure)
+        ax = next(ax for ax in figure.axes if named(ax, "curve"))
+        assert ("(%)" in ax.get_ylabel()) == (scale == 100)
+        drawn = named(ax, "curve")[0].get_ydata()
+        if which not in ("figure_6", "figure_12"):
+            np.testing.assert_allclose(drawn, boundary)
+        low, high = ax.get_ylim()
+        assert low <= np.nanmin(drawn) and np.nanmax(drawn) <= high
 
 
 # --- Figure 2 -------------------------------------------------------------------------------------

@@ -3,8 +3,8 @@
 Figures are built without pyplot, so no state outlives a call. Most take the same arguments:
 
 - ``table``: the tidy table of a sweep, one row per run and checkpoint
-- ``metric``: such as "train_accuracy" or "test_loss"; ``value``: "best" reached at any checkpoint
-  (as in the paper), or "final"
+- ``metric``: such as "train_accuracy" or "test_loss"; one whose name ends in "accuracy" is a
+  fraction, drawn in per cent; ``value``: "best" at any checkpoint (as in the paper), or "final"
 - ``delta``: failure probability allowed at the threshold, in (0, 1)
 - ``baseline``: level of full training, in the metric's unit; None for the table's
 - ``limits``: range of levels, in the metric's unit; None for that of the data
@@ -21,14 +21,6 @@ from dofbook.figures.style import DATASETS, NETWORKS, NotebookFigure
 from dofbook.figures.success import plot_success
 
 __all__ = [
-    "DATASETS",
-    "NETWORKS",
-    "NotebookFigure",
-    "figure_1",
-    "figure_2",
-    "figure_3",
-    "figure_6",
-    "figure_10",
-    "figure_12",
-    "plot_success",
-]
+    "DATASETS", "NETWORKS", "NotebookFigure", "figure_1", "figure_2", "figure_3", "figure_6",
+    "figure_10", "figure_12", "plot_success",
+]  # fmt: skip

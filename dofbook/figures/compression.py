@@ -9,24 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from dofbook.errors import InputError
-from dofbook.figures.style import (
-    FONT_SIZE,
-    STYLES,
-    block_baselines,
-    block_label,
-    block_runs,
-    check_columns,
-    choose_limits,
-    choose_styles,
-    draw_baseline,
-    draw_legend,
-    finish_panel,
-    level_axis,
-    metric_label,
-    new_figure,
-    percent_scale,
-)
-from dofbook.success.tables import RunValues, Value, metric_kind
+from dofbook.figures import style
+from dofbook.success.tables import RunValues, Value
 
 
 def _compression_axis(ax: Axes, ratios: np.ndarray) -> None:
@@ -62,45 +46,37 @@ def figure_6(
     >>> len(figure_6(example_runs()).axes)
     1
     """
-    check_columns(columns)
-    kind = metric_kind(metric)
-    blocks = block_runs(table, metric, value)
+    style.check_columns(columns)
+    blocks = style.block_runs(table, metric, value)
     if "D" not in table.columns:
         raise InputError("the table has no column D, the number of parameters.")
-    baselines = block_baselines(table, metric, value, baseline, blocks)
-    styles = choose_styles(key for block in blocks.values() for key in block)
+    baselines = style.block_baselines(table, metric, value, baseline, blocks)
+    styles = style.choose_styles(blocks)
     sizes = table.groupby(["dataset", "network"])["D"].max()
-    columns = min(columns, len(blocks))
-    rows = math.ceil(len(blocks) / columns)
-    figure = new_figure(columns, rows, 0.9)
-    for i, (block, members) in enumerate(blocks.items()):
-        ax = figure.add_subplot(rows, columns, i + 1)
+    figure, axes, columns = style.panel_grid(len(blocks), columns, 0.9)
+    for ax, (block, members) in zip(axes, blocks.items(), strict=True):
         level = baselines.get(block, np.nan)
-        shown, reach = [level], []
+        ratios = {key: sizes[block] / runs.dims for key, runs in members.items()}
+        shown = [level]
         for key, runs in members.items():
-            ratio = sizes[block] / runs.dims
-            ends = _draw_range(ax, ratio, runs, styles[key.name])
-            shown += [*ends]
-            reach += [*ratio]
-        _compression_axis(ax, np.array(reach))
-        level_axis(ax, limits or choose_limits(np.array(shown, float), kind), kind)
-        draw_baseline(ax, level, kind, ":")
-        ax.grid(color="0.9", linewidth=0.6)
-        finish_panel(ax, block_label(block), "compression ratio D/d", metric_label(metric))
-    draw_legend(figure, styles, columns, ":" if baselines else None)
+            shown += [*_draw_range(ax, ratios[key], runs, metric, styles[key.name])]
+        _compression_axis(ax, np.concatenate([*ratios.values()]))
+        style.finish_level_panel(
+            ax, block, metric, level, limits, shown, "compression ratio D/d"
+        )  # fmt: skip
+    style.draw_legend(figure, styles, columns, ":" if baselines else None)
     return figure
 
 
-def _draw_range(ax: Axes, ratio: np.ndarray, runs: RunValues, style: dict) -> np.ndarray:
+def _draw_range(ax: Axes, ratio: np.ndarray, runs: RunValues, metric: str, look: dict):
     """Draw the mean over seeds in a band from the worst to the best; return the band's ends."""
     values = np.where(runs.present & np.isfinite(runs.values), runs.values, np.nan)
     kept = ~np.isnan(values).all(axis=1)
-    values, ratio, scale = values[kept], ratio[kept], percent_scale(runs.kind)
+    values, ratio, scale = values[kept], ratio[kept], style.percent_scale(metric)
     low, high = np.nanmin(values, axis=1), np.nanmax(values, axis=1)
-    colour = style["color"]
-    ax.fill_between(ratio, scale * low, scale * high, color=colour, alpha=0.15, linewidth=0)
+    ax.fill_between(ratio, scale * low, scale * high, color=look["color"], alpha=0.15, linewidth=0)
     ax.plot(
-        ratio, scale * np.nanmean(values, axis=1), **style, linewidth=1.6, markersize=4.5,
+        ratio, scale * np.nanmean(values, axis=1), **look, linewidth=1.6, markersize=4.5,
         markeredgecolor="white", markeredgewidth=0.4, gid="curve",
     )  # fmt: skip
     return np.concatenate([low, high])
@@ -109,12 +85,9 @@ def _draw_range(ax: Axes, ratio: np.ndarray, runs: RunValues, style: dict) -> np
 def figure_10(spectra: pd.DataFrame, *, relative: bool = True, columns: int = 2) -> Figure:
     """Draw the singular values of full-training paths, one line per seed.
 
-    One panel per dataset and network, one colour and line style per basis.
-
-    Args:
-        spectra: One row per dataset, network, basis, seed and index (from 1), with the column
-            singular_value.
-        relative: Whether to divide by each path's largest value.
+    One panel per dataset and network, one colour and line style per basis. The table has one row
+    per dataset, network, basis, seed and index (from 1), with the column singular_value; `relative`
+    divides by each path's largest value.
 
     Source: Larsen et al. (2022), Figs. 10 and 11.
 
@@ -123,7 +96,7 @@ def figure_10(spectra: pd.DataFrame, *, relative: bool = True, columns: int = 2)
     >>> len(figure_10(rows).axes)
     1
     """
-    check_columns(columns)
+    style.check_columns(columns)
     wanted = ["dataset", "network", "basis", "seed", "index", "singular_value"]
     if missing := [name for name in wanted if name not in spectra.columns]:
         raise InputError(f"the table has no column {', '.join(missing)}.")
@@ -131,23 +104,21 @@ def figure_10(spectra: pd.DataFrame, *, relative: bool = True, columns: int = 2)
         raise InputError("the table has no rows.")
     blocks = list(spectra.groupby(["dataset", "network"], sort=True))
     bases = sorted(spectra["basis"].unique())
-    columns = min(columns, len(blocks))
-    rows = math.ceil(len(blocks) / columns)
-    figure = new_figure(columns, rows, 0.5)
-    for i, (block, part) in enumerate(blocks):
-        ax = figure.add_subplot(rows, columns, i + 1)
+    figure, axes, _ = style.panel_grid(len(blocks), columns, 0.5)
+    for ax, (block, part) in zip(axes, blocks, strict=True):
         for (basis, seed), line in part.sort_values("index").groupby(["basis", "seed"]):
             values = line["singular_value"] / (line["singular_value"].max() if relative else 1)
-            style = STYLES[bases.index(basis) % len(STYLES)]
-            first = seed == part["seed"].min() and i == 0
-            ax.plot(line["index"], values, color=style["color"], linestyle=style["linestyle"],
+            look = style.STYLES[bases.index(basis) % len(style.STYLES)]
+            first = seed == part["seed"].min() and ax is axes[0]
+            ax.plot(line["index"], values, color=look["color"], linestyle=look["linestyle"],
                     linewidth=1.1, alpha=0.8, label=basis if first else None)  # fmt: skip
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.grid(color="0.9", linewidth=0.6)
         ylabel = "singular value / largest" if relative else "singular value"
-        finish_panel(ax, block_label(block), "index", ylabel)
+        style.finish_panel(ax, style.block_label(block), "index", ylabel)
+    columns = min(len(bases), 3)
     figure.legend(
-        loc="outside lower center", ncols=min(len(bases), 3), fontsize=FONT_SIZE, frameon=False
-    )
+        loc="outside lower center", ncols=columns, fontsize=style.FONT_SIZE, frameon=False
+    )  # fmt: skip
     return figure

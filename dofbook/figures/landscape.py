@@ -12,22 +12,14 @@ _COLOURS = {"random affine": 0, "burn-in affine": 3, "lottery subspace": 4}
 
 
 def figure_1(
-    x: np.ndarray,
-    y: np.ndarray,
-    loss: np.ndarray,
-    eps: float,
-    path: np.ndarray,
+    x: np.ndarray, y: np.ndarray, loss: np.ndarray, eps: float, path: np.ndarray,
     lines: Mapping[str, tuple[tuple[float, float], tuple[float, float]]],
-) -> Figure:
+) -> Figure:  # fmt: skip
     """Draw a slice of the loss with its sublevel set, a training path and lines of subspaces.
 
-    Args:
-        x: Coordinates of the grid, (nx,).
-        y: Coordinates of the grid, (ny,).
-        loss: Loss on the grid, (ny, nx).
-        eps: Level of the sublevel set, shaded.
-        path: Training path projected on the slice, (steps, 2); its first point is w0.
-        lines: Name of a subspace to (point, direction) in the slice.
+    The grid is (nx,) and (ny,), ``loss`` (ny, nx); the set below ``eps`` is shaded. ``path`` is
+    projected on the slice, (steps, 2), from w0 on; ``lines`` map the name of a subspace to (point,
+    direction) in the slice.
 
     Source: Larsen et al. (2022), Fig. 1, there a drawing.
 

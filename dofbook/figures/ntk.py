@@ -1,7 +1,6 @@
 """Fig. 9 of the paper: cuts through w0 and two optima, and thresholds of network and linearization.
 
-The cuts take rows of ``experiments.cuts``; the thresholds the runs of the same nested subspaces in
-the network, in its linearization, and exact minima of the latter's loss.
+The cuts take rows of ``CutCell``; the thresholds those of ``experiments.linearization_chapter``.
 """
 
 from collections.abc import Sequence
@@ -10,26 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 
 from dofbook.errors import InputError
-from dofbook.figures.style import (
-    DATASETS,
-    FONT_SIZE,
-    PANEL_HEIGHT,
-    PANEL_WIDTH,
-    STYLES,
-    NotebookFigure,
-    choose_limits,
-    dimension_axis,
-    draw_curve,
-    level_axis,
-    metric_label,
-    percent_scale,
-)
+from dofbook.figures import style
+from dofbook.figures.style import DATASETS, FONT_SIZE, PANEL_HEIGHT, PANEL_WIDTH, STYLES
 from dofbook.success import bootstrap_boundary, phase_boundary
-from dofbook.success.tables import check_table, metric_kind, run_values
+from dofbook.success.tables import check_table, run_values
 
 MODELS = {"network": 0, "linearized": 1, "linearized, exact minimum": 2}
 """Curve of the figure to its place in ``STYLES``."""
@@ -52,11 +38,10 @@ def cuts(table: pd.DataFrame) -> Figure:
     >>> len(cuts(pd.concat([*parts, marks])).axes)
     3
     """
-    order = list(DATASETS)
     groups = list(table.groupby("dataset", sort=False))
-    groups.sort(key=lambda group: order.index(group[0]) if group[0] in order else -1)
+    groups.sort(key=lambda group: style.dataset_place(group[0]))
     size = (PANEL_WIDTH * len(CUT_TITLES), (PANEL_HEIGHT + 0.9) * max(len(groups), 1))
-    figure = NotebookFigure(figsize=size, layout="constrained")
+    figure = style.NotebookFigure(figsize=size, layout="constrained")
     axes = figure.subplots(len(groups), len(CUT_TITLES), sharey="row", squeeze=False)
     for row, (dataset, rows) in zip(axes, groups, strict=True):
         found = [_cut_grid(rows[rows["model"] == model]) for model in CUT_TITLES]
@@ -73,17 +58,12 @@ def cuts(table: pd.DataFrame) -> Figure:
             )
             _mark_places(ax, rows)
             ax.set_title(name + title, fontsize=FONT_SIZE)
-        _loss_bar(
-            figure.colorbar(filled, ax=list(row), location="bottom", shrink=0.8, aspect=30), levels
-        )
+        bar = figure.colorbar(filled, ax=list(row), location="bottom", shrink=0.8, aspect=30)
+        bar.set_label("log10 of the test loss", fontsize=FONT_SIZE)
+        bar.ax.tick_params(labelsize=FONT_SIZE)
+        ticks = np.arange(np.ceil(levels[0]), levels[-1] + 1e-9)
+        bar.set_ticks(list(ticks if len(ticks) > 1 else levels[[0, -1]].round(1)))
     return figure
-
-
-def _loss_bar(bar: Colorbar, levels: np.ndarray) -> None:
-    bar.set_label("log10 of the test loss", fontsize=FONT_SIZE)
-    bar.ax.tick_params(labelsize=FONT_SIZE)
-    ticks = np.arange(np.ceil(levels[0]), levels[-1] + 1e-9)
-    bar.set_ticks(list(ticks if len(ticks) > 1 else levels[[0, -1]].round(1)))
 
 
 def _cut_grid(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -121,13 +101,9 @@ def thresholds(
 ) -> Figure:
     """Draw the threshold of each model by Definition 2.1, with intervals over seeds.
 
-    Bands resample the seeds; with few of them they are too narrow. They are left out where a
-    model has one seed. Of several linearizations the one at the latest step is drawn.
-
-    Args:
-        limits: Range of levels by metric; that of the data by default.
-        extra: Predicted thresholds drawn into the first panel: label to (d, level).
-        replicates: Number of bootstrap samples, drawn with ``seed``.
+    Bands resample the seeds, ``replicates`` times; with few of them they are too narrow, with one
+    left out. Of several linearizations the one at the latest step is drawn. ``limits`` are by
+    metric; ``extra`` are predictions, label to (d, level), drawn into the first panel.
 
     Source: Larsen et al. (2022), Fig. 9, right.
 
@@ -141,7 +117,7 @@ def thresholds(
     model = model_of(table["variant"])
     rows = table[model.isin(MODELS)]
     size = (PANEL_WIDTH * max(len(metrics), 2), PANEL_HEIGHT + 1.0)
-    figure = NotebookFigure(figsize=size, layout="constrained")
+    figure = style.NotebookFigure(figsize=size, layout="constrained")
     axes = figure.subplots(1, len(metrics), squeeze=False)[0]
     for i, (ax, metric) in enumerate(zip(axes, metrics, strict=True)):
         check_table(rows, metric)
@@ -151,17 +127,15 @@ def thresholds(
             if (model == name).any()
         ]
         lines = {} if i else extra or {}
-        for (name, (d, level)), style in zip(lines.items(), STYLES[3:], strict=False):
-            plain = {key: style[key] for key in ("color", "linestyle")}
+        for (name, (d, level)), look in zip(lines.items(), STYLES[3:], strict=False):
+            plain = {key: look[key] for key in ("color", "linestyle")}
             ax.plot(d, level, **plain, linewidth=1.6, label=name, gid="prediction")
-        kind = metric_kind(metric)
-        dimension_axis(ax, np.unique(rows["d"].to_numpy(float)), 1.2)
+        style.dimension_axis(ax, np.unique(rows["d"].to_numpy(float)), 1.2)
         given = (limits or {}).get(metric)
-        level_axis(ax, given or choose_limits(np.concatenate(shown), kind), kind)
+        style.level_axis(ax, given or style.choose_limits(np.concatenate(shown), metric), metric)
         ax.grid(color="0.9", linewidth=0.6)
-        ax.tick_params(labelsize=FONT_SIZE)
-        ax.set_xlabel("threshold training\ndimension d*", fontsize=FONT_SIZE)
-        ax.set_ylabel(metric_label(metric), fontsize=FONT_SIZE)
+        words = style.metric_label(metric)
+        style.finish_panel(ax, "", "threshold training\ndimension d*", words)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower center", ncols=2, fontsize=FONT_SIZE, frameon=False,
@@ -190,18 +164,17 @@ def _draw_model(
 ) -> np.ndarray:
     """Draw one model's curve and band; return the levels shown."""
     runs = run_values(rows, metric)
-    place = MODELS[name]
-    scale = percent_scale(runs.kind)
+    look, scale = STYLES[MODELS[name]], style.percent_scale(metric)
     given = {"kind": runs.kind, "present": runs.present}
     levels = phase_boundary(runs.values, delta, **given)
     if len(runs.seeds) > 1:
         low, high = bootstrap_boundary(
             runs.values, delta, **given, rng=seed, confidence=0.95, replicates=replicates
         )
-        colour = STYLES[place]["color"]
         ax.fill_between(
-            runs.dims, scale * low, scale * high, color=colour, alpha=0.2, linewidth=0, gid="band"
-        )
-    draw_curve(ax, runs.dims, scale * levels, STYLES[place])
+            runs.dims, scale * low, scale * high, color=look["color"], alpha=0.2, linewidth=0,
+            gid="band",
+        )  # fmt: skip
+    style.draw_curve(ax, runs.dims, scale * levels, look)
     ax.lines[-1].set_label(name)
     return levels

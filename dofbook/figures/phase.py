@@ -16,32 +16,10 @@ from matplotlib.figure import Figure
 from scipy.stats import t as student
 
 from dofbook.errors import InputError
-from dofbook.figures.style import (
-    FONT_SIZE,
-    block_baselines,
-    block_label,
-    block_runs,
-    cell_edges,
-    check_columns,
-    choose_limits,
-    choose_styles,
-    dimension_axis,
-    draw_banded,
-    draw_baseline,
-    draw_curve,
-    draw_legend,
-    draw_map,
-    finish_level_panel,
-    finish_panel,
-    level_axis,
-    metric_label,
-    new_figure,
-    percent_scale,
-    runs_up_to,
-)
+from dofbook.figures import style
 from dofbook.methods import label
 from dofbook.success import CurveKey, RunValues, bootstrap_boundary, phase_boundary
-from dofbook.success.tables import Value, metric_kind
+from dofbook.success.tables import Value
 
 
 def figure_2(
@@ -67,13 +45,13 @@ def figure_2(
     >>> len(figure_2(example_runs()).axes) > 1
     True
     """
-    check_columns(columns)
-    blocks = block_runs(table, metric, value)
-    baselines = block_baselines(table, metric, value, baseline, blocks)
-    styles = choose_styles(key for block in blocks.values() for key in block)
+    style.check_columns(columns)
+    blocks = style.block_runs(table, metric, value)
+    baselines = style.block_baselines(table, metric, value, baseline, blocks)
+    styles = style.choose_styles(blocks)
     widest = min(columns, max(len(block) for block in blocks.values()) + 1)
     rows = [math.ceil((len(block) + 1) / widest) for block in blocks.values()]
-    figure = new_figure(widest, sum(rows), 1.2)
+    figure = style.new_figure(widest, sum(rows), 1.2)
     grid = figure.add_gridspec(sum(rows), widest)
     mesh: Any = None
     axes, top = [], 0
@@ -84,56 +62,46 @@ def figure_2(
         drawn = [figure.add_subplot(panel) for panel in panels]
         axes += drawn
         mesh = _draw_block(
-            drawn, members, styles, delta, limits, baselines.get(block), block_label(block), metric
-        )
+            drawn, block, members, styles, delta, limits, baselines.get(block), metric
+        )  # fmt: skip
     width, height = figure.get_size_inches()
     bar = figure.colorbar(
         mesh, ax=axes, location="top", shrink=2.5 / width, aspect=25, pad=0.15 / height,
         ticks=[0, 0.5, 1],
     )  # fmt: skip
-    bar.set_label("success probability", fontsize=FONT_SIZE)
-    bar.ax.tick_params(labelsize=FONT_SIZE)
-    draw_legend(figure, styles, widest, "--" if baselines else None)
+    bar.set_label("success probability", fontsize=style.FONT_SIZE)
+    bar.ax.tick_params(labelsize=style.FONT_SIZE)
+    style.draw_legend(figure, styles, widest, "--" if baselines else None)
     return figure
 
 
 def _draw_block(
-    axes: list[Axes],
-    members: dict[CurveKey, RunValues],
-    styles: dict,
-    delta: float,
-    limits: tuple[float, float] | None,
-    baseline: float | None,
-    row_label: str,
-    metric: str,
-):
+    axes: list[Axes], block: style.Block, members: dict[CurveKey, RunValues], styles: dict,
+    delta: float, limits: tuple[float, float] | None, baseline: float | None, metric: str,
+):  # fmt: skip
     """Draw the maps of one dataset and network and, last, their thresholds together."""
-    kind = metric_kind(metric)
     numbers = np.concatenate([runs.values[runs.present] for runs in members.values()])
-    limits = limits or choose_limits(
-        np.append(numbers, np.nan if baseline is None else baseline), kind
-    )
+    shown = numbers if baseline is None else np.append(numbers, baseline)
+    limits = limits or style.choose_limits(shown, metric)
     dims = np.concatenate([runs.dims for runs in members.values()])
-    edges = np.concatenate([cell_edges(runs.dims.astype(float)) for runs in members.values()])
+    edges = np.concatenate([style.cell_edges(runs.dims.astype(float)) for runs in members.values()])
     margin = max(dims.min() / edges.min(), edges.max() / dims.max())
     mesh, overlay = None, axes[-1]
     for ax, (key, runs) in zip(axes, members.items(), strict=False):
-        boundary = percent_scale(kind) * phase_boundary(
-            runs.values, delta, kind=kind, present=runs.present
-        )
-        mesh = draw_map(ax, runs, limits)
-        style = styles[key.name]
-        draw_curve(ax, runs.dims, boundary, style, halo=True)
-        draw_curve(overlay, runs.dims, boundary, style)
+        levels = phase_boundary(runs.values, delta, kind=runs.kind, present=runs.present)
+        mesh = style.draw_map(ax, runs, limits, metric)
+        for where in (ax, overlay):
+            scaled = style.percent_scale(metric) * levels
+            style.draw_curve(where, runs.dims, scaled, styles[key.name], halo=where is ax)
     for i, ax in enumerate(axes):
-        dimension_axis(ax, dims, margin)
-        level_axis(ax, limits, kind)
-        draw_baseline(ax, baseline, kind, "--", halo=ax is not overlay)
+        style.dimension_axis(ax, dims, margin)
+        style.level_axis(ax, limits, metric)
+        style.draw_baseline(ax, baseline, metric, "--", halo=ax is not overlay)
         place: Any = ax.get_subplotspec()
-        first_column = place.is_first_col()
-        ylabel = f"{row_label}\n{metric_label(metric)}" if first_column else None
+        words = f"{style.block_label(block)}\n{style.metric_label(metric)}"
+        ylabel = words if place.is_first_col() else None
         title = "all thresholds" if ax is overlay else label(*list(members)[i].name)
-        finish_panel(ax, title, "training dimension d", ylabel)
+        style.finish_panel(ax, title, "training dimension d", ylabel)
     return mesh
 
 
@@ -155,11 +123,8 @@ def figure_3(
 
     One panel per dataset, network and metric. Bands are percentile intervals of the bootstrap that
     resamples seeds; with 10 initializations or fewer they are too narrow (see
-    `success.bootstrap_thresholds`). Arguments as in `dofbook.figures`.
-
-    Args:
-        metrics: Metrics to draw, each in its own panel.
-        replicates: Number of bootstrap samples, drawn with ``seed``.
+    `success.bootstrap_thresholds`); `seed` draws its `replicates`. Arguments as in
+    `dofbook.figures`.
 
     Source: Larsen et al. (2022), Fig. 3.
 
@@ -167,37 +132,34 @@ def figure_3(
     >>> len(figure_3(example_runs(), replicates=10).axes) > 1
     True
     """
-    check_columns(columns)
+    style.check_columns(columns)
     if not metrics:
         raise InputError("metrics is empty; name at least one.")
-    data = {metric: block_runs(table, metric, value) for metric in metrics}
+    data = {metric: style.block_runs(table, metric, value) for metric in metrics}
     panels = [(block, metric) for block in data[metrics[0]] for metric in metrics]
-    styles = choose_styles(key for block in data[metrics[0]].values() for key in block)
-    columns = min(columns, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    figure = new_figure(columns, rows, 0.6)
-    baselines = {}
-    for i, (block, metric) in enumerate(panels):
-        ax = figure.add_subplot(rows, columns, i + 1)
-        level = block_baselines(table, metric, value, baseline, [block]).get(block)
-        baselines |= {} if level is None else {block: level}
+    styles = style.choose_styles(data[metrics[0]])
+    figure, axes, columns = style.panel_grid(len(panels), columns, 0.6)
+    levels = []
+    for ax, (block, metric) in zip(axes, panels, strict=True):
+        level = style.block_baselines(table, metric, value, baseline, [block]).get(block)
+        levels.append(level)
         shown = [np.nan if level is None else level]
         for key, runs in data[metric][block].items():
-            part = runs_up_to(runs, max_d)
+            part = style.runs_up_to(runs, max_d)
             given = {"kind": part.kind, "present": part.present}
             drawn = {"rng": seed, "confidence": confidence, "replicates": replicates}
-            lines = (
-                phase_boundary(part.values, delta, **given),
-                *bootstrap_boundary(part.values, delta, **given, **drawn),
-            )
+            band = bootstrap_boundary(part.values, delta, **given, **drawn)
+            lines = (phase_boundary(part.values, delta, **given), *band)
             shown += [*np.concatenate(lines)]
-            draw_banded(ax, part.dims, lines, part.kind, styles[key.name])
-        reach = np.concatenate([runs_up_to(r, max_d).dims for r in data[metric][block].values()])
-        dimension_axis(ax, reach, 1.2)
-        finish_level_panel(
+            style.draw_banded(ax, part.dims, lines, metric, styles[key.name])
+        reach = np.concatenate(
+            [style.runs_up_to(r, max_d).dims for r in data[metric][block].values()]
+        )
+        style.dimension_axis(ax, reach, 1.2)
+        style.finish_level_panel(
             ax, block, metric, level, limits, shown, "threshold training\ndimension d*"
         )
-    draw_legend(figure, styles, columns, ":" if baselines else None)
+    style.draw_legend(figure, styles, columns, ":" if any(x is not None for x in levels) else None)
     return figure
 
 
@@ -217,10 +179,8 @@ def figure_12(
 
     At d = 0 stands the value at theta = 0, that is at w_t, from the rows with step 0; pruned
     networks, whose offset differs from d to d, have none. The axis is linear from 0 to 1 and
-    logarithmic from 1 on. Arguments as in `dofbook.figures`.
-
-    Args:
-        band: "range", from the worst to the best run; "interval", Student's t on the mean.
+    logarithmic from 1 on. `band` is "range", from the worst to the best run, or "interval",
+    Student's t on the mean. Arguments as in `dofbook.figures`.
 
     Source: Larsen et al. (2022), Fig. 12 and Appendix A.3.
 
@@ -228,35 +188,31 @@ def figure_12(
     >>> len(figure_12(example_runs()).axes)
     1
     """
-    check_columns(columns)
+    style.check_columns(columns)
     if band not in ("range", "interval"):
         raise InputError(f"band is {band!r}; allowed: 'range', 'interval'.")
-    blocks = block_runs(table, metric, value)
+    blocks = style.block_runs(table, metric, value)
     start = table[table["step"] == 0]
     if start.empty:
         raise InputError("the table has no checkpoint at step 0, so none at theta = 0.")
-    offsets = block_runs(start, metric, "final")
-    baselines = block_baselines(table, metric, value, baseline, blocks)
-    styles = choose_styles(key for block in blocks.values() for key in block)
-    columns = min(columns, len(blocks))
-    rows = math.ceil(len(blocks) / columns)
-    figure = new_figure(columns, rows, 0.6)
-    for i, (block, members) in enumerate(blocks.items()):
-        ax = figure.add_subplot(rows, columns, i + 1)
+    offsets = style.block_runs(start, metric, "final")
+    baselines = style.block_baselines(table, metric, value, baseline, blocks)
+    styles = style.choose_styles(blocks)
+    figure, axes, columns = style.panel_grid(len(blocks), columns, 0.6)
+    for ax, (block, members) in zip(axes, blocks.items(), strict=True):
         shown = [baselines.get(block, np.nan)]
         for key, runs in members.items():
-            part = runs_up_to(runs, max_d)
+            part = style.runs_up_to(runs, max_d)
             if key not in offsets.get(block, {}):
                 raise InputError(f"the table has no checkpoint at step 0 for {label(*key.name)}.")
             lines = _summary(offsets[block][key], part, band, confidence)
             shown += [*np.concatenate(lines)]
-            style = styles[key.name]
-            draw_banded(ax, np.append(0, part.dims), lines, part.kind, style)
-        reach = np.concatenate([runs_up_to(runs, max_d).dims for runs in members.values()])
-        dimension_axis(ax, reach, 1.15, zero=True)
+            style.draw_banded(ax, np.append(0, part.dims), lines, metric, styles[key.name])
+        reach = np.concatenate([style.runs_up_to(runs, max_d).dims for runs in members.values()])
+        style.dimension_axis(ax, reach, 1.15, zero=True)
         level = baselines.get(block)
-        finish_level_panel(ax, block, metric, level, limits, shown, "training dimension d")
-    draw_legend(figure, styles, columns, ":" if baselines else None)
+        style.finish_level_panel(ax, block, metric, level, limits, shown, "training dimension d")
+    style.draw_legend(figure, styles, columns, ":" if baselines else None)
     return figure
 
 

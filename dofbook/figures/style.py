@@ -1,15 +1,14 @@
 """What the figures share: panels, axes, styles and the arrangement of a table by method.
 
-Internal to this package. Panels wrap into `columns`; the default of two keeps a figure 5.2 inches
-wide, so that its 10-point text can still be read on a screen of 390 pixels. Methods have the same
-colour, line and marker in every figure (Okabe and Ito's colours first, which colour-blind readers
-tell apart).
+Two panels make a figure 5.2 inches wide, whose 10-point text can still be read on a screen of 390
+pixels. Methods look the same in every figure (Okabe and Ito's colours first, which colour-blind
+readers tell apart).
 """
 
 import io
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from dofbook.checks import integer
 from dofbook.errors import InputError
 from dofbook.methods import label, methods
 from dofbook.success import (
@@ -83,9 +83,12 @@ def block_runs(
         blocks.setdefault(key[:2], {})[key] = run_values(rows, metric, value)
     if not blocks:
         raise InputError("the table holds no method but 'full'.")
-    order = [*DATASETS]
-    known = sorted(blocks, key=lambda b: order.index(b[0]) if b[0] in order else -1)
-    return {block: blocks[block] for block in known}
+    return {block: blocks[block] for block in sorted(blocks, key=lambda b: dataset_place(b[0]))}
+
+
+def dataset_place(name: str) -> int:
+    """Give a data set's place in figures: those of ``DATASETS`` come last, in their order."""
+    return [*DATASETS].index(name) if name in DATASETS else -1
 
 
 def block_baselines(
@@ -98,14 +101,14 @@ def block_baselines(
     return {(row.dataset, row.network): row.baseline for row in rows}
 
 
-def choose_styles(keys: Iterable[CurveKey]) -> dict[Name, dict]:
+def choose_styles(blocks: Mapping[Block, Iterable[CurveKey]]) -> dict[Name, dict]:
     """Give every method its style, the same whichever others are there where possible."""
-    curves_ = sorted({key.name for key in keys})
-    chosen = {name: place for name in curves_ if (place := _own_style(*name)) is not None}
+    names = sorted({key.name for block in blocks.values() for key in block})
+    chosen = {name: place for name in names if (place := _own_style(*name)) is not None}
     free = [i for i in range(len(STYLES)) if i not in chosen.values()] or [0]
-    others = [name for name in curves_ if name not in chosen]
+    others = [name for name in names if name not in chosen]
     chosen |= {name: free[i % len(free)] for i, name in enumerate(others)}
-    return {name: STYLES[chosen[name]] for name in curves_}
+    return {name: STYLES[chosen[name]] for name in names}
 
 
 def _own_style(method: str, t: int, variant: str) -> int | None:
@@ -114,17 +117,19 @@ def _own_style(method: str, t: int, variant: str) -> int | None:
     return kind.styles.get(t) if kind else None
 
 
-def choose_limits(numbers: np.ndarray, kind: str) -> tuple[float, float]:
+def choose_limits(numbers: Sequence[float] | np.ndarray, metric: str) -> tuple[float, float]:
     """Choose the range of levels: that of the finite values, with a margin."""
-    finite = numbers[np.isfinite(numbers) & ((kind == "accuracy") | (numbers > 0))]
+    values, kind = np.asarray(numbers, float), metric_kind(metric)
+    finite = values[np.isfinite(values) & ((kind == "accuracy") | (values > 0))]
     if finite.size == 0:
         raise InputError("the table holds no finite value to draw.")
     low, high = finite.min(), finite.max()
     if kind == "loss":
         margin = max((high / low) ** 0.04, 1.02)
         return low / margin, high * margin
-    margin = max(0.04 * (high - low), 0.005)
-    return max(low - margin, 0.0), high + margin
+    fraction = is_fraction(metric)
+    margin = max(0.04 * (high - low), 0.005 * (1 if fraction else abs(high) or 1))
+    return max(low - margin, 0.0) if fraction else low - margin, high + margin
 
 
 def cell_edges(centres: np.ndarray) -> np.ndarray:
@@ -151,16 +156,21 @@ def example_runs() -> pd.DataFrame:
 # --- drawing --------------------------------------------------------------------------------------
 
 
-def percent_scale(kind: str) -> float:
-    """Give the factor from the table's unit to the axis's: accuracies are drawn in percent."""
-    return 100.0 if kind == "accuracy" else 1.0
+def is_fraction(metric: str) -> bool:
+    """Tell whether a metric lies in [0, 1] by its name: "accuracy", or one that ends so."""
+    return metric.endswith("accuracy")
+
+
+def percent_scale(metric: str) -> float:
+    """Give the factor from the table's unit to the axis's: fractions are drawn in per cent."""
+    return 100.0 if is_fraction(metric) else 1.0
 
 
 def metric_label(metric: str) -> str:
     """Name a metric on an axis."""
     split, _, name = metric.partition("_")
     words = f"{'training' if split == 'train' else split} {name.replace('_', ' ')}"
-    return words + (" (%)" if name.endswith("accuracy") else " ε" if name == "loss" else "")
+    return words + (" (%)" if is_fraction(metric) else " ε" if name == "loss" else "")
 
 
 def block_label(block: Block) -> str:
@@ -170,8 +180,15 @@ def block_label(block: Block) -> str:
 
 def check_columns(columns: int) -> None:
     """Refuse a number of columns that makes no figure."""
-    if isinstance(columns, bool) or not isinstance(columns, int) or columns < 1:
-        raise InputError(f"columns is {columns!r}; it must be a whole number of at least 1.")
+    integer("columns", columns, 1)
+
+
+def panel_grid(count: int, columns: int, extra: float) -> tuple[Figure, list[Axes], int]:
+    """Make a figure of so many panels; give it, them and the columns they wrap into."""
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    figure = new_figure(columns, rows, extra)
+    return figure, [figure.add_subplot(rows, columns, i + 1) for i in range(count)], columns
 
 
 def new_figure(columns: int, rows: int, extra: float) -> Figure:
@@ -203,25 +220,25 @@ def dimension_axis(ax: Axes, dims: np.ndarray, margin: float, zero: bool = False
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
 
 
-def level_axis(ax: Axes, limits: tuple[float, float], kind: str) -> None:
-    """Set the axis of levels: percent for accuracy, logarithmic for loss."""
-    if kind == "loss":
+def level_axis(ax: Axes, limits: tuple[float, float], metric: str) -> None:
+    """Set the axis of levels: per cent for fractions, logarithmic for loss."""
+    if metric_kind(metric) == "loss":
         ax.set_yscale("log")
         if limits[1] / limits[0] < 30:  # less than a decade and a half has few powers of ten
             nice = [m * 10.0**e for e in range(-9, 10) for m in (1, 2, 5)]
             ax.yaxis.set_major_locator(FixedLocator(nice))
             ax.yaxis.set_minor_locator(NullLocator())
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.set_ylim(*(percent_scale(kind) * np.array(limits)))
+    ax.set_ylim(*(percent_scale(metric) * np.array(limits)))
 
 
 def draw_baseline(
-    ax: Axes, level: float | None, kind: str, linestyle: str, halo: bool = False
+    ax: Axes, level: float | None, metric: str, linestyle: str, halo: bool = False
 ) -> None:
     """Draw the level of full-space training, under the curves."""
     if level is None or not math.isfinite(level):
         return
-    y = percent_scale(kind) * level
+    y = percent_scale(metric) * level
     if halo:
         ax.axhline(y, color="white", linewidth=3, zorder=1.8)
     ax.axhline(y, color="black", linewidth=1.3, linestyle=linestyle, zorder=1.9, gid="baseline")
@@ -240,7 +257,7 @@ def draw_curve(
     )  # fmt: skip
 
 
-def draw_map(ax: Axes, runs: RunValues, limits: tuple[float, float]):
+def draw_map(ax: Axes, runs: RunValues, limits: tuple[float, float], metric: str):
     """Draw P_s in the plane of d and level, white for 0 and black for 1."""
     if runs.kind == "loss":
         edges = np.geomspace(*limits, LEVELS + 1)
@@ -250,7 +267,7 @@ def draw_map(ax: Axes, runs: RunValues, limits: tuple[float, float]):
         levels = (edges[1:] + edges[:-1]) / 2
     probability = success_fraction(runs.values, levels, kind=runs.kind, present=runs.present)
     return ax.pcolormesh(
-        cell_edges(runs.dims.astype(float)), percent_scale(runs.kind) * edges, probability.T,
+        cell_edges(runs.dims.astype(float)), percent_scale(metric) * edges, probability.T,
         cmap="gray_r", vmin=0, vmax=1, rasterized=True,
     )  # fmt: skip
 
@@ -297,9 +314,8 @@ def finish_level_panel(
     xlabel: str,
 ) -> None:
     """Set the axis of levels to what is shown, draw the baseline, and write the labels."""
-    kind = metric_kind(metric)
-    level_axis(ax, limits or choose_limits(np.array(shown, float), kind), kind)
-    draw_baseline(ax, baseline, kind, ":")
+    level_axis(ax, limits or choose_limits(shown, metric), metric)
+    draw_baseline(ax, baseline, metric, ":")
     ax.grid(color="0.9", linewidth=0.6)
     finish_panel(ax, block_label(block), xlabel, metric_label(metric))
 
@@ -314,11 +330,12 @@ def runs_up_to(runs: RunValues, max_d: float | None) -> RunValues:
     return RunValues(runs.dims[kept], runs.seeds, runs.values[kept], runs.present[kept], runs.kind)
 
 
-def draw_banded(ax: Axes, dims: np.ndarray, lines: Sequence, kind: str, style: dict) -> None:
+def draw_banded(ax: Axes, dims: np.ndarray, lines: Sequence, metric: str, style: dict) -> None:
     """Draw a curve with the band between two others; lines are (curve, lower, upper)."""
-    curve, lower, upper = (percent_scale(kind) * np.asarray(line) for line in lines)
+    curve, lower, upper = (percent_scale(metric) * np.asarray(line) for line in lines)
     # Diverged runs leave an end infinite: the band then leaves the panel.
-    beyond = (1e-12, 1e12) if kind == "loss" else (-1e6, 1e6)
+    far = 1e4 * np.abs(curve[np.isfinite(curve)]).max(initial=100)
+    beyond = (1e-12, 1e12) if metric_kind(metric) == "loss" else (-far, far)
     ax.fill_between(
         dims, np.clip(lower, *beyond), np.clip(upper, *beyond), color=style["color"], alpha=0.25,
         linewidth=0, gid="band",
