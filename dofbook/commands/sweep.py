@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from dofbook import experiments
+from dofbook.cli import EXIT_FAILED, EXIT_INTERRUPTED
 from dofbook.commands import adaptive, running
-from dofbook.commands.adaptive import Adaptive, run_adaptively
 from dofbook.commands.describing import described, describes_sweep
 from dofbook.commands.options import Flat, Place
 from dofbook.commands.output import Output, cause, check_file
-from dofbook.commands.running import Running
 from dofbook.errors import InputError
 from dofbook.experiments.config import Cell
 from dofbook.experiments.options import make_sweep
@@ -18,8 +17,6 @@ from dofbook.experiments.options import make_sweep
 if TYPE_CHECKING:
     from dofbook.experiments.executors import SweepReport
     from dofbook.experiments.store import Store
-
-EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
 
 @describes_sweep
@@ -30,8 +27,8 @@ def sweep_command(
     table: Place | None = None,
     dry_run: bool = False,
     out: Annotated[Output, Flat] = Output(),  # noqa: B008  (frozen)
-    where: Annotated[Running, running.FLAT] = Running(),  # noqa: B008
-    levels: Annotated[Adaptive, adaptive.FLAT] = Adaptive(),  # noqa: B008
+    where: Annotated[running.Running, running.FLAT] = running.Running(),  # noqa: B008
+    levels: Annotated[adaptive.Adaptive, adaptive.FLAT] = adaptive.Adaptive(),  # noqa: B008
 ) -> int:
     """Run a sweep, or go on with one.
 
@@ -60,7 +57,7 @@ def sweep_command(
         return 0
     try:
         if search:
-            run_adaptively(search, place, out, keywords)
+            adaptive.run_adaptively(search, place, out, keywords)
             cells = [c for c in cells if place.path(c.name).exists()]
             lost = [c.name for c in cells if place.take(c.name) is None]
             report = experiments.executors.SweepReport(lost=lost)
@@ -71,16 +68,13 @@ def sweep_command(
                 f"{len(report.failures)} failed."
             )
     except KeyboardInterrupt:
-        kept = sum(place.path(cell.name).exists() for cell in cells)
-        out.complain(
-            f"interrupted with {kept} of {len(cells)} cells stored; "
-            "the same command goes on from there."
-        )
+        kept = f"{sum(place.path(cell.name).exists() for cell in cells)} of {len(cells)} cells"
+        out.complain(f"interrupted with {kept} stored; the same command goes on from there.")
         return EXIT_INTERRUPTED
-    return _conclude(cells, report, place, table, out)
+    return _finish(cells, report, place, table, out)
 
 
-def _conclude(
+def _finish(
     cells: Sequence[Cell], report: "SweepReport", store: "Store", table: Path | None, out: Output
 ) -> int:
     """Name what failed or left the store meanwhile; write the table if nothing did."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from dofbook import experiments
+from dofbook.cli import EXIT_FAILED
 from dofbook.commands.describing import described, describes_sweep
 from dofbook.commands.options import Flat, Place, Whole
 from dofbook.commands.output import Output, duration
@@ -14,8 +15,6 @@ from dofbook.errors import InputError
 
 if TYPE_CHECKING:
     from dofbook.experiments.verification import Check
-
-EXIT_FAILED = 1
 
 
 @describes_sweep
@@ -48,10 +47,11 @@ def verify_command(
     for check in verification.verify(found, drawn, seed, batched.data_dir, batched.make_batching()):
         failed += not check.passed
         verdict = check.state if check.passed or check.state == "different" else "not identical"
+        *_, t, d = place(check.cell)
         out.say(
-            f"{check.cell.name} (t = {place(check.cell)[3]}, d = {place(check.cell)[4]}, seed "
-            f"{check.seed}): {verdict}; losses differ by {check.loss_difference:.1e}, "
-            f"accuracies by {check.accuracy_difference:.1e}, {duration(check.seconds)}."
+            f"{check.cell.name} (t = {t}, d = {d}, seed {check.seed}): {verdict}; losses differ by "
+            f"{check.loss_difference:.1e}, accuracies by {check.accuracy_difference:.1e}, "
+            f"{duration(check.seconds)}."
         )
         out.event(_check_event(check))
     out.say(f"{len(drawn)} of {len(names)} cells were checked, {failed} failed.")

@@ -36,9 +36,11 @@ def check_integers(name: str, values: object, least: int) -> tuple[int, ...]:
     return found
 
 
-def _check_largest_seed(seed: int) -> None:
-    if seed >= SEEDS:
-        raise InputError(f"the largest seed is {seed}; it must be below 2**32 = {SEEDS}.")
+def _check_seeds(seeds: object) -> tuple[int, ...]:
+    found = check_integers("seeds", seeds, 0)
+    if max(found) >= SEEDS:
+        raise InputError(f"the largest seed is {max(found)}; it must be below 2**32 = {SEEDS}.")
+    return found
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,7 @@ class Cell:
     def __post_init__(self):
         if not isinstance(self.task, TaskConfig):
             raise InputError(f"task is {self.task!r}; it must be a TaskConfig.")
-        object.__setattr__(self, "seeds", check_integers("seeds", self.seeds, 0))
-        _check_largest_seed(max(self.seeds))
+        object.__setattr__(self, "seeds", _check_seeds(self.seeds))
         self.validate()
 
     def validate(self) -> None:
@@ -100,7 +101,7 @@ class Cell:
         return {"method": self.kind, "burn_in_steps": 0, "d": None}
 
     def with_seed(self, seed: int) -> "Cell":
-        """Keep one of its seeds."""
+        """Give it one seed."""
         return replace(self, seeds=(seed,))
 
     def check(self, task: "Task") -> None:
@@ -131,15 +132,13 @@ class CellConfig(Cell):
     d: int | None = 16
 
     def validate(self) -> None:
-        if not isinstance(self.method, Method):
+        method = self.method
+        if not isinstance(method, Method):
+            raise InputError(f"method is {method!r}; it must be a Method, such as RandomAffine().")
+        if (self.d is None) != (method.dims((1,)) == (None,)):
             raise InputError(
-                f"method is {self.method!r}; it must be a Method, such as RandomAffine()."
-            )
-        whole = self.method.dims((1,)) == (None,)
-        if (self.d is None) != whole:
-            raise InputError(
-                f"method {self.method.name!r} with d = {self.d}; d must be None for full training "
-                "and a number otherwise."
+                f"method {method.name!r} with d = {self.d}; d must be None for full training and a "
+                "number otherwise."
             )
         if self.d is not None:
             object.__setattr__(self, "d", checks.integer("d", self.d, 1))
@@ -225,9 +224,8 @@ def cell_from_json(text: str) -> Cell:
     raw = json.loads(text)
     schema = raw.pop("schema", None)
     if schema != SCHEMA_VERSION:
-        raise InputError(
-            f"the cell has schema version {schema}; this dofbook reads {SCHEMA_VERSION}."
-        )
+        now = f"this dofbook reads {SCHEMA_VERSION}"
+        raise InputError(f"the cell has schema version {schema}; {now}.")
     try:
         kind = CellConfig if "method" in raw else kinds()[raw["kind"]]
         return kind.read(raw)
@@ -267,7 +265,7 @@ class SweepConfig:
         object.__setattr__(self, "dims", check_integers("dims", self.dims, 1))
         checks.integer_fields(self, 1, "runs")
         checks.integer_fields(self, 0, "first_seed")
-        _check_largest_seed(self.first_seed + self.runs - 1)
+        _check_seeds((self.first_seed + self.runs - 1,))
         for rate in self.baseline_learning_rates:
             replace(self.task.optimizer, learning_rate=rate)
 

@@ -11,7 +11,7 @@ import json
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from dataclasses import dataclass
 from functools import partial
@@ -65,15 +65,11 @@ class DaskExecutor:
             if self.workers < 1:
                 raise InputError(f"workers is {self.workers}; it must be at least 1.")
         if self.scheduler is not None and not self.scheduler.rpartition(":")[2].isdigit():
-            raise InputError(
-                f"scheduler is {self.scheduler!r}; it must be an address such as "
-                "tcp://10.0.0.1:8786."
-            )
+            where = "it must be an address such as tcp://10.0.0.1:8786"
+            raise InputError(f"scheduler is {self.scheduler!r}; {where}.")
         _distributed()
 
-    def map(
-        self, run: Callable[[Cell], Outcome], cells: Sequence[Cell]
-    ) -> Iterator[tuple[Cell, Outcome]]:
+    def map(self, run, cells):
         """Apply ``run``, which is pickled, on the workers; give outcomes in the order they end.
 
         Raises RunFailed if no scheduler answers, a worker has another version of dofbook, or the
@@ -98,10 +94,11 @@ class DaskExecutor:
         if self.scheduler or self.scheduler_file:
             yield self.scheduler
             return
-        options: dict[str, Any] = {"threads_per_worker": 1, "processes": True, "host": "127.0.0.1"}
-        options |= {"dashboard_address": "127.0.0.1:0", "n_workers": self.workers}
-        cluster: Any
-        with _distributed().LocalCluster(**options) as cluster:
+        cluster: Any = _distributed().LocalCluster(
+            n_workers=self.workers, threads_per_worker=1, processes=True, host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+        )  # fmt: skip
+        with cluster:
             yield cluster.scheduler_address
 
     @contextlib.contextmanager
@@ -123,16 +120,14 @@ class DaskExecutor:
                 return _distributed().Client(where, timeout=5, set_as_default=False)
             except (*_LOST, ValueError, LookupError, TypeError) as problem:
                 if time.monotonic() > deadline:
-                    place = address or self.scheduler_file
+                    place = f"{address or self.scheduler_file} after {self.patience:g} s"
                     reason = " ".join(str(problem).split()) or type(problem).__name__
-                    raise RunFailed(
-                        f"no dask scheduler answers at {place} after {self.patience:g} s: {reason}."
-                    ) from None
+                    raise RunFailed(f"no dask scheduler answers at {place}: {reason}.") from None
                 time.sleep(0.5)
 
 
 def _version() -> tuple[str | None, int]:
-    """Name what must be the same here and on every worker."""
+    """Give what must be the same here and on every worker."""
     return versions()["dofbook"], SCHEMA_VERSION
 
 

@@ -117,10 +117,8 @@ def fit_rates(stored: Iterable[StoredCell]) -> dict[tuple, Rates]:
 
 def _fit_rates(cells: Sequence[StoredCell]) -> Rates:
     works = [cell.config.work() for cell in cells]
-    runs = np.array([w.runs for w in works], float)
-    own = runs * [w.epochs for w in works]
-    work = own + runs * [w.before for w in works]
-    d = np.array([w.d for w in works], float)
+    table = [(w.runs * w.epochs, w.runs * (w.epochs + w.before), w.d) for w in works]
+    own, work, d = np.array(table, float).T
     seconds = np.array([c.provenance["wall_seconds"] for c in cells], float)
     if len(set(d)) < 3 or len(cells) < 4:
         each = float(np.median(seconds / (work + own * PRIOR_SLOPE * d)))

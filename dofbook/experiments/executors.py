@@ -70,12 +70,9 @@ class Executor(Protocol):
 class InProcessExecutor:
     """Run the cells one after the other in this process: the default."""
 
-    def map(
-        self, run: Callable[[Cell], Outcome], cells: Sequence[Cell]
-    ) -> Iterator[tuple[Cell, Outcome]]:
+    def map(self, run, cells):
         """Give pairs of cell and outcome in the given order."""
-        for cell in cells:
-            yield cell, run(cell)
+        return ((cell, run(cell)) for cell in cells)
 
 
 def compute(
@@ -89,12 +86,10 @@ def compute(
     if store.take(cell.name) is not None:
         return Outcome(0.0, found=True, name=cell.name)
     provenance = {
-        "environment": environment(),
-        "machine": machine_kind(),
-        "settings": identity.settings(),
+        "environment": environment(), "machine": machine_kind(), "settings": identity.settings(),
         "started": datetime.now(UTC).isoformat(),
-    }
-    start, compiled = time.perf_counter(), compile_seconds()
+    }  # fmt: skip
+    start, compiled = time.perf_counter(), sum(_compilations())
     try:
         task = make_task(cell.task, data_dir)
         data = task.data
@@ -103,12 +98,11 @@ def compute(
         known = _known_runs(cell, store, task)
         rows = _complete(cell, known, lambda part: run_cell(part, data_dir))
     except Exception:
-        seconds = time.perf_counter() - start
-        text = traceback.format_exc()
+        seconds, text = time.perf_counter() - start, traceback.format_exc()
         store.write_failure(cell, text, provenance)
         return Outcome(seconds, text, recorded=True, name=cell.name)
     provenance["wall_seconds"] = time.perf_counter() - start
-    provenance["compile_seconds"] = compile_seconds() - compiled
+    provenance["compile_seconds"] = sum(_compilations()) - compiled
     provenance["batching"] = rows.attrs.get("batching")
     if known:
         _add_parts(provenance, known)
@@ -133,10 +127,7 @@ def _known_runs(cell: Cell, store: Store, task: Task) -> dict[int, StoredCell]:
     for other in _relatives(cell):
         if found.keys() >= set(cell.seeds):
             break
-        if not store.path(other.name).exists():
-            continue
-        stored = store.take(other.name)
-        if stored is not None:
+        if store.path(other.name).exists() and (stored := store.take(other.name)):
             identity.check_origin(stored, cell, task)
             found |= {s: stored for s in stored.config.seeds if s in cell.seeds and s not in found}
     return found
@@ -184,21 +175,16 @@ def machine_kind() -> dict[str, object]:
 
 @lru_cache(maxsize=1)
 def _compilations() -> list[float]:
-    """Register, once per process, a listener that notes the seconds of every compilation."""
+    """Note the seconds of every compilation of this process from now on."""
     noted: list[float] = []
 
-    def listen(event: str, seconds: float, **_: Any) -> None:
+    def listen(event, seconds, **_):
         if event.endswith("backend_compile_duration"):
             noted.append(seconds)
 
     register: Any = jax.monitoring.register_event_duration_secs_listener
     register(listen)
     return noted
-
-
-def compile_seconds() -> float:
-    """Add up the seconds this process has spent compiling since it was first asked."""
-    return sum(_compilations())
 
 
 @dataclass
@@ -246,13 +232,11 @@ def run_sweep(
     """Bring the store to hold every cell: verify what is there, compute the rest.
 
     It can be stopped at any moment, by KeyboardInterrupt or by killing the process, and called
-    again: finished cells are kept, and the result does not depend on the interruption. Cells that
-    raised, also the ``retries`` times they were tried again after all others, are in the report and
-    in the store.
+    again: finished cells are kept, and the result is the same. Cells that raised, and did when
+    tried again ``retries`` times after all others, are in the report and in the store.
 
-    ``executor`` is in this process by default; ``data_dir`` as in ``datasets.load``. ``run_cell``
-    computes the rows of a cell; ``notify`` is told what happens, as dictionaries that fit in JSON
-    (``events``). A line of ``progress`` is never shown outside a terminal.
+    ``data_dir`` as in ``datasets.load``; ``run_cell`` computes the rows of a cell; ``notify`` is
+    told what happens (``events``). A line of ``progress`` is only shown in a terminal.
 
     Raises InputError if the cells cannot run (nothing has been written then), RunFailed if the
     store cannot be written or a worker has another version.
@@ -272,7 +256,7 @@ def run_sweep(
         run = partial(compute, store=here, data_dir=data_dir, run_cell=run_cell)
         with heard_interrupts() as caught, _Progress(cells, missing, known, progress) as line:
             for attempt in range(retries + 1):
-                tried = missing if attempt == 0 else _failed(missing, report)
+                tried = [c for c in missing if attempt == 0 or c.name in report.failures]
                 for cell, outcome in (executor or InProcessExecutor()).map(run, tried):
                     _note(report, here, cell, outcome)
                     notify(events.ended(cell, outcome, attempt < retries))
@@ -287,10 +271,6 @@ def run_sweep(
         report.lost = [name for name in wanted if store.take(name) is None]
     notify(events.finished(report))
     return report
-
-
-def _failed(cells: Sequence[Cell], report: SweepReport) -> list[Cell]:
-    return [cell for cell in cells if cell.name in report.failures]
 
 
 def _note(report: SweepReport, store: Store, cell: Cell, outcome: Outcome) -> None:
@@ -310,45 +290,31 @@ def _note(report: SweepReport, store: Store, cell: Cell, outcome: Outcome) -> No
     report.computed += not outcome.found
 
 
-class _Progress:
+class _Progress(tqdm):
     """Show the cells done, and the time left by the wall times seen so far."""
 
     def __init__(self, cells, missing, known, shown: bool):
-        self._left = {cell.name: cell for cell in missing}
+        form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} cells [{elapsed}{postfix}]"
+        done, disable = len(cells) - len(missing), None if shown else True
+        super().__init__(total=len(cells), initial=done, bar_format=form, disable=disable)
+        self._missing = {cell.name: cell for cell in missing}
         self._done: list[Cell] = []
         self._known = [StoredCell(cell.config, None, cell.provenance) for cell in known]
-        self._bar = tqdm(
-            total=len(cells),
-            initial=len(cells) - len(missing),
-            bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} cells [{elapsed}{postfix}]",
-            disable=None if shown else True,
-        )
         self._begun = time.perf_counter()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._bar.close()
 
     def ended(self, cell: Cell, outcome: Outcome) -> None:
         """Move on by a cell; when it is tried again it does not count again."""
-        if self._left.pop(cell.name, None) is None or self._bar.disable:
+        if self._missing.pop(cell.name, None) is None or self.disable:
             return
         if outcome.error is None and not outcome.found:
             origin = {"wall_seconds": outcome.seconds, "environment": environment()}
             self._known.append(StoredCell(cell, None, origin))
             self._done.append(cell)
-        left = self._seconds_left()
-        if left is not None:
-            self._bar.set_postfix_str(f"about {tqdm.format_interval(left)} left", refresh=False)
-        self._bar.update()
-
-    def _seconds_left(self) -> float | None:
-        """Scale the time spent by predicted work, so that parallel workers count as they do."""
+        # Time spent over work done: parallel workers count as they do.
         rates = estimates.fit_rates(self._known)
         done = estimates.predict(rates, self._done)
-        left = estimates.predict(rates, list(self._left.values()))
-        if not done or left is None:
-            return None
-        return (time.perf_counter() - self._begun) * left / done
+        left = estimates.predict(rates, list(self._missing.values()))
+        if done and left is not None:
+            seconds = (time.perf_counter() - self._begun) * left / done
+            self.set_postfix_str(f"about {tqdm.format_interval(seconds)} left", refresh=False)
+        self.update()

@@ -10,6 +10,7 @@ but its own (before a Parquet reader sees any), and the rows against the cell (`
 
 import contextlib
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -171,10 +172,9 @@ def _as_parquet() -> Iterator[None]:
 def encode(cell: Cell, rows: pd.DataFrame, provenance: dict) -> bytes:
     """Write a result, and what it was computed with, as the content of a cell file."""
     metadata = {
-        "dofbook.schema": str(SCHEMA_VERSION),
-        "dofbook.config": canonical_json(cell),
+        "dofbook.schema": str(SCHEMA_VERSION), "dofbook.config": canonical_json(cell),
         "dofbook.provenance": json.dumps(provenance, sort_keys=True),
-    }
+    }  # fmt: skip
     return seal(pa.Table.from_pandas(rows, preserve_index=False), metadata)
 
 
@@ -274,9 +274,8 @@ class Store:
             return None
 
     def _move_aside(self, name: str, problem: str) -> None:
-        number = 1
-        while (aside := self.root / f"{name}.corrupt-{number}").exists():
-            number += 1
+        asides = (self.root / f"{name}.corrupt-{number}" for number in itertools.count(1))
+        aside = next(path for path in asides if not path.exists())
         try:
             os.rename(self.path(name), aside)
         except FileNotFoundError:  # another sweep on this store was first

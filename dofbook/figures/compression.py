@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from dofbook.errors import InputError
 from dofbook.figures import style
@@ -20,9 +19,7 @@ def _compression_axis(ax: Axes, ratios: np.ndarray) -> None:
     ax.set_xlim(low / 1.2, high * 1.2)
     first, last = math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high))
     step = max(1, math.ceil((last - first) / 5))
-    ax.xaxis.set_major_locator(FixedLocator([2.0**i for i in range(first, last + 1, step)]))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
+    style.whole_ticks(ax, [2.0**i for i in range(first, last + 1, step)])
 
 
 def figure_6(
@@ -39,14 +36,12 @@ def figure_6(
     One panel per dataset and network: the mean over seeds, in a band from the worst to the best.
     For lottery subspaces give the table through ``success.nested_best`` first, as the paper does.
     Arguments as in `dofbook.figures`.
-
     Source: Larsen et al. (2022), Fig. 6.
 
     >>> from dofbook.figures.style import example_runs
     >>> len(figure_6(example_runs()).axes)
     1
     """
-    style.check_columns(columns)
     blocks = style.block_runs(table, metric, value)
     if "D" not in table.columns:
         raise InputError("the table has no column D, the number of parameters.")
@@ -88,7 +83,6 @@ def figure_10(spectra: pd.DataFrame, *, relative: bool = True, columns: int = 2)
     One panel per dataset and network, one colour and line style per basis. The table has one row
     per dataset, network, basis, seed and index (from 1), with the column singular_value; `relative`
     divides by each path's largest value.
-
     Source: Larsen et al. (2022), Figs. 10 and 11.
 
     >>> names = {"dataset": "mnist", "network": "conv2", "basis": "centred", "seed": 0}
@@ -96,7 +90,6 @@ def figure_10(spectra: pd.DataFrame, *, relative: bool = True, columns: int = 2)
     >>> len(figure_10(rows).axes)
     1
     """
-    style.check_columns(columns)
     wanted = ["dataset", "network", "basis", "seed", "index", "singular_value"]
     if missing := [name for name in wanted if name not in spectra.columns]:
         raise InputError(f"the table has no column {', '.join(missing)}.")

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dofbook.errors import InputError
-from dofbook.figures.style import FONT_SIZE, STYLES, NotebookFigure
+from dofbook.figures.style import FONT_SIZE, STYLES, NotebookFigure, finish_panel
 
 _COLOURS = {"random affine": 0, "burn-in affine": 3, "lottery subspace": 4}
 
@@ -20,7 +20,6 @@ def figure_1(
     The grid is (nx,) and (ny,), ``loss`` (ny, nx); the set below ``eps`` is shaded. ``path`` is
     projected on the slice, (steps, 2), from w0 on; ``lines`` map the name of a subspace to (point,
     direction) in the slice.
-
     Source: Larsen et al. (2022), Fig. 1, there a drawing.
 
     >>> x = np.linspace(-1, 1, 5)
@@ -41,15 +40,12 @@ def figure_1(
         step = reach * np.asarray(direction) / np.linalg.norm(direction)
         ends = np.stack([np.asarray(point) - step, np.asarray(point) + step])
         style = STYLES[_COLOURS.get(name, 1)]
-        ax.plot(*ends.T, color=style["color"], linestyle=style["linestyle"], linewidth=1.8,
-                label=name)  # fmt: skip
-        ax.plot(*point, marker=style["marker"], color=style["color"], markersize=7,
-                markeredgecolor="white")  # fmt: skip
+        colour, marker = style["color"], style["marker"]
+        ax.plot(*ends.T, color=colour, linestyle=style["linestyle"], linewidth=1.8, label=name)
+        ax.plot(*point, marker=marker, color=colour, markersize=7, markeredgecolor="white")
     ax.plot(*path.T, color="black", linewidth=1, marker=".", markersize=3, label="full training")
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     ax.set_aspect("equal")
-    ax.set_xlabel("distance along e1", fontsize=FONT_SIZE)
-    ax.set_ylabel("distance along e2", fontsize=FONT_SIZE)
-    ax.tick_params(labelsize=FONT_SIZE)
+    finish_panel(ax, "", "distance along e1", "distance along e2")
     figure.legend(loc="outside lower center", ncols=2, fontsize=FONT_SIZE, frameon=False)
     return figure

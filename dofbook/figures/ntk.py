@@ -27,7 +27,6 @@ def cuts(table: pd.DataFrame) -> Figure:
     """Draw cuts of the test loss through w0 and two optima, one row of panels per data set.
 
     The panels of a row share one scale of colours. The table has the rows of ``CutCell``.
-
     Source: Larsen et al. (2022), Fig. 9, left and middle.
 
     >>> base = {"dataset": "mnist", "place": "grid", "x": [0.0, 1.0] * 2, "y": [0.0, 0.0, 1.0, 1.0]}
@@ -104,7 +103,6 @@ def thresholds(
     Bands resample the seeds, ``replicates`` times; with few of them they are too narrow, with one
     left out. Of several linearizations the one at the latest step is drawn. ``limits`` are by
     metric; ``extra`` are predictions, label to (d, level), drawn into the first panel.
-
     Source: Larsen et al. (2022), Fig. 9, right.
 
     >>> from dofbook.figures.style import example_runs

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import t as student
 
+from dofbook.checks import integer
 from dofbook.errors import InputError
 from dofbook.figures import style
 from dofbook.methods import label
@@ -38,18 +39,17 @@ def figure_2(
     for 0 and black for 1, with the curve of d*; its last panel superimposes the curves. The panels
     of one dataset wrap into `columns`, the last one filling its row; the paper's layout is
     columns = number of methods + 1. Arguments as in `dofbook.figures`.
-
     Source: Larsen et al. (2022), Figs. 2, 7 and 8.
 
     >>> from dofbook.figures.style import example_runs
     >>> len(figure_2(example_runs()).axes) > 1
     True
     """
-    style.check_columns(columns)
     blocks = style.block_runs(table, metric, value)
     baselines = style.block_baselines(table, metric, value, baseline, blocks)
     styles = style.choose_styles(blocks)
-    widest = min(columns, max(len(block) for block in blocks.values()) + 1)
+    most = max(len(block) for block in blocks.values()) + 1
+    widest = min(integer("columns", columns, 1), most)
     rows = [math.ceil((len(block) + 1) / widest) for block in blocks.values()]
     figure = style.new_figure(widest, sum(rows), 1.2)
     grid = figure.add_gridspec(sum(rows), widest)
@@ -125,14 +125,12 @@ def figure_3(
     resamples seeds; with 10 initializations or fewer they are too narrow (see
     `success.bootstrap_thresholds`); `seed` draws its `replicates`. Arguments as in
     `dofbook.figures`.
-
     Source: Larsen et al. (2022), Fig. 3.
 
     >>> from dofbook.figures.style import example_runs
     >>> len(figure_3(example_runs(), replicates=10).axes) > 1
     True
     """
-    style.check_columns(columns)
     if not metrics:
         raise InputError("metrics is empty; name at least one.")
     data = {metric: style.block_runs(table, metric, value) for metric in metrics}
@@ -181,14 +179,12 @@ def figure_12(
     networks, whose offset differs from d to d, have none. The axis is linear from 0 to 1 and
     logarithmic from 1 on. `band` is "range", from the worst to the best run, or "interval",
     Student's t on the mean. Arguments as in `dofbook.figures`.
-
     Source: Larsen et al. (2022), Fig. 12 and Appendix A.3.
 
     >>> from dofbook.figures.style import example_runs
     >>> len(figure_12(example_runs()).axes)
     1
     """
-    style.check_columns(columns)
     if band not in ("range", "interval"):
         raise InputError(f"band is {band!r}; allowed: 'range', 'interval'.")
     blocks = style.block_runs(table, metric, value)
@@ -227,13 +223,9 @@ def _summary(
     mean = np.array([sample.mean() for sample in samples])
     if band == "range":
         return mean, np.array([x.min() for x in samples]), np.array([x.max() for x in samples])
-    half = np.array([_half_width(sample, confidence) for sample in samples])
+    half = np.zeros(len(samples))  # a single run shows no spread
+    for i, x in enumerate(samples):
+        if len(x) > 1:
+            reach = student.ppf((1 + confidence) / 2, len(x) - 1)
+            half[i] = reach * x.std(ddof=1) / math.sqrt(len(x))
     return mean, mean - half, mean + half
-
-
-def _half_width(sample: np.ndarray, confidence: float) -> float:
-    """Compute half the t-interval of a mean; 0 for a single run, which shows no spread."""
-    if len(sample) < 2:
-        return 0.0
-    reach = student.ppf((1 + confidence) / 2, len(sample) - 1)
-    return reach * sample.std(ddof=1) / math.sqrt(len(sample))

@@ -21,15 +21,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from dofbook.checks import integer
 from dofbook.errors import InputError
 from dofbook.methods import label, methods
-from dofbook.success import (
-    CurveKey,
-    RunValues,
-    baseline_accuracy,
-    curves,
-    run_values,
-    success_fraction,
-)
-from dofbook.success.tables import Value, check_table, metric_kind
+from dofbook.success import CurveKey, RunValues, curves, run_values, success_fraction
+from dofbook.success.tables import Value, baseline_accuracy, check_table, metric_kind
 
 PANEL_WIDTH, PANEL_HEIGHT = 2.6, 2.5  # inches
 FONT_SIZE = 10  # points
@@ -178,14 +171,9 @@ def block_label(block: Block) -> str:
     return f"{DATASETS.get(block[0], block[0])}, {NETWORKS.get(block[1], block[1])}"
 
 
-def check_columns(columns: int) -> None:
-    """Refuse a number of columns that makes no figure."""
-    integer("columns", columns, 1)
-
-
 def panel_grid(count: int, columns: int, extra: float) -> tuple[Figure, list[Axes], int]:
     """Make a figure of so many panels; give it, them and the columns they wrap into."""
-    columns = min(columns, count)
+    columns = min(integer("columns", columns, 1), count)
     rows = math.ceil(count / columns)
     figure = new_figure(columns, rows, extra)
     return figure, [figure.add_subplot(rows, columns, i + 1) for i in range(count)], columns
@@ -205,17 +193,21 @@ def dimension_axis(ax: Axes, dims: np.ndarray, margin: float, zero: bool = False
 
     The margin is the factor by which the axis reaches beyond the smallest and largest d.
     """
-    low, high = dims.min(), dims.max()
+    low, high = 1 if zero else dims.min(), dims.max()
     if zero:
         ax.set_xscale("symlog", base=2, linthresh=1)
-        low = 1
     else:
         ax.set_xscale("log", base=2)
     ax.set_xlim(-0.15 if zero else low / margin, high * margin)
     first, last = math.ceil(math.log2(low)), math.floor(math.log2(high))
     step = 1 if last - first <= 4 else 2 if last - first <= 8 else 3
     ticks = [2.0**i for i in range(last, first - 1, -step)] or [low, high]
-    ax.xaxis.set_major_locator(FixedLocator([0.0, *ticks] if zero else ticks))
+    whole_ticks(ax, [0.0, *ticks] if zero else ticks)
+
+
+def whole_ticks(ax: Axes, ticks: Sequence[float]) -> None:
+    """Set the ticks of the horizontal axis, written as whole numbers."""
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
 
@@ -275,14 +267,12 @@ def draw_map(ax: Axes, runs: RunValues, limits: tuple[float, float], metric: str
 def draw_legend(figure: Figure, styles: dict, columns: int, baseline: str | None) -> None:
     """Put one legend for all panels below them."""
     handles: list[Any] = [
-        Line2D([], [], **style, linewidth=1.8, markersize=4.5,
-               label=label(*name))
+        Line2D([], [], **style, linewidth=1.8, markersize=4.5, label=label(*name))
         for name, style in styles.items()
-    ]  # fmt: skip
+    ]
     if baseline is not None:
-        handles.append(
-            Line2D([], [], color="black", linewidth=1.3, ls=baseline, label="full training")
-        )
+        plain = {"color": "black", "linewidth": 1.3, "linestyle": baseline}
+        handles.append(Line2D([], [], **plain, label="full training"))
     # A long label takes the width of two panels; more than two lines need height of their own.
     wide = max(len(handle.get_label()) for handle in handles) > LEGEND_LETTERS
     ncols = min(len(handles), max(columns // 2, 1) if wide else max(columns, 2))
@@ -305,14 +295,9 @@ def finish_panel(ax: Axes, title: str, xlabel: str | None, ylabel: str | None) -
 
 
 def finish_level_panel(
-    ax: Axes,
-    block: Block,
-    metric: str,
-    baseline: float | None,
-    limits: tuple[float, float] | None,
-    shown: list[float],
-    xlabel: str,
-) -> None:
+    ax: Axes, block: Block, metric: str, baseline: float | None,
+    limits: tuple[float, float] | None, shown: list[float], xlabel: str,
+) -> None:  # fmt: skip
     """Set the axis of levels to what is shown, draw the baseline, and write the labels."""
     level_axis(ax, limits or choose_limits(shown, metric), metric)
     draw_baseline(ax, baseline, metric, ":")
