@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from dofbook.errors import InputError, RunFailed
@@ -112,7 +111,11 @@ def search(config: AdaptiveConfig, attempt: Attempt) -> Iterator[list[LevelResul
         group = seeds[count : count + (config.first_runs if count == 0 else 2)]
         guesses = {level: _guess(searches, level, n) for level in config.levels}
         searches |= {(s, level): Search(n) for s in group for level in config.levels}
-        while probes := _open_probes(searches, guesses, tried):
+        while True:
+            left = {key: found for key, found in searches.items() if not found.done}
+            asked = dict.fromkeys((seed, left[seed, v].ask(guesses[v])) for seed, v in left)
+            if not (probes := [probe for probe in asked if probe not in tried]):
+                break
             tried.update(probes)
             for (seed, point), value in attempt(probes).items():
                 for level in config.levels:
@@ -125,7 +128,11 @@ def search(config: AdaptiveConfig, attempt: Attempt) -> Iterator[list[LevelResul
             d_star = quantile_interval(config.grid, hits, config.delta, config.confidence)
             known.append(LevelResult(level, d_star, hits, len(tried)))
         yield known
-        if all(_settled(config, found) for found in known):
+        # Where a first success lies outside the grid, more initializations do not help.
+        if all(
+            {0, n} & set(found.hits) or reach(found.threshold) <= config.half_width
+            for found in known
+        ):
             return
 
 
@@ -135,42 +142,17 @@ def _guess(searches: Mapping, level: float, n: int) -> int:
     return int(np.median(found)) if found else n // 2
 
 
-def _open_probes(searches: Mapping, guesses: Mapping, tried: set[Probe]) -> list[Probe]:
-    left = {where: search for where, search in searches.items() if not search.done}
-    wanted = dict.fromkeys((seed, x.ask(guesses[level])) for (seed, level), x in left.items())
-    return [probe for probe in wanted if probe not in tried]
-
-
-def _settled(config: AdaptiveConfig, found: LevelResult) -> bool:
-    """Tell whether more initializations are not wanted: narrow enough, or not within the grid."""
-    outside = {0, len(config.grid)} & set(found.hits)
-    return bool(outside) or reach(found.threshold) <= config.half_width
-
-
 def probe_cell(config: AdaptiveConfig, method: Method, probe: Probe) -> CellConfig:
     """Describe one training of an adaptive sweep: one seed, nested subspaces."""
-    seed, point = probe
-    return CellConfig(
-        task=config.sweep.task, method=method.as_nested(), d=config.grid[point], seeds=(seed,)
-    )
-
-
-def best_value(rows: pd.DataFrame, metric: str) -> float:
-    """Read the best value a run reached, from its tidy rows."""
-    return float(rows.sort_values("step")[f"best_{metric}"].iloc[-1])
+    (seed, point), nested = probe, method.as_nested()
+    return CellConfig(task=config.sweep.task, method=nested, d=config.grid[point], seeds=(seed,))
 
 
 def run_adaptive(
-    config: AdaptiveConfig,
-    method: Method,
-    store: Store,
-    executor: Executor | None = None,
-    data_dir: str | None = None,
-    progress: bool = True,
-    run_cell: RunCell = run_one,
-    notify: Notify = lambda event: None,
-    retries: int = RETRIES,
-) -> Iterator[list[LevelResult]]:
+    config: AdaptiveConfig, method: Method, store: Store, executor: Executor | None = None,
+    data_dir: str | None = None, progress: bool = True, run_cell: RunCell = run_one,
+    notify: Notify = lambda event: None, retries: int = RETRIES,
+) -> Iterator[list[LevelResult]]:  # fmt: skip
     """Search the thresholds of one method; every training is kept in the store.
 
     Arguments and errors as of ``executors.run_sweep``, results as of ``search``; RunFailed too if a
@@ -187,10 +169,11 @@ def run_adaptive(
         if report.lost:
             raise RunFailed(f"the cell {report.lost[0]} left the store while the sweep ran.")
         bar.update(len(probes))
-        return {
-            probe: best_value(store.read(cell.name).table.to_pandas(), config.metric)
-            for probe, cell in cells.items()
-        }
+        reached = {}
+        for probe, cell in cells.items():
+            rows = store.read(cell.name).table.to_pandas().sort_values("step")
+            reached[probe] = float(rows[f"best_{config.metric}"].iloc[-1])
+        return reached
 
     with tqdm(unit=" trainings", disable=None if progress else True) as bar:
         yield from search(config, attempt)

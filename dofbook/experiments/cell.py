@@ -68,13 +68,9 @@ def _constants(task: Task, method: Method, d: int | None, name: str) -> dict[str
 
 
 def training_rows(
-    task: Task,
-    method: Method,
-    d: int | None,
-    seeds: Sequence[int],
-    name: str = "",
+    task: Task, method: Method, d: int | None, seeds: Sequence[int], name: str = "",
     batching: Batching | None = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Train every seed in its subspace of dimension d; None is full training.
 
     Gives the tidy rows, one per run and checkpoint (columns as in ``results/columns.md``).

@@ -107,9 +107,16 @@ class Cell:
     def check(self, task: "Task") -> None:
         """Refuse what cannot run, once the data are known and before anything is trained."""
 
+    @property
+    def names(self) -> dict[str, str]:
+        """Hash, data set and network, as columns and events name them."""
+        return {"cell": self.name, "dataset": self.task.dataset, "network": self.task.network}
+
     def work(self) -> Work:
-        """Say what it costs."""
-        raise NotImplementedError
+        """Say what it costs: by default, its task's epochs for each seed."""
+        sizes = (self.task.train_size, self.task.test_size, self.task.batch_size)
+        kind = (self.task.dataset, self.task.network, *sizes, self.kind)
+        return Work(kind, len(self.seeds), self.task.epochs or 0)
 
     def most_rows(self) -> int:
         """Bound the number of its rows, before any is read."""
@@ -162,13 +169,10 @@ class CellConfig(Cell):
         self.method.check(task, self.d)
 
     def work(self):
-        task = self.task
-        kind = (
-            task.dataset, task.network, task.train_size, task.test_size, task.batch_size,
-            task.linearized_at is not None, task.solver, type(self.method),
-        )  # fmt: skip
-        epochs, d = task.epochs or 0, self.method.explicit_dimension(self.d)
-        return Work(kind, len(self.seeds), epochs, self.method.epochs_before(epochs), d)
+        plain, method = super().work(), self.method
+        own = (self.task.linearized_at is not None, self.task.solver, type(method))
+        before, d = method.epochs_before(int(plain.epochs)), method.explicit_dimension(self.d)
+        return replace(plain, kind=plain.kind[:5] + own, before=before, d=d)
 
     def most_rows(self):
         return len(self.seeds) * (1 + (self.task.epochs or 0) * self.task.checkpoints_per_epoch)

@@ -75,8 +75,7 @@ def _check_schema(cell: Cell, table: pa.Table) -> None:
 
 
 def _expected(cell: Cell) -> Mapping[str, object]:
-    task = cell.task
-    found: dict[str, object] = {"cell": cell.name, "dataset": task.dataset, "network": task.network}
+    task, found = cell.task, dict[str, object](cell.names)
     if isinstance(cell, CellConfig):
         found |= {
             "pooling": task.pooling, "method": cell.method.name, "burn_in_steps": cell.method.t,

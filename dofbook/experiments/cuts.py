@@ -1,6 +1,6 @@
 """Cuts of the test loss through w0 and two optima, of a network and its linearization: Fig. 9."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -8,7 +8,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from dofbook import checks
-from dofbook.experiments.config import Cell, Work
+from dofbook.experiments.config import Cell
 from dofbook.experiments.linearized import weights_after
 from dofbook.landscape.linearization import linearize
 from dofbook.landscape.slices import plane_through, slice_metrics
@@ -42,10 +42,8 @@ class CutCell(Cell):
         checks.integer_fields(self, 2, "grid")
 
     def work(self):
-        task = self.task
-        kind = (task.dataset, task.network, task.train_size, task.test_size, task.batch_size)
         evaluations = 2 * self.grid**2 / 20  # a twentieth of an epoch each, about
-        return Work((*kind, self.kind), len(self.seeds), evaluations, 2 * (task.epochs or 0))
+        return replace(super().work(), epochs=evaluations, before=2 * (self.task.epochs or 0))
 
     def most_rows(self):
         return len(self.seeds) * 2 * (self.grid**2 + len(PLACES))
@@ -58,8 +56,7 @@ class CutCell(Cell):
         """
         parts = [_cut(task, seed, self.optimum_steps, self.grid) for seed in self.seeds]
         rows = pd.concat(parts, ignore_index=True)
-        names = {"cell": self.name, "dataset": self.task.dataset, "network": self.task.network}
-        return pd.concat([pd.DataFrame(names, index=rows.index), rows], axis=1)
+        return pd.concat([pd.DataFrame(self.names, index=rows.index), rows], axis=1)
 
 
 def _cut(task, seed: int, optimum_steps: int, grid: int) -> pd.DataFrame:

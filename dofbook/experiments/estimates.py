@@ -117,8 +117,8 @@ def fit_rates(stored: Iterable[StoredCell]) -> dict[tuple, Rates]:
 
 def _fit_rates(cells: Sequence[StoredCell]) -> Rates:
     works = [cell.config.work() for cell in cells]
-    table = [(w.runs * w.epochs, w.runs * (w.epochs + w.before), w.d) for w in works]
-    own, work, d = np.array(table, float).T
+    rows = [(w.runs * w.epochs, w.runs * (w.epochs + w.before), w.d) for w in works]
+    own, work, d = np.array(rows, float).T
     seconds = np.array([c.provenance["wall_seconds"] for c in cells], float)
     if len(set(d)) < 3 or len(cells) < 4:
         each = float(np.median(seconds / (work + own * PRIOR_SLOPE * d)))
@@ -138,11 +138,11 @@ def predict(rates: dict[tuple, Rates], cells: Sequence[Cell]) -> float | None:
     for cell in cells:
         kind = cell.work().kind
         near = (
-            rates[other] for other in (kind, *rates) if other in rates and other[:5] == kind[:5]
+            [rates[kind]] if kind in rates else [r for k, r in rates.items() if k[:5] == kind[:5]]
         )
-        if (found := next(near, None)) is None:
+        if not near:
             return None
-        total += found.seconds(cell)
+        total += near[0].seconds(cell)
     return total
 
 

@@ -29,27 +29,4 @@ def writer(file: IO[str]) -> Callable[[dict], None]:
 
 def describe(cell: Cell) -> dict:
     """Name a cell to a machine: its hash and what distinguishes it in a sweep."""
-    names = {"cell": cell.name, "dataset": cell.task.dataset, "network": cell.task.network}
-    return {**names, **cell.place(), "seeds": list(cell.seeds)}
-
-
-def started(store, cells, missing) -> dict:
-    """Say that a sweep begins."""
-    counts = {"cells": len(cells), "stored": len(cells) - len(missing), "missing": len(missing)}
-    return {"event": "start", "store": str(store.root), **counts}
-
-
-def ended(cell: Cell, outcome, again: bool) -> dict:
-    """Say how a cell ended: done, found (another was faster), failed, or retried if ``again``."""
-    if outcome.error is None:
-        state = "found" if outcome.found else "done"
-    else:
-        state = "retried" if again else "failed"
-    about = {"state": state, "seconds": outcome.seconds, "error": outcome.error}
-    return {"event": "cell", **describe(cell), **about}
-
-
-def finished(report) -> dict:
-    """Say that a sweep ends."""
-    counts = {"stored": report.stored, "computed": report.computed}
-    return {"event": "end", **counts, "failed": len(report.failures)}
+    return {**cell.names, **cell.place(), "seeds": list(cell.seeds)}

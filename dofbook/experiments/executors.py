@@ -220,15 +220,10 @@ def check_cells(
 
 
 def run_sweep(
-    cells: Sequence[Cell],
-    store: Store,
-    executor: Executor | None = None,
-    data_dir: str | None = None,
-    progress: bool = True,
-    run_cell: RunCell = run_one,
-    retries: int = RETRIES,
-    notify: Notify = lambda event: None,
-) -> SweepReport:
+    cells: Sequence[Cell], store: Store, executor: Executor | None = None,
+    data_dir: str | None = None, progress: bool = True, run_cell: RunCell = run_one,
+    retries: int = RETRIES, notify: Notify = lambda event: None,
+) -> SweepReport:  # fmt: skip
     """Bring the store to hold every cell: verify what is there, compute the rest.
 
     It can be stopped at any moment, by KeyboardInterrupt or by killing the process, and called
@@ -245,7 +240,8 @@ def run_sweep(
     present = {name: store.take(name) for name in stamps}
     missing = [cell for cell in cells if present[cell.name] is None]
     report = SweepReport(stored=len(cells) - len(missing))
-    notify(events.started(store, cells, missing))
+    counts = {"cells": len(cells), "stored": report.stored, "missing": len(missing)}
+    notify({"event": "start", "store": str(store.root), **counts})
     if missing:
         known = [cell for cell in present.values() if cell]
         check_cells(missing, known, data_dir)
@@ -258,8 +254,9 @@ def run_sweep(
             for attempt in range(retries + 1):
                 tried = [c for c in missing if attempt == 0 or c.name in report.failures]
                 for cell, outcome in (executor or InProcessExecutor()).map(run, tried):
-                    _note(report, here, cell, outcome)
-                    notify(events.ended(cell, outcome, attempt < retries))
+                    state = _note(report, here, cell, outcome, attempt < retries)
+                    about = {"state": state, "seconds": outcome.seconds, "error": outcome.error}
+                    notify({"event": "cell", **events.describe(cell), **about})
                     line.ended(cell, outcome)
                     if caught:
                         raise KeyboardInterrupt
@@ -269,12 +266,13 @@ def run_sweep(
         untouched = {n for n in stamps if present[n] and stamps[n] == store.stamp(n)}
         wanted = [name for name in stamps if name not in untouched | report.failures.keys()]
         report.lost = [name for name in wanted if store.take(name) is None]
-    notify(events.finished(report))
+    counts = {"stored": report.stored, "computed": report.computed}
+    notify({"event": "end", **counts, "failed": len(report.failures)})
     return report
 
 
-def _note(report: SweepReport, store: Store, cell: Cell, outcome: Outcome) -> None:
-    """Count an outcome; record a failure that the worker could not."""
+def _note(report: SweepReport, store: Store, cell: Cell, outcome: Outcome, again: bool) -> str:
+    """Count an outcome and name it; record a failure that the worker could not."""
     if outcome.name not in (None, cell.name):
         raise RunFailed(
             f"a worker computed the cell {cell.name} under the name {outcome.name}: it has another "
@@ -284,10 +282,11 @@ def _note(report: SweepReport, store: Store, cell: Cell, outcome: Outcome) -> No
         report.failures[cell.name] = outcome.error
         if not outcome.recorded:
             store.write_failure(cell, outcome.error, {})
-        return
+        return "retried" if again else "failed"
     report.failures.pop(cell.name, None)
     report.stored += outcome.found
     report.computed += not outcome.found
+    return "found" if outcome.found else "done"
 
 
 class _Progress(tqdm):

@@ -41,8 +41,7 @@ def check_machine_settings() -> None:
     >>> check_machine_settings()
     """
     for name, value in _PINNED.items():
-        now = jax.config.values.get(name, value)
-        if now != value:
+        if (now := jax.config.values.get(name, value)) != value:
             raise InputError(
                 f"{name.upper()} is {now}, with which a seed means other numbers; dofbook's "
                 f"results are those of {value}: unset it."
@@ -53,8 +52,7 @@ def settings() -> dict[str, object]:
     """List settings that may change the rounding of results, ready for JSON."""
     found = {name: jax.config.values.get(name) for name in _RECORDED}
     found |= {name: os.environ[name] for name in _VARIABLES if name in os.environ}
-    return {k: v if v is None or isinstance(v, bool | int | float) else str(v)
-            for k, v in found.items()}  # fmt: skip
+    return {k: v if isinstance(v, bool | int | float | None) else str(v) for k, v in found.items()}
 
 
 def code_of(cell: Cell, task: Task) -> dict[str, Any]:
@@ -96,35 +94,24 @@ def check_origin(stored: StoredCell, cell: Cell, task: Task) -> None:
     about = f"the store's cell {stored.config.name} was computed"
     data = [(task.dataset, task.train_size, task.test_size) for task in (names, cell.task)]
     known = (origin.get("dataset") or {}).get("fingerprint")
+    remedy = "use another store or the same"
     if data[0] == data[1] and known != task.data.fingerprint:
-        raise InputError(
-            f"{about} from other {names.dataset} data than {task.data.source}; use another "
-            "store or the same data."
-        )
+        other = f"other {names.dataset} data than {task.data.source}"
+        raise InputError(f"{about} from {other}; {remedy} data.")
     then, now = origin.get("code") or {}, code_of(cell, task)
     if (names.network, names.dataset) == (cell.task.network, cell.task.dataset):
-        D = then.get("D") or _D(stored)
+        other, rows = f"{about} with another {names.network}", stored.table
+        D = rows["D"][0].as_py() if rows and "D" in rows.column_names else None
+        D = then.get("D") or D
         if D not in (None, now["D"]):
-            raise InputError(
-                f"{about} with another {names.network}: it had D = {D} parameters, now it has "
-                f"{now['D']}; use another store or the same network."
-            )
+            change = f"it had D = {D} parameters, now it has {now['D']}"
+            raise InputError(f"{other}: {change}; {remedy} network.")
         if then.get("layers", now["layers"]) != now["layers"]:
-            raise InputError(
-                f"{about} with another {names.network}: its arrays had other names or shapes; "
-                "use another store or the same network."
-            )
+            raise InputError(f"{other}: its arrays had other names or shapes; {remedy} network.")
     for name, source in now["sources"].items():
         if then.get("sources", {}).get(name, source) != source:
-            raise InputError(
-                f"{about} with another {name}: its module was edited since; use another store or "
-                "the same code."
-            )
-
-
-def _D(stored: StoredCell) -> int | None:
-    rows = stored.table
-    return rows["D"][0].as_py() if rows and "D" in rows.column_names else None
+            change = "its module was edited since"
+            raise InputError(f"{about} with another {name}: {change}; {remedy} code.")
 
 
 def other_commits(stored: Iterable[StoredCell]) -> str | None:

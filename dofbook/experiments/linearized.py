@@ -106,8 +106,8 @@ class _Features:
             self._columns, known = [], np.empty((0, D))
         done = sum(columns.shape[-1] for columns in self._columns)
         for start in range(done, len(rows), _BLOCK):
-            block = np.zeros((_BLOCK, D), np.float32)
             part = rows[start : start + _BLOCK]
+            block = np.zeros((_BLOCK, D), np.float32)
             block[: len(part)] = part
             products = jacobian_products(network, subspace.offset[D:], jnp.asarray(block), x)
             self._columns.append(products[..., : len(part)])
@@ -119,8 +119,7 @@ def _minimum(linear: Task, subspace: AffineSubspace, features: np.ndarray) -> pd
     """Minimise the linearized training loss; the gap and the steps of Newton's method beside it."""
     data = linear.arrays
     start = np.asarray(jax.jit(linear.network.apply)(subspace.offset, data.x_train), np.float64)
-    problem = convex.LinearLogits(start, features, np.asarray(data.y_train))
-    found = convex.minimize(problem)
+    found = convex.minimize(convex.LinearLogits(start, features, np.asarray(data.y_train)))
     metrics = evaluate(linear, subspace.point(jnp.asarray(found.theta, jnp.float32)))
     values = np.asarray(metrics, np.float64)
     named = dict(zip(linear.objective.metric_names, values, strict=True))

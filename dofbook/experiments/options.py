@@ -1,6 +1,7 @@
 """The one place where options by name become a ``SweepConfig``."""
 
 from dataclasses import fields, replace
+from numbers import Real
 from typing import Any
 
 from dofbook.errors import InputError
@@ -17,11 +18,8 @@ def octaves(largest: int, smallest: int = 1, factor: float = 2.0) -> tuple[int, 
     >>> octaves(16), octaves(64, 16, 2**0.5)
     ((1, 2, 4, 8, 16), (16, 23, 32, 45, 64))
     """
-    try:
-        sound = 1 <= smallest <= largest and 1.01 <= factor < float("inf")
-    except TypeError:
-        sound = False
-    if not sound:
+    numbers = all(isinstance(value, Real) for value in (largest, smallest, factor))
+    if not (numbers and 1 <= smallest <= largest and 1.01 <= factor < float("inf")):
         raise InputError(
             f"the dimensions {smallest}:{largest}:x{factor} make no progression; it needs "
             "1 <= first <= last and a factor of at least 1.01."
@@ -36,8 +34,7 @@ def octaves(largest: int, smallest: int = 1, factor: float = 2.0) -> tuple[int, 
 PROFILES: dict[str, dict[str, Any]] = {
     # Minutes on two cores; half octaves where the digits' transition lies.
     "reduced": {
-        "dataset": "digits", "network": "conv2",
-        "dims": octaves(8) + octaves(724, 16, 2**0.5),
+        "dataset": "digits", "network": "conv2", "dims": octaves(8) + octaves(724, 16, 2**0.5),
         "burn_in_steps": (0, 4, 8, 16), "runs": 5,
     },
     # The MNIST row of the paper's Fig. 2; 3 epochs by its Table 2.
@@ -85,14 +82,9 @@ def make_methods(
 
 
 def make_sweep(
-    profile: str | None = None,
-    *,
-    method: str = "affine",
-    convention: str | None = None,
-    learning_rate: float | None = None,
-    baseline: bool = True,
-    **options: Any,
-) -> SweepConfig:
+    profile: str | None = None, *, method: str = "affine", convention: str | None = None,
+    learning_rate: float | None = None, baseline: bool = True, **options: Any,
+) -> SweepConfig:  # fmt: skip
     """Build a sweep from a profile and options by name.
 
     Args:
@@ -104,9 +96,6 @@ def make_sweep(
         baseline: Whether to run full training too.
         **options: Fields of ``TaskConfig``, of the method and of the grid (dims, burn_in_steps,
             runs, first_seed); they override the profile and the convention.
-
-    Raises:
-        InputError: If a name or a value is not allowed.
 
     >>> make_sweep("reduced", method="lottery_subspace", basis="centred").methods[0].basis
     'centred'
@@ -120,9 +109,8 @@ def make_sweep(
     owned = {*known, *kind.options()}
     allowed = {*TASK_OPTIONS, *GRID_OPTIONS, "burn_in_steps", *owned}
     if unknown := sorted(chosen.keys() - allowed):
-        raise InputError(
-            f"unknown option {', '.join(unknown)}; allowed: {', '.join(sorted(allowed))}."
-        )
+        words = ", ".join(sorted(allowed))
+        raise InputError(f"unknown option {', '.join(unknown)}; allowed: {words}.")
     whole = kind().dims((1,)) == (None,)
     if whole:
         given = {"burn_in_steps", "dims", *owned} & options.keys()

@@ -94,14 +94,9 @@ def lottery_chapter(profile: str = "reduced", **options: Any) -> dict[str, Sweep
 
 
 def linearization_cells(
-    task: TaskConfig,
-    optimum_steps: int,
-    seeds: Sequence[int],
-    dims: Sequence[int],
-    exact_dims: Sequence[int] = (),
-    centres: Sequence[int] = (),
-    centre_dims: Sequence[int] = (),
-) -> list[CellConfig]:
+    task: TaskConfig, optimum_steps: int, seeds: Sequence[int], dims: Sequence[int],
+    exact_dims: Sequence[int] = (), centres: Sequence[int] = (), centre_dims: Sequence[int] = (),
+) -> list[CellConfig]:  # fmt: skip
     """List the cells of Fig. 9: the same nested subspaces in a network and in its linearization.
 
     It is linearized at w_opt, after ``optimum_steps`` of full training, and at further ``centres``

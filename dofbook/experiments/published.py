@@ -21,16 +21,19 @@ def published_names(folder: str | Path | None = None) -> tuple[str, ...]:
     dofbook.errors.InputError: /nowhere holds no published table; the tables come with the \
 repository, in its folder results/.
     """
-    folder = RESULTS if folder is None else Path(folder)
-    names = tuple(sorted(path.stem for path in folder.glob("*.parquet")))
+    names = tuple(sorted(path.stem for path in _folder(folder).glob("*.parquet")))
     if not names:
-        raise InputError(f"{folder} holds no published table; {_REMEDY}.")
+        raise InputError(f"{_folder(folder)} holds no published table; {_REMEDY}.")
     return names
+
+
+def _folder(folder: str | Path | None) -> Path:
+    return RESULTS if folder is None else Path(folder)
 
 
 def read_provenance(name: str, folder: str | Path | None = None) -> dict:
     """Read where a published table comes from: cells, seeds, versions, devices, SHA-256."""
-    path = (RESULTS if folder is None else Path(folder)) / f"{name}.provenance.json"
+    path = _folder(folder) / f"{name}.provenance.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
@@ -53,7 +56,7 @@ def read_published(name: str, folder: str | Path | None = None) -> pd.DataFrame:
     dofbook.errors.InputError: there is no table /nowhere/mnist_conv2.parquet; the tables come \
 with the repository, in its folder results/.
     """
-    path = (RESULTS if folder is None else Path(folder)) / f"{name}.parquet"
+    path = _folder(folder) / f"{name}.parquet"
     if not path.is_file():
         raise InputError(f"there is no table {path}; {_REMEDY}.")
     content = path.read_bytes()

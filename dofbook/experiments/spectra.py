@@ -6,7 +6,7 @@ from typing import ClassVar, get_args
 import pandas as pd
 
 from dofbook import checks
-from dofbook.experiments.config import Cell, Work
+from dofbook.experiments.config import Cell
 from dofbook.methods.trajectories import Basis, record, spectrum, stored_steps
 
 
@@ -38,20 +38,14 @@ class SpectrumCell(Cell):
     def check(self, task):
         self._stored(task)
 
-    def work(self):
-        task = self.task
-        kind = (task.dataset, task.network, task.train_size, task.test_size, task.batch_size)
-        return Work((*kind, self.kind), len(self.seeds), task.epochs or 0)
-
     def rows(self, task, batching):
         """Decompose each path: one row per seed, basis and index (from 1)."""
         stored = self._stored(task)
-        names = {"cell": self.name, "dataset": self.task.dataset, "network": self.task.network}
         parts = []
         for seed in self.seeds:
             points = record(task, seed, stored)
             for basis in get_args(Basis):
                 values = spectrum(points, basis).singular_values
                 found = {"index": range(1, len(values) + 1), "singular_value": values}
-                parts.append(pd.DataFrame({**names, "seed": seed, "basis": basis, **found}))
+                parts.append(pd.DataFrame({**self.names, "seed": seed, "basis": basis, **found}))
         return pd.concat(parts, ignore_index=True)

@@ -18,15 +18,10 @@ from dofbook.training.task import seeds_of
 
 
 def sweep(
-    task: Task,
-    methods: Method | Sequence[Method],
-    dims: int | Sequence[int],
-    seeds: int | Sequence[int] = 3,
-    store: str | Path | None = None,
-    *,
-    batching: Batching | None = None,
-    progress: bool = True,
-) -> pd.DataFrame:
+    task: Task, methods: Method | Sequence[Method], dims: int | Sequence[int],
+    seeds: int | Sequence[int] = 3, store: str | Path | None = None, *,
+    batching: Batching | None = None, progress: bool = True,
+) -> pd.DataFrame:  # fmt: skip
     """Train a task inside subspaces of each method, dimension and seed.
 
     ``seeds`` is a count or a list. A ``store`` is a folder that keeps every cell, so that the sweep
@@ -46,9 +41,8 @@ def sweep(
     if not isinstance(task, Task):
         raise InputError(f"task is {type(task).__name__}; it must be a Task.")
     if not chosen or not all(isinstance(m, Method) for m in chosen):
-        raise InputError(
-            f"methods is {methods!r}; give a method such as RandomAffine(), or several."
-        )
+        words = "give a method such as RandomAffine(), or several"
+        raise InputError(f"methods is {methods!r}; {words}.")
     sizes = (dims,) if isinstance(dims, int) else tuple(int(d) if d == int(d) else d for d in dims)
     check_integers("dims", sizes, 1)
     numbers = seeds_of(seeds if isinstance(seeds, int) else tuple(seeds))
@@ -57,23 +51,19 @@ def sweep(
     for method, d in grid:
         method.check(task, d)
     if store is not None:
-        return _stored(task, grid, numbers, Path(store), progress)
+        if task.config is None:
+            raise InputError(
+                "a store keeps tasks that can be named; give network and data by name, "
+                "or as module:function, or leave out store."
+            )
+        cells = [CellConfig(task=task.config, method=m, d=d, seeds=numbers) for m, d in grid]
+        return tables.compact(run_cells(cells, store, None, progress)).to_pandas()
     parts = []
     with tqdm(grid, unit="cell", disable=None if progress else True) as line:
         for method, d in line:
             line.set_postfix_str(f"{method.label}, d = {d or task.network.D}")
             parts.append(training_rows(task, method, d, numbers, batching=batching))
     return tables.ordered(pd.concat(parts, ignore_index=True))
-
-
-def _stored(task, grid, seeds, folder: Path, progress: bool) -> pd.DataFrame:
-    if task.config is None:
-        raise InputError(
-            "a store keeps tasks that can be named; give network and data by name, "
-            "or as module:function, or leave out store."
-        )
-    cells = [CellConfig(task=task.config, method=m, d=d, seeds=seeds) for m, d in grid]
-    return tables.compact(run_cells(cells, folder, None, progress)).to_pandas()
 
 
 def run_cells(

@@ -25,9 +25,7 @@ LOSS_FLOOR, LOSS_TOLERANCE, ACCURACY_TOLERANCE = 0.1, 0.1, 0.02
 """Allowed for the best values of a run: |a - b| <= 0.1 (0.1 + loss), and 0.02 for an accuracy.
 
 Between batched and sequential runs of Conv-2 on digits (480 steps, 359 test images, d = 64 to 512,
-12 runs) final losses differed by at most 0.065 (0.1 + loss) and accuracies by 0.009. A loss near
-zero has no stable relative error: hence the floor. Single checkpoints may differ more, where the
-optimizer passes through a spike of the loss.
+12 runs) these differed by at most 0.065 (0.1 + loss) and 0.009; single checkpoints may by more.
 """
 
 State = Literal["identical", "close", "different"]
@@ -63,14 +61,11 @@ def repeats_bits(stored: StoredCell, batching: Batching) -> bool:
     """
     origin, here = stored.provenance, environment()
     there = origin.get("environment") or {}
-    versions = [e.get("versions") or {} for e in (there, here)]
+    then, packages = there.get("versions") or {}, ("jax", "jaxlib", "flax", "optax")
     return (
         there.get("devices") == here["devices"]
         and all(device["platform"] == "cpu" for device in here["devices"])
-        and all(
-            versions[0].get(name) == versions[1].get(name)
-            for name in ("jax", "jaxlib", "flax", "optax")
-        )
+        and all(then.get(name) == here["versions"].get(name) for name in packages)
         and origin.get("machine") == machine_kind()
         and origin.get("settings", settings()) == settings()
         and "parts" not in origin
@@ -90,15 +85,14 @@ def compare(stored: pd.DataFrame, repeated: pd.DataFrame) -> tuple[State, float,
         return "different", np.inf, np.inf
     best = [name for name in stored if name.startswith("best_")]
     values = list(stored.select_dtypes("floating"))
-    if all(
-        np.array_equal(stored[name].to_numpy(), repeated[name].to_numpy(), equal_nan=True)
-        for name in values
-    ):
+    pairs = ((stored[name].to_numpy(), repeated[name].to_numpy()) for name in values)
+    if all(np.array_equal(*pair, equal_nan=True) for pair in pairs):
         return "identical", 0.0, 0.0
     gaps = {name: _gap(stored, repeated, name) for name in best or values}
-    counts_up = {name for name in gaps if name.endswith("accuracy")}
-    accuracy = max((gap for name, gap in gaps.items() if name in counts_up), default=0.0)
-    loss = max((gap for name, gap in gaps.items() if name not in counts_up), default=0.0)
+    loss, accuracy = (
+        max((gap for name, gap in gaps.items() if name.endswith("accuracy") == up), default=0.0)
+        for up in (False, True)
+    )
     close = loss <= LOSS_TOLERANCE and accuracy <= ACCURACY_TOLERANCE
     return ("close" if close else "different"), loss, accuracy
 
@@ -128,13 +122,9 @@ def draw_sample(names: Sequence[str], size: int, seed: int) -> list[str]:
 
 
 def verify(
-    store: Store,
-    names: Sequence[str],
-    seed: int = 0,
-    data_dir: str | None = None,
-    batching: Batching | None = None,
-    run_cell: RunCell = run_one,
-) -> Iterator[Check]:
+    store: Store, names: Sequence[str], seed: int = 0, data_dir: str | None = None,
+    batching: Batching | None = None, run_cell: RunCell = run_one,
+) -> Iterator[Check]:  # fmt: skip
     """Run one seed of each cell again and compare, changing nothing in the store.
 
     ``names`` are hashes, such as ``draw_sample`` gives; ``seed`` draws the run of each cell;

@@ -23,14 +23,9 @@ def _compression_axis(ax: Axes, ratios: np.ndarray) -> None:
 
 
 def figure_6(
-    table: pd.DataFrame,
-    metric: str = "test_accuracy",
-    *,
-    baseline: float | None = None,
-    limits: tuple[float, float] | None = None,
-    columns: int = 2,
-    value: Value = "best",
-) -> Figure:
+    table: pd.DataFrame, metric: str = "test_accuracy", *, baseline: float | None = None,
+    limits: tuple[float, float] | None = None, columns: int = 2, value: Value = "best",
+) -> Figure:  # fmt: skip
     """Draw accuracy against compression ratio D/d for every method on one axis.
 
     One panel per dataset and network: the mean over seeds, in a band from the worst to the best.

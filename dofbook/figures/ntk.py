@@ -89,15 +89,11 @@ def _mark_places(ax: Axes, rows: pd.DataFrame) -> None:
 
 
 def thresholds(
-    table: pd.DataFrame,
-    metrics: Sequence[str] = ("train_loss", "test_accuracy"),
-    *,
-    delta: float = 0.1,
-    limits: dict[str, tuple[float, float]] | None = None,
-    extra: dict[str, tuple[np.ndarray, np.ndarray]] | None = None,
-    replicates: int = 500,
+    table: pd.DataFrame, metrics: Sequence[str] = ("train_loss", "test_accuracy"), *,
+    delta: float = 0.1, limits: dict[str, tuple[float, float]] | None = None,
+    extra: dict[str, tuple[np.ndarray, np.ndarray]] | None = None, replicates: int = 500,
     seed: int = 0,
-) -> Figure:
+) -> Figure:  # fmt: skip
     """Draw the threshold of each model by Definition 2.1, with intervals over seeds.
 
     Bands resample the seeds, ``replicates`` times; with few of them they are too narrow, with one

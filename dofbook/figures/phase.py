@@ -24,15 +24,10 @@ from dofbook.success.tables import Value
 
 
 def figure_2(
-    table: pd.DataFrame,
-    metric: str = "train_accuracy",
-    *,
-    delta: float = 0.1,
-    baseline: float | None = None,
-    limits: tuple[float, float] | None = None,
-    columns: int = 2,
+    table: pd.DataFrame, metric: str = "train_accuracy", *, delta: float = 0.1,
+    baseline: float | None = None, limits: tuple[float, float] | None = None, columns: int = 2,
     value: Value = "best",
-) -> Figure:
+) -> Figure:  # fmt: skip
     """Draw success maps by method, their thresholds, and all thresholds together.
 
     Each dataset and network has one map of P_s(d, level) for every method and burn-in time, white
@@ -106,19 +101,11 @@ def _draw_block(
 
 
 def figure_3(
-    table: pd.DataFrame,
-    metrics: Sequence[str] = ("train_accuracy", "test_accuracy"),
-    *,
-    delta: float = 0.1,
-    baseline: float | None = None,
-    limits: tuple[float, float] | None = None,
-    max_d: float | None = None,
-    columns: int = 2,
-    value: Value = "best",
-    confidence: float = 0.95,
-    replicates: int = 1000,
-    seed: int = 0,
-) -> Figure:
+    table: pd.DataFrame, metrics: Sequence[str] = ("train_accuracy", "test_accuracy"), *,
+    delta: float = 0.1, baseline: float | None = None, limits: tuple[float, float] | None = None,
+    max_d: float | None = None, columns: int = 2, value: Value = "best", confidence: float = 0.95,
+    replicates: int = 1000, seed: int = 0,
+) -> Figure:  # fmt: skip
     """Draw threshold training dimensions by method, with intervals over initializations.
 
     One panel per dataset, network and metric. Bands are percentile intervals of the bootstrap that
@@ -162,17 +149,10 @@ def figure_3(
 
 
 def figure_12(
-    table: pd.DataFrame,
-    metric: str = "train_accuracy",
-    *,
-    max_d: int = 128,
-    band: str = "range",
-    confidence: float = 0.95,
-    baseline: float | None = None,
-    limits: tuple[float, float] | None = None,
-    columns: int = 2,
-    value: Value = "best",
-) -> Figure:
+    table: pd.DataFrame, metric: str = "train_accuracy", *, max_d: int = 128, band: str = "range",
+    confidence: float = 0.95, baseline: float | None = None,
+    limits: tuple[float, float] | None = None, columns: int = 2, value: Value = "best",
+) -> Figure:  # fmt: skip
     """Draw accuracy against d for small d, with the accuracy of the offset itself at d = 0.
 
     At d = 0 stands the value at theta = 0, that is at w_t, from the rows with step 0; pruned

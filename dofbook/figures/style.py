@@ -295,8 +295,8 @@ def finish_panel(ax: Axes, title: str, xlabel: str | None, ylabel: str | None) -
 
 
 def finish_level_panel(
-    ax: Axes, block: Block, metric: str, baseline: float | None,
-    limits: tuple[float, float] | None, shown: list[float], xlabel: str,
+    ax: Axes, block: Block, metric: str, baseline: float | None, limits: tuple[float, float] | None,
+    shown: list[float], xlabel: str,
 ) -> None:  # fmt: skip
     """Set the axis of levels to what is shown, draw the baseline, and write the labels."""
     level_axis(ax, limits or choose_limits(shown, metric), metric)
