@@ -135,7 +135,7 @@ def declared_parameters(source: str) -> dict[str, Declared]:
         for target in targets:
             if isinstance(target, ast.Name):
                 try:
-                    default = ast.literal_eval(value)
+                    default = ast.literal_eval(value or "")
                 except ValueError:
                     found.pop(target.id, None)
                 else:
