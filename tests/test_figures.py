@@ -23,11 +23,11 @@ from dofbook.figures import (
 )
 from dofbook.success import (
     baseline_accuracy,
-    bootstrap_boundary,
     curves,
     phase_boundary,
     run_values,
     success_fraction,
+    threshold_band,
 )
 
 OCTAVES = 2 ** np.arange(9)
@@ -135,7 +135,7 @@ def test_only_fractions_are_drawn_in_per_cent(name, change):
     boundary = scale * phase_boundary(runs.values, 0.25, kind="accuracy")
     figures = {
         "figure_2": figure_2(table, metric, delta=0.25),
-        "figure_3": figure_3(table, (metric,), delta=0.25, replicates=5),
+        "figure_3": figure_3(table, (metric,), delta=0.25),
         "figure_12": figure_12(table, metric),
         "figure_6": figure_6(table, metric),
         "success": plot_success(table, metric, delta=0.25),
@@ -220,16 +220,16 @@ def test_figure_2_wraps_and_the_last_panel_fills_its_row():
 def test_limits_are_kept():
     ax = panels(figure_2(make_table(), limits=(0.5, 1.0)))[0]
     assert ax.get_ylim() == (50, 100)
-    ax = panels(figure_3(make_table(), limits=(0.5, 1.0), replicates=10))[0]
+    ax = panels(figure_3(make_table(), limits=(0.5, 1.0)))[0]
     assert ax.get_ylim() == (50, 100)
 
 
 # --- Figure 3 -------------------------------------------------------------------------------------
 
 
-def test_figure_3_draws_thresholds_with_their_bootstrap_bands():
+def test_figure_3_draws_thresholds_with_their_intervals():
     table = make_table(datasets=("mnist", "cifar10"))
-    figure = figure_3(table, delta=0.25, replicates=50, seed=3)
+    figure = figure_3(table, delta=0.25)
     axes = panels(figure)
     assert [ax.get_title() for ax in axes] == ["MNIST, Conv-2"] * 2 + ["CIFAR-10, Conv-2"] * 2
     assert [ax.get_ylabel() for ax in axes] == ["training accuracy (%)", "test accuracy (%)"] * 2
@@ -241,16 +241,21 @@ def test_figure_3_draws_thresholds_with_their_bootstrap_bands():
             np.testing.assert_allclose(
                 line.get_ydata(), 100 * phase_boundary(runs.values, 0.25, kind="accuracy")
             )
-            ends = bootstrap_boundary(runs.values, 0.25, kind="accuracy", rng=3, replicates=50)
             vertices = band.get_paths()[0].vertices
-            for end in ends:
-                for d, level in zip(runs.dims, 100 * end, strict=True):
-                    assert np.isclose(vertices, (d, level)).all(axis=1).any()
+            levels = np.unique(vertices[:, 1])
+            assert levels[0] == pytest.approx(100 * runs.values.min())
+            assert levels[-1] == pytest.approx(100 * runs.values.max())
+            some = levels[len(levels) // 2]
+            given = {"kind": "accuracy", "delta": 0.25}
+            ends = threshold_band(runs.dims, runs.values, [some / 100], **given)
+            drawn = vertices[np.isclose(vertices[:, 1], some), 0]
+            assert drawn.min() == pytest.approx(ends[0][0])
+            assert drawn.max() == pytest.approx(min(ends[1][0], 1e3 * runs.dims[-1]))
         assert named(ax, "baseline")[0].get_linestyle() == ":"
 
 
 def test_figure_3_cuts_at_the_largest_d_asked_for():
-    figure = figure_3(make_table(), max_d=32, replicates=10)
+    figure = figure_3(make_table(), max_d=32)
     for ax in panels(figure):
         assert all(line.get_xdata().max() == 32 for line in named(ax, "curve"))
         assert ax.get_xlim()[1] < 64
@@ -340,7 +345,7 @@ def test_diverged_runs_leave_gaps_and_raise_nothing():
     for metric in ("train_accuracy", "train_loss"):
         table.loc[lost, [metric, f"best_{metric}"]] = math.nan
     render(figure_2(table, "train_accuracy"))
-    render(figure_3(table, ["train_accuracy", "train_loss"], replicates=20))
+    render(figure_3(table, ["train_accuracy", "train_loss"]))
     render(figure_12(table, "train_loss"))
     lines = named(panels(figure_12(table))[0], "curve")
     assert np.isnan(lines[0].get_ydata()[-1])

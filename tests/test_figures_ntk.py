@@ -32,7 +32,7 @@ def table():
 
 def test_each_model_has_its_boundary_its_band_and_its_name(table):
     extra = {"a prediction": (np.array([20, 90]), np.array([4, 1]))}
-    figure = ntk.thresholds(table, extra=extra, replicates=50)
+    figure = ntk.thresholds(table, extra=extra)
     FigureCanvasAgg(figure).draw()
     for ax, metric in zip(figure.axes, ("train_loss", "test_accuracy"), strict=True):
         drawn = {line.get_label(): line.get_ydata() for line in ax.lines if line.get_gid()}

@@ -40,6 +40,9 @@ MATRIX = {"dims": [16, 32, 64], "values": VALUES, "kind": "loss"}
 ASKED = {"runs": VALUES, "metric": "train_loss", "level": 0.5, "dims": [16, 32, 64]}
 SAMPLED = {"dimension": 3, "key": KEY, "samples": 4, "chunk": 2}
 TABLE = {"table": RUNS, "metric": "test_accuracy"}
+MEANS = pd.Series({4: 0.1, 8: 0.3, 16: 0.4})
+BY_SEED = pd.Series({(d, seed): d / 32 + seed / 8 for d in (4, 8) for seed in (0, 1)})
+BY_SEED = BY_SEED.rename_axis(["d", "seed"])
 MONTE_CARLO = {"support": ball(1.0), **SAMPLED}
 CALLS = {
     "affine.mean_distance": {"dimension": 9, "n": 3, "d": 2, "norm": 1.5},
@@ -50,15 +53,10 @@ CALLS = {
     "bisection.quantile_interval": {"grid": [1, 2, 4, 8], "hits": [1, 2, 2], "delta": 0.5,
                                     "confidence": 0.9},
     "bisection.reach": {"threshold": Threshold(8, 1, 64, 4, 16, 0.9)},
-    "estimates.bootstrap_boundary": {"values": VALUES, "delta": 0.2, "kind": "loss", "rng": 0,
-                                     "confidence": 0.9, "replicates": 9, "present": VALUES > 0},
-    "estimates.bootstrap_thresholds": {**MATRIX, "levels": 0.5, "rng": 0, "delta": 0.2,
-                                       "rule": "first", "confidence": 0.9, "replicates": 9,
-                                       "present": VALUES > 0},
-    "estimates.percentile_ends": {"replicates": [1.0, 2.0, 3.0], "confidence": 0.9},
-    "estimates.resample_runs": {"runs": 3, "replicates": 2, "rng": 0},
+    "bisection.quantile_error": {"sigma": [1.0, 2.0], "runs": 5, "delta": 0.2},
+    "bisection.threshold_band": {**MATRIX, "levels": [0.5, 0.7], "delta": 0.2, "confidence": 0.9},
     "compression.compression_table": {**TABLE, "fractions": 0.9, "delta": 0.2, "rule": "first",
-                                      "value": "best", "interval": "bootstrap", "rng": 0},
+                                      "value": "best", "interval": "inverted"},
     "compression.nested_best": {"table": RUNS, "methods": ("lottery_subspace",)},
     "cones.ball_angle": {"radius": 1.0, "distance": 2.0},
     "cones.cap_statistical_dimension": {"angle": 1.0, "dimension": 9},
@@ -117,6 +115,7 @@ CALLS = {
     "quadratic.hitting_dimensions": {"losses": [[3.0, 1.0, 0.0]], "eps": [0.5]},
     "quadratic.isotropic_direction": {"key": KEY, "D": 3, "R": 1.0},
     "quadratic.log_uniform_spectrum": {"D": 4, "low": 0.1, "high": 1.0},
+    "quadratic.largest_violation": {"D": [10, 20], "delta": 0.2},
     "quadratic.marchenko_pastur_spectrum": {"D": 4, "ratio": 0.5},
     "quadratic.minimum_losses": {"well": WELL, "key": KEY, "runs": 2},
     "quadratic.minimum_losses_along": {"well": WELL, "directions": np.eye(3)},
@@ -127,6 +126,12 @@ CALLS = {
     "quadratic.predicted_threshold": {"well": WELL, "eps": 0.5, "delta": 0.2},
     "random_matrix.expected_minimum_loss": {"well": WELL, "d": [0, 2]},
     "random_matrix.ridge_parameter": {"eigenvalues": [1.0, 2.0, 4.0], "d": [0, 2]},
+    "means.best_values": TABLE,
+    "means.equal_dimensions": {"values": MEANS, "reference": MEANS},
+    "means.mean_best": TABLE,
+    "means.paired_gain": {"before": BY_SEED, "after": BY_SEED},
+    "means.steepest_rise": {"values": MEANS},
+    "means.transition_widths": {"values": BY_SEED},
     "summaries.success_probability": {**ASKED, "confidence": 0.9},
     "summaries.threshold": {**ASKED, "delta": 0.2, "confidence": 0.9},
     "tables.RunValues": {"dims": [1, 2, 4], "seeds": [0, 1], "values": VALUES,
@@ -138,8 +143,7 @@ CALLS = {
     "tables.run_values": {"table": CURVE, "metric": "test_accuracy", "value": "best"},
     "tables.success_map": {**TABLE, "levels": [0.5], "value": "best", "confidence": 0.9},
     "tables.threshold_table": {**TABLE, "levels": [0.5], "delta": 0.2, "rule": "first",
-                               "value": "best", "interval": "bootstrap", "rng": 0,
-                               "confidence": 0.9, "replicates": 9},
+                               "value": "best", "interval": "inverted", "confidence": 0.9},
     "tomography.dimension_from_hits": {"hits": [5, 7], "D": 9},
     "tomography.width_lower_bound": {"d": [3, 5], "D": 9, "p": 0.5},
     "thresholds.Threshold": {"value": 8.0, "d_min": 1.0, "d_max": 64.0, "lower": 4.0,
@@ -189,7 +193,6 @@ ALLOWED = {
     "levels": {"negative", "fraction", "bool"},
     "method": {"word"},
     "p": {"shape", "bool"},
-    "percentile_ends:replicates": {"shape"},
     "phase_boundary:values": {"shape"},
     "present": {"None"},
     "prior_sd": {"None", "fraction"},

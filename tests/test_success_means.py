@@ -80,7 +80,7 @@ def test_equal_dimensions_invert_the_reference():
 
 def test_the_steepest_rise_is_per_octave():
     assert steepest_rise(pd.Series({1: 0.0, 4: 0.4, 8: 0.7, 16: 0.8})) == (4, 8, 0.3)
-    with pytest.raises(InputError, match="fewer than two"):
+    with pytest.raises(InputError, match="it needs 2 at least"):
         steepest_rise(pd.Series({4: 0.2}))
 
 

@@ -10,10 +10,10 @@ from dofbook.errors import InputError
 from dofbook.success import (
     CurveKey,
     baseline_accuracy,
-    bootstrap_thresholds,
     curves,
     run_values,
     success_map,
+    threshold_dimensions,
     threshold_table,
     wilson_interval,
 )
@@ -118,17 +118,14 @@ def test_threshold_table_reports_censored_thresholds(table):
     assert found.interval.tolist() == [""] * 4
 
 
-def test_threshold_table_bootstraps_each_curve_for_itself(table):
-    common = {"delta": 0.4, "rule": "interpolated", "interval": "bootstrap", "replicates": 50}
-    both = threshold_table(table, "train_accuracy", [0.2, 0.3], rng=7, **common)
-    one = threshold_table(
-        table[table.burn_in_steps == 8], "train_accuracy", [0.2, 0.3], rng=7, **common
-    )
+def test_threshold_table_takes_each_curve_for_itself(table):
+    both = threshold_table(table, "train_accuracy", [0.2, 0.3], delta=0.4, rule="interpolated")
+    mine = table[table.burn_in_steps == 8]
+    one = threshold_table(mine, "train_accuracy", [0.2, 0.3], delta=0.4, rule="interpolated")
     pd.testing.assert_frame_equal(both[both.burn_in_steps == 8].reset_index(drop=True), one)
-    runs = run_values(table[table.burn_in_steps == 8][lambda x: x.method == "affine"],
-                      "train_accuracy")  # fmt: skip
-    plain = bootstrap_thresholds(
-        runs.dims, runs.values, [0.2, 0.3], kind="accuracy", delta=0.4, rule="interpolated", rng=0
+    runs = run_values(mine[mine.method == "affine"], "train_accuracy")
+    plain = threshold_dimensions(
+        runs.dims, runs.values, [0.2, 0.3], kind="accuracy", delta=0.4, rule="interpolated"
     )
     assert one.threshold.tolist() == [d.value for d in plain]
     inverted = threshold_table(table, "train_accuracy", [0.2], delta=0.1, interval="inverted")
@@ -218,7 +215,5 @@ def test_unfit_tables_are_refused(table, change, metric, message):
 def test_unfit_options_are_refused(table):
     with pytest.raises(InputError, match="value is 'last'"):
         success_map(table, "train_loss", [0.5], value="last")
-    with pytest.raises(InputError, match="needs rng"):
-        threshold_table(table, "train_loss", [0.5], interval="bootstrap")
     with pytest.raises(InputError, match="interval is 'exact'"):
         threshold_table(table, "train_loss", [0.5], interval="exact")

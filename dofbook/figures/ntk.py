@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from dofbook.errors import InputError
 from dofbook.figures import style
 from dofbook.figures.style import DATASETS, FONT_SIZE, PANEL_HEIGHT, PANEL_WIDTH, STYLES
-from dofbook.success import bootstrap_boundary, phase_boundary
 from dofbook.success.tables import check_table, run_values
 
 MODELS = {"network": 0, "linearized": 1, "linearized, exact minimum": 2}
@@ -91,19 +90,18 @@ def _mark_places(ax: Axes, rows: pd.DataFrame) -> None:
 def thresholds(
     table: pd.DataFrame, metrics: Sequence[str] = ("train_loss", "test_accuracy"), *,
     delta: float = 0.1, limits: dict[str, tuple[float, float]] | None = None,
-    extra: dict[str, tuple[np.ndarray, np.ndarray]] | None = None, replicates: int = 500,
-    seed: int = 0,
+    extra: dict[str, tuple[np.ndarray, np.ndarray]] | None = None,
 ) -> Figure:  # fmt: skip
     """Draw the threshold of each model by Definition 2.1, with intervals over seeds.
 
-    Bands resample the seeds, ``replicates`` times; with few of them they are too narrow, with one
-    left out. Of several linearizations the one at the latest step is drawn. ``limits`` are by
+    Bands bound d* at each level, from left to right, by `success.threshold_band`; a single seed has
+    none. Of several linearizations the one at the latest step is drawn. ``limits`` are by
     metric; ``extra`` are predictions, label to (d, level), drawn into the first panel.
     Source: Larsen et al. (2022), Fig. 9, right.
 
     >>> from dofbook.figures.style import example_runs
     >>> rows = example_runs().query("burn_in_steps == 0")
-    >>> len(thresholds(rows, ["train_loss"], replicates=10).axes)
+    >>> len(thresholds(rows, ["train_loss"]).axes)
     1
     """
     if not metrics:
@@ -116,7 +114,7 @@ def thresholds(
     for i, (ax, metric) in enumerate(zip(axes, metrics, strict=True)):
         check_table(rows, metric)
         shown = [
-            _draw_model(ax, name, rows[model[rows.index] == name], metric, delta, replicates, seed)
+            _draw_model(ax, name, rows[model[rows.index] == name], metric, delta)
             for name in MODELS
             if (model == name).any()
         ]
@@ -153,22 +151,9 @@ def model_of(variant: pd.Series) -> pd.Series:
     return words.map(lambda word: names.get(word, word))
 
 
-def _draw_model(
-    ax: Axes, name: str, rows: pd.DataFrame, metric: str, delta: float, replicates: int, seed: int
-) -> np.ndarray:
+def _draw_model(ax: Axes, name: str, rows: pd.DataFrame, metric: str, delta: float) -> np.ndarray:
     """Draw one model's curve and band; return the levels shown."""
     runs = run_values(rows, metric)
-    look, scale = STYLES[MODELS[name]], style.percent_scale(metric)
-    given = {"kind": runs.kind, "present": runs.present}
-    levels = phase_boundary(runs.values, delta, **given)
-    if len(runs.seeds) > 1:
-        low, high = bootstrap_boundary(
-            runs.values, delta, **given, rng=seed, confidence=0.95, replicates=replicates
-        )
-        ax.fill_between(
-            runs.dims, scale * low, scale * high, color=look["color"], alpha=0.2, linewidth=0,
-            gid="band",
-        )  # fmt: skip
-    style.draw_curve(ax, runs.dims, scale * levels, look)
+    levels = style.draw_threshold(ax, runs, metric, delta, STYLES[MODELS[name]])
     ax.lines[-1].set_label(name)
     return levels

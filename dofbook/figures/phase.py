@@ -19,7 +19,7 @@ from dofbook.checks import integer
 from dofbook.errors import InputError
 from dofbook.figures import style
 from dofbook.methods import label
-from dofbook.success import CurveKey, RunValues, bootstrap_boundary, phase_boundary
+from dofbook.success import CurveKey, RunValues, phase_boundary
 from dofbook.success.tables import Value
 
 
@@ -104,18 +104,15 @@ def figure_3(
     table: pd.DataFrame, metrics: Sequence[str] = ("train_accuracy", "test_accuracy"), *,
     delta: float = 0.1, baseline: float | None = None, limits: tuple[float, float] | None = None,
     max_d: float | None = None, columns: int = 2, value: Value = "best", confidence: float = 0.95,
-    replicates: int = 1000, seed: int = 0,
 ) -> Figure:  # fmt: skip
     """Draw threshold training dimensions by method, with intervals over initializations.
 
-    One panel per dataset, network and metric. Bands are percentile intervals of the bootstrap that
-    resamples seeds; with 10 initializations or fewer they are too narrow (see
-    `success.bootstrap_thresholds`); `seed` draws its `replicates`. Arguments as in
-    `dofbook.figures`.
+    One panel per dataset, network and metric. Bands bound d* at each level, from left to right, by
+    `success.threshold_band`. Arguments as in `dofbook.figures`.
     Source: Larsen et al. (2022), Fig. 3.
 
     >>> from dofbook.figures.style import example_runs
-    >>> len(figure_3(example_runs(), replicates=10).axes) > 1
+    >>> len(figure_3(example_runs()).axes) > 1
     True
     """
     if not metrics:
@@ -124,19 +121,15 @@ def figure_3(
     panels = [(block, metric) for block in data[metrics[0]] for metric in metrics]
     styles = style.choose_styles(data[metrics[0]])
     figure, axes, columns = style.panel_grid(len(panels), columns, 0.6)
-    levels = []
+    found = []
     for ax, (block, metric) in zip(axes, panels, strict=True):
         level = style.block_baselines(table, metric, value, baseline, [block]).get(block)
-        levels.append(level)
+        found.append(level)
         shown = [np.nan if level is None else level]
         for key, runs in data[metric][block].items():
             part = style.runs_up_to(runs, max_d)
-            given = {"kind": part.kind, "present": part.present}
-            drawn = {"rng": seed, "confidence": confidence, "replicates": replicates}
-            band = bootstrap_boundary(part.values, delta, **given, **drawn)
-            lines = (phase_boundary(part.values, delta, **given), *band)
-            shown += [*np.concatenate(lines)]
-            style.draw_banded(ax, part.dims, lines, metric, styles[key.name])
+            levels = style.draw_threshold(ax, part, metric, delta, styles[key.name], confidence)
+            shown += [*levels]
         reach = np.concatenate(
             [style.runs_up_to(r, max_d).dims for r in data[metric][block].values()]
         )
@@ -144,7 +137,7 @@ def figure_3(
         style.finish_level_panel(
             ax, block, metric, level, limits, shown, "threshold training\ndimension d*"
         )
-    style.draw_legend(figure, styles, columns, ":" if any(x is not None for x in levels) else None)
+    style.draw_legend(figure, styles, columns, ":" if any(x is not None for x in found) else None)
     return figure
 
 

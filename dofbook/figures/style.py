@@ -21,7 +21,15 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from dofbook.checks import integer
 from dofbook.errors import InputError
 from dofbook.methods import label, methods
-from dofbook.success import CurveKey, RunValues, curves, run_values, success_fraction
+from dofbook.success import (
+    CurveKey,
+    RunValues,
+    curves,
+    phase_boundary,
+    run_values,
+    success_fraction,
+    threshold_band,
+)
 from dofbook.success.tables import Value, baseline_accuracy, check_table, metric_kind
 
 PANEL_WIDTH, PANEL_HEIGHT = 2.6, 2.5  # inches
@@ -313,6 +321,28 @@ def runs_up_to(runs: RunValues, max_d: float | None) -> RunValues:
     if not kept.any():
         raise InputError(f"max_d is {max_d}; the smallest d in the table is {runs.dims[0]}.")
     return RunValues(runs.dims[kept], runs.seeds, runs.values[kept], runs.present[kept], runs.kind)
+
+
+def draw_threshold(
+    ax: Axes, runs: RunValues, metric: str, delta: float, style: dict, confidence: float = 0.95
+) -> np.ndarray:
+    """Draw the curve of d* and, from left to right at each level, its interval; give the levels."""
+    scale, given = percent_scale(metric), {"kind": runs.kind, "present": runs.present}
+    levels = phase_boundary(runs.values, delta, **given)
+    draw_curve(ax, runs.dims, scale * levels, style)
+    whole = runs.values[:, runs.present.all(axis=0)]  # seeds that were run at every d
+    ends = np.array([np.nanmin(whole, initial=np.inf), np.nanmax(whole, initial=-np.inf)])
+    if whole.shape[1] > 1 and np.isfinite(ends).all():
+        spaced = np.geomspace if runs.kind == "loss" and ends[0] > 0 else np.linspace
+        grid = spaced(*ends, 80)
+        low, high = threshold_band(
+            runs.dims, whole, grid, kind=runs.kind, delta=delta, confidence=confidence
+        )
+        ax.fill_betweenx(
+            scale * grid, low, np.minimum(high, 1e3 * runs.dims[-1]), color=style["color"],
+            alpha=0.2, linewidth=0, gid="band",
+        )  # fmt: skip
+    return levels
 
 
 def draw_banded(ax: Axes, dims: np.ndarray, lines: Sequence, metric: str, style: dict) -> None:

@@ -12,9 +12,10 @@ from dofbook.success.bisection import (
     interpolated_hits,
     quantile_error,
     quantile_interval,
+    threshold_band,
 )
 from dofbook.success.compression import compression_table, nested_best
-from dofbook.success.estimates import bootstrap_boundary, bootstrap_thresholds, threshold_dimensions
+from dofbook.success.estimates import threshold_dimensions
 from dofbook.success.means import (
     best_values,
     equal_dimensions,

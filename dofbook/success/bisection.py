@@ -15,7 +15,7 @@ from scipy.stats import nct, norm
 
 from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.success.checks import Arrays, Kind, check_dims, check_runs
+from dofbook.success.checks import Arrays, Kind, check_dims, check_levels, check_runs
 from dofbook.success.probability import success_indicator
 from dofbook.success.thresholds import Threshold
 
@@ -123,6 +123,29 @@ def quantile_interval(
         lower = dims[0]
     value, first, last, low, high = map(float, (value, dims[0], dims[-1], lower, upper))
     return Threshold(value, first, last, low, high, confidence)
+
+
+def threshold_band(
+    dims: ArrayLike, values: ArrayLike, levels: ArrayLike, *, kind: Kind, delta: float = 0.1,
+    confidence: float = 0.95,
+) -> Arrays:  # fmt: skip
+    """Bound d* at each level by `quantile_interval` of the runs' first hits: two ends (levels,).
+
+    `values` has shape (dims, runs), a column being one initialization at every d; two runs or more.
+
+    >>> values = [[0.9, 0.7, 0.8], [0.4, 0.6, 0.3], [0.2, 0.2, 0.1]]
+    >>> low, high = threshold_band([16, 32, 64], values, [0.95, 0.75], kind="loss", delta=0.5)
+    >>> print(low.round(), high.round())
+    [16. 16.] [27. 75.]
+    """
+    ends = []
+    for level in check_levels(levels):
+        grid, _, reached = _reached(dims, values, level, kind)
+        first = np.where(reached.any(axis=0), reached.argmax(axis=0), len(grid))
+        found = quantile_interval(grid, first, delta, confidence)
+        ends.append((found.lower, found.upper))
+    lower, upper = np.array(ends).T
+    return lower, upper
 
 
 def quantile_error(sigma: ArrayLike, runs: int, delta: float = 0.1) -> np.ndarray:

@@ -58,7 +58,7 @@ def _carried(rows: pd.DataFrame, column: str, kind: str) -> np.ndarray:
 def compression_table(
     table: pd.DataFrame, metric: str = "test_accuracy", fractions: ArrayLike = (0.9, 0.95, 0.98),
     *, delta: float = 0.1, rule: Rule = "first", value: Value = "best",
-    interval: Interval | None = "inverted", rng: int | None = None,
+    interval: Interval | None = "inverted",
 ) -> pd.DataFrame:  # fmt: skip
     """Tabulate how far each method compresses at given fractions of full training's accuracy.
 
@@ -85,7 +85,7 @@ def compression_table(
         raise InputError("the table has no column D, the number of parameters.")
     if baselines.empty:
         raise InputError("the table has no full-space baseline to compare with.")
-    options = {"delta": delta, "rule": rule, "value": value, "interval": interval, "rng": rng}
+    options = {"delta": delta, "rule": rule, "value": value, "interval": interval}
     parts = []
     for block in baselines.itertuples():
         rows = table[(table["dataset"] == block.dataset) & (table["network"] == block.network)]

@@ -7,6 +7,7 @@ import pandas as pd
 
 from dofbook import checks
 from dofbook.errors import InputError
+from dofbook.success.checks import check_dims
 from dofbook.success.summaries import half_width
 from dofbook.success.tables import BASELINE, check_table, metric_kind
 
@@ -55,10 +56,8 @@ def paired_gain(before: pd.Series, after: pd.Series) -> pd.DataFrame:
     d
     8      3   0.2        0.25
     """  # noqa: W291 - as pandas prints it
-    for name, values in (("before", before), ("after", after)):
-        if list(checks.instance(name, values, pd.Series).index.names) != ["d", "seed"]:
-            raise InputError(f"{name} must be a series by d and seed.")
-    by_d = (after - before).dropna().groupby("d")
+    first, second = _series("before", before, "d", "seed"), _series("after", after, "d", "seed")
+    by_d = (second - first).dropna().groupby("d")
     return by_d.agg(seeds="size", gain="mean", half_width=half_width)
 
 
@@ -71,7 +70,8 @@ def equal_dimensions(values: pd.Series, reference: pd.Series) -> pd.Series:
     >>> equal_dimensions(pd.Series({1: 0.6, 2: 0.99}), pd.Series({4: 0.5, 16: 0.7})).to_dict()
     {1: 8.0, 2: nan}
     """
-    rising = np.maximum.accumulate(checks.finite("reference", reference.to_numpy()))
+    values, reference = _series("values", values), _series("reference", reference)
+    rising = np.maximum.accumulate(reference.to_numpy())
     octaves = np.interp(values, rising, np.log2(reference.index.to_numpy(float)), right=np.nan)
     return pd.Series(2.0**octaves, values.index)
 
@@ -87,10 +87,8 @@ def transition_widths(values: pd.Series) -> pd.Series:
     >>> transition_widths(values.rename_axis(["d", "seed"])).round(3).to_dict()
     {8: 0.354, 16: 0.236, 32: 0.177}
     """
-    runs = checks.instance("values", values, pd.Series).groupby("d")
-    mean = runs.mean()
-    if len(mean) < 2:
-        raise InputError("values has fewer than two d; a rise needs two.")
+    runs = _series("values", values, "d", "seed").groupby("d")
+    mean = _series("values", runs.mean(), least=2)
     slope = pd.Series(np.gradient(mean, np.log2(mean.index)), mean.index)
     return runs.std() / slope.where(slope > 0)
 
@@ -109,8 +107,20 @@ def steepest_rise(values: pd.Series) -> Rise:
     >>> steepest_rise(pd.Series({1: 0.1, 4: 0.3, 8: 0.45}))
     Rise(start=4, end=8, gain=0.15)
     """
-    d, means = values.index.to_numpy(), checks.finite("values", values.to_numpy())
-    if len(d) < 2:
-        raise InputError("values has fewer than two d; a rise needs two.")
+    values = _series("values", values, least=2)
+    d, means = values.index.to_numpy(), values.to_numpy()
     at = int(np.argmax(np.diff(means) / np.diff(np.log2(d))))
     return Rise(int(d[at]), int(d[at + 1]), round(float(means[at + 1] - means[at]), 12))
+
+
+def _series(name: str, values: object, *levels: str, least: int = 1) -> pd.Series:
+    """Require finite numbers by d, or by the levels named, in ascending order."""
+    series = checks.instance(name, values, pd.Series)
+    if levels and list(series.index.names) != list(levels):
+        raise InputError(f"{name} must be a series by {' and '.join(levels)}.")
+    if len(series) < least:
+        raise InputError(f"{name} has {len(series)} entries; it needs {least} at least.")
+    checks.finite(name, series.to_numpy())
+    if not levels:
+        check_dims(series.index)
+    return series

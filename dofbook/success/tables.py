@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.success.checks import KINDS, Kind, check_levels
-from dofbook.success.estimates import Rule, bootstrap_thresholds, threshold_dimensions
+from dofbook.success.estimates import Rule, threshold_dimensions
 from dofbook.success.probability import success_counts, wilson_interval
 from dofbook.success.thresholds import inverted_interval
 
@@ -34,7 +34,7 @@ CONFIGURATION = (
 )  # fmt: skip
 
 Value = Literal["best", "final"]
-Interval = Literal["bootstrap", "inverted"]
+Interval = Literal["inverted"]
 
 
 class CurveKey(NamedTuple):
@@ -251,37 +251,25 @@ def success_map(
 def threshold_table(
     table: pd.DataFrame, metric: str, levels: ArrayLike, *, delta: float = 0.1,
     rule: Rule = "first", value: Value = "best", interval: Interval | None = None,
-    rng: np.random.Generator | int | None = None, confidence: float = 0.95, replicates: int = 1000,
+    confidence: float = 0.95,
 ) -> pd.DataFrame:  # fmt: skip
     """Tabulate the threshold training dimension for every curve but baselines, and every level.
 
-    `rule` is that of `threshold_dimensions`, `value` that of `run_values`. The interval is a
-    "bootstrap" over seeds, which needs `rng`, or "inverted" (`inverted_interval`, whatever the
-    rule), or None. One row per curve and level: dataset, network, method, burn_in_steps, variant,
-    level, threshold (inf above the grid), censored, lower, upper, d_min, d_max, runs (fewest at any
-    d), text, interval. Paper, Definition 2.1 and Fig. 3.
+    `rule` is that of `threshold_dimensions`, `value` of `run_values`. The interval is "inverted"
+    (`inverted_interval`, whatever the rule) or None. One row per curve and level: dataset, network,
+    method, burn_in_steps, variant, level, threshold (inf above the grid), censored, lower, upper,
+    d_min, d_max, runs (fewest at any d), text, interval. Paper, Definition 2.1 and Fig. 3.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine",
     ...     "burn_in_steps": 0, "d": [4, 8], "seed": 0, "step": 5, "best_train_loss": [2.3, 0.9]})
     >>> threshold_table(table, "train_loss", [1.0, 0.5]).text.tolist()
     ['8', '> 8']
     """
-    checks.choice("interval", interval, ("bootstrap", "inverted", None))
-    grid = check_levels(levels)
-    found = _curve_runs(table, metric, value)
-    if interval == "bootstrap":
-        if rng is None:
-            raise InputError("interval 'bootstrap' needs rng, a numpy Generator or a seed.")
-        # One seed for all curves: an entry must not depend on which other curves are there.
-        rng = int(checks.generator(rng).integers(2**63))
-    drawn = {"rng": rng, "confidence": confidence, "replicates": replicates}
-    rows = []
-    for key, runs in found:
+    checks.choice("interval", interval, ("inverted", None))
+    grid, rows = check_levels(levels), []
+    for key, runs in _curve_runs(table, metric, value):
         shared = {"kind": runs.kind, "present": runs.present, "delta": delta, "rule": rule}
-        if interval == "bootstrap":
-            each = bootstrap_thresholds(runs.dims, runs.values, grid, **shared, **drawn)
-        else:
-            each = threshold_dimensions(runs.dims, runs.values, grid, **shared)
+        each = threshold_dimensions(runs.dims, runs.values, grid, **shared)
         if interval == "inverted":
             k, n = success_counts(runs.values, grid, kind=runs.kind, present=runs.present)
             ends = zip(
