@@ -98,7 +98,8 @@ def keep_largest(w: np.ndarray, count: int, among: np.ndarray | None = None) -> 
     array([1, 2])
     """
     candidates = np.arange(len(w)) if among is None else np.asarray(among)
-    if not 1 <= count <= (most := len(candidates)):
+    most = len(candidates)
+    if not 1 <= count <= most:
         raise InputError(
             f"{count} coordinates are to be kept; the number must lie between 1 and {most}."
         )
