@@ -178,7 +178,7 @@ def test_a_scheduler_killed_and_started_again(cluster, plain, tmp_path):
     )  # fmt: skip
     join = (
         "distributed.cli.dask_worker", "--scheduler-file", str(file), "--nthreads", "1",
-        "--no-dashboard", "--no-nanny", "--death-timeout", "60",
+        "--no-dashboard", "--no-nanny", "--death-timeout", "900",
     )  # fmt: skip
     processes = [start(*serve), start(*join)]
 
@@ -218,7 +218,7 @@ def test_a_frozen_worker_does_not_stall_the_sweep(cluster, plain, tmp_path, capl
     )  # fmt: skip
     join = (
         "distributed.cli.dask_worker", "--scheduler-file", str(file), "--nthreads", "1",
-        "--no-dashboard", "--no-nanny", "--death-timeout", "60",
+        "--no-dashboard", "--no-nanny", "--death-timeout", "900",
     )  # fmt: skip
     processes = [start(*serve), start(*join), start(*join)]
     frozen = []

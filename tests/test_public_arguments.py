@@ -127,6 +127,7 @@ CALLS = {
     "random_matrix.expected_minimum_loss": {"well": WELL, "d": [0, 2]},
     "random_matrix.ridge_parameter": {"eigenvalues": [1.0, 2.0, 4.0], "d": [0, 2]},
     "means.best_values": TABLE,
+    "means.Rise": {"start": 4, "end": 8, "gain": 0.1},
     "means.equal_dimensions": {"values": MEANS, "reference": MEANS},
     "means.mean_best": TABLE,
     "means.paired_gain": {"before": BY_SEED, "after": BY_SEED},

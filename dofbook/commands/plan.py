@@ -18,10 +18,7 @@ from dofbook.provenance import devices
 def print_plan(
     cells: Sequence[Cell], store: Store, where: Batched, out: Output, bound: str = ""
 ) -> None:
-    """Print what is missing and how much it takes; nothing is trained or written.
-
-    ``bound`` are words before numbers that are bounds, such as "at most ".
-    """
+    """Print what is missing and what it takes, numbers after ``bound``, such as "at most "."""
     how = (where.data_dir, where.make_batching())
     check_cells(cells, [], where.data_dir)
     states, stored = read_states(store, cells)

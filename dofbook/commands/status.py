@@ -111,25 +111,24 @@ def _speed(stored: list[StoredCell], left) -> dict:
     estimates = experiments.estimates
     recent = estimates.of_last_device(stored)
     spent = sum(cell.provenance.get("wall_seconds") or 0.0 for cell in recent)
+    if not spent:
+        return dict.fromkeys(("device", "cells_per_hour", "at_a_time", "seconds_left"))
     at_once = estimates.parallelism(recent)
     seconds = estimates.predict(estimates.fit_rates(recent), left)
     return {
-        "device": estimates.device_of(recent[0]).get("kind") if spent else None,
-        "cells_per_hour": 3600 * len(recent) * at_once / spent if spent else None,
-        "at_a_time": at_once if spent else None,
+        "device": estimates.device_of(recent[0]).get("kind"),
+        "cells_per_hour": 3600 * len(recent) * at_once / spent, "at_a_time": at_once,
         "seconds_left": None if seconds is None else seconds / at_once,
-    }
+    }  # fmt: skip
 
 
 def _say_speed(speed: dict) -> str:
-    if speed["cells_per_hour"] is None:
+    device, rate, at_once, left = speed.values()
+    if rate is None:
         return ""
-    device = f" on {speed['device']}" if speed["device"] else ""
-    text = (
-        f" {speed['cells_per_hour']:.3g} cells per hour{device}, {speed['at_a_time']:.1f} at a time"
-    )
-    left = speed["seconds_left"]
-    return text + (f"; about {duration(left)} left." if left else ".")
+    where = f" on {device}" if device else ""
+    end = f"; about {duration(left)} left." if left else "."
+    return f" {rate:.3g} cells per hour{where}, {at_once:.1f} at a time{end}"
 
 
 def _known_cells(store: Store, out: Output) -> list[Cell]:

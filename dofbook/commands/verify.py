@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from dofbook import experiments
 from dofbook.cli import EXIT_FAILED
@@ -13,8 +13,9 @@ from dofbook.commands.running import FLAT, Batched
 from dofbook.commands.status import existing_store, place
 from dofbook.errors import InputError
 
-if TYPE_CHECKING:
-    from dofbook.experiments.verification import Check
+_TOLD = (
+    "seed", "state", "bits_expected", "passed", "loss_difference", "accuracy_difference", "seconds"
+)  # fmt: skip
 
 
 @describes_sweep
@@ -53,14 +54,8 @@ def verify_command(
             f"{check.loss_difference:.1e}, accuracies by {check.accuracy_difference:.1e}, "
             f"{duration(check.seconds)}."
         )
-        out.event(_check_event(check))
+        values = {name: getattr(check, name) for name in _TOLD}
+        finite = {name: None if x == math.inf else x for name, x in values.items()}  # for JSON
+        out.event({"event": "verify", **experiments.events.describe(check.cell), **finite})
     out.say(f"{len(drawn)} of {len(names)} cells were checked, {failed} failed.")
     return EXIT_FAILED if failed else 0
-
-
-def _check_event(check: "Check") -> dict:
-    names = ("seed", "state", "bits_expected", "passed", "loss_difference", "accuracy_difference")
-    found = {name: getattr(check, name) for name in (*names, "seconds")}
-    # JSON does not know infinity.
-    values = {name: None if value == math.inf else value for name, value in found.items()}
-    return {"event": "verify", **experiments.events.describe(check.cell), **values}

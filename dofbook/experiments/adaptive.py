@@ -31,7 +31,8 @@ class AdaptiveConfig:
     ``sweep`` gives task, methods (nested whatever it says), grid of dims, first seed, and in
     ``runs`` the largest number of initializations, of which ``first_runs`` begin; more are added
     two at a time, until every interval, of coverage ``confidence``, reaches at most ``half_width``
-    octaves to each side of d*. The best value at any checkpoint counts, as in the paper.
+    octaves to each side of d* at the failure probability ``delta``. The best value at any
+    checkpoint counts, as in the paper.
     """
 
     sweep: SweepConfig
@@ -105,8 +106,7 @@ def search(config: AdaptiveConfig, attempt: Attempt) -> Iterator[list[LevelResul
     n, kind = len(config.grid), metric_kind(config.metric)
     searches: dict[tuple[int, float], Search] = {}
     tried: set[Probe] = set()
-    seeds = range(config.sweep.first_seed, config.sweep.first_seed + config.sweep.runs)
-    count = 0
+    seeds, count = config.sweep.seeds, 0
     while count < len(seeds):
         group = seeds[count : count + (config.first_runs if count == 0 else 2)]
         guesses = {level: _guess(searches, level, n) for level in config.levels}

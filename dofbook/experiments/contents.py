@@ -3,7 +3,7 @@
 A digest says that a file is as it was written, not that it holds what its name says.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -74,24 +74,18 @@ def _check_schema(cell: Cell, table: pa.Table) -> None:
             raise DamagedCell(f"its column {field.name} holds {field.type}")
 
 
-def _expected(cell: Cell) -> Mapping[str, object]:
-    task, found = cell.task, dict[str, object](cell.names)
+def _check_constants(cell: Cell, table: pa.Table) -> None:
+    task, wanted = cell.task, dict[str, object](cell.names)
     if isinstance(cell, CellConfig):
-        found |= {
+        wanted |= {
             "pooling": task.pooling, "method": cell.method.name, "burn_in_steps": cell.method.t,
             "nested": cell.method.is_nested, "epochs": task.epochs, "batch_size": task.batch_size,
         }  # fmt: skip
-        if cell.d is not None:
-            found["d"] = cell.d
-    return found
-
-
-def _check_constants(cell: Cell, table: pa.Table) -> None:
-    for name, value in _expected(cell).items():
-        if name in table.column_names:
-            found = pc.unique(table[name]).to_pylist()
-            if found not in ([], [value]):
-                raise DamagedCell(f"its column {name} says {found[:3]}, not {value!r}")
+        wanted |= {} if cell.d is None else {"d": cell.d}
+    for name in (name for name in wanted if name in table.column_names):
+        found = pc.unique(table[name]).to_pylist()
+        if found not in ([], [wanted[name]]):
+            raise DamagedCell(f"its column {name} says {found[:3]}, not {wanted[name]!r}")
 
 
 def _check_steps(cell: Cell, table: pa.Table, seeds: np.ndarray) -> None:

@@ -104,10 +104,7 @@ def of_last_device(stored: Sequence[StoredCell]) -> list[StoredCell]:
 
 
 def fit_rates(stored: Iterable[StoredCell]) -> dict[tuple, Rates]:
-    """Fit the time model to the wall times of each kind's stored cells on the device used last.
-
-    Rates are given by kind, for ``predict``.
-    """
+    """Fit the time model to the wall times of each kind's stored cells on the device used last."""
     groups: dict[tuple, list[StoredCell]] = {}
     for cell in stored:
         if cell.provenance.get("wall_seconds") is not None:
@@ -147,10 +144,7 @@ def predict(rates: dict[tuple, Rates], cells: Sequence[Cell]) -> float | None:
 
 
 def parallelism(stored: Iterable[StoredCell]) -> float:
-    """Tell how many cells ran at a time, on average, while any ran; at least 1.
-
-    That is the sum of wall times over the length of their union.
-    """
+    """Tell how many cells ran at a time, on average, while any ran; at least 1."""
     spans = []
     for cell in stored:
         started, seconds = (cell.provenance.get(key) for key in ("started", "wall_seconds"))

@@ -78,7 +78,15 @@ def trained_as(task: Task) -> Model:
     def minimum(subspace, seed):
         features = _FEATURES.get((task,), seed, _Features, lambda found: found.nbytes)
         changes = features.along(network, subspace, task.arrays.x_train)
-        return _minimum(linear, subspace, changes)
+        start = jax.jit(linear.network.apply)(subspace.offset, linear.arrays.x_train)
+        labels = np.asarray(linear.arrays.y_train)
+        found = convex.minimize(convex.LinearLogits(np.asarray(start, float), changes, labels))
+        metrics = evaluate(linear, subspace.point(jnp.asarray(found.theta, jnp.float32)))
+        values = np.asarray(metrics, np.float64)
+        named = dict(zip(linear.objective.metric_names, values, strict=True))
+        named["train_loss"] = found.loss  # in double precision
+        row = {"step": 0, "epoch": 0.0, **named, "gradient_norm": found.gradient_norm}
+        return pd.DataFrame([row | {"gap": found.gap, "newton_steps": found.steps}])
 
     return Model(linear, place, minimum)
 
@@ -113,16 +121,3 @@ class _Features:
             self._columns.append(products[..., : len(part)])
         self._rows = rows if len(rows) > len(known) else known
         return np.concatenate(self._columns, axis=-1)[..., : len(rows)]
-
-
-def _minimum(linear: Task, subspace: AffineSubspace, features: np.ndarray) -> pd.DataFrame:
-    """Minimise the linearized training loss; the gap and the steps of Newton's method beside it."""
-    data = linear.arrays
-    start = np.asarray(jax.jit(linear.network.apply)(subspace.offset, data.x_train), np.float64)
-    found = convex.minimize(convex.LinearLogits(start, features, np.asarray(data.y_train)))
-    metrics = evaluate(linear, subspace.point(jnp.asarray(found.theta, jnp.float32)))
-    values = np.asarray(metrics, np.float64)
-    named = dict(zip(linear.objective.metric_names, values, strict=True))
-    named["train_loss"] = found.loss  # in double precision
-    row = {"step": 0, "epoch": 0.0, **named, "gradient_norm": found.gradient_norm}
-    return pd.DataFrame([row | {"gap": found.gap, "newton_steps": found.steps}])

@@ -84,10 +84,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def remove_orphans(folder: Path, now: float, pattern: str = ".*") -> None:
-    """Remove temporary files that killed processes left in a folder, by their age alone.
-
-    ``now`` is in seconds, by the clock that dates the folder's files.
-    """
+    """Remove what killed processes left, by its age at ``now`` (seconds, by the folder's clock)."""
     for path in folder.glob(pattern):
         with contextlib.suppress(OSError):  # another sweep was first, or it is not ours
             old = now - path.stat().st_mtime > _ABANDONED
@@ -124,10 +121,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def parquet_bytes(table: pa.Table, metadata: dict[str, str]) -> bytes:
-    """Write a table as Parquet, equal bytes for equal content, with ``metadata`` in its footer.
-
-    The table's own schema metadata (pandas') is left out.
-    """
+    """Write a table as Parquet, equal bytes for equal content, with ``metadata`` for its own."""
     table = table.replace_schema_metadata(None).combine_chunks()
     sink = pa.BufferOutputStream()
     # store_schema would repeat the schema in base64, with whatever pandas version wrote it.
@@ -188,23 +182,19 @@ def decode(name: str, data: bytes) -> StoredCell:
     if hashlib.sha256(config.encode()).hexdigest()[:16] != name:
         raise DamagedCell("it holds another cell than its name says")
     cell = cell_from_json(config)
-    table = _read_rows(file, cell)
+    # Rows are read once their number and size, unpacked, are known to be those of a cell.
+    about, most = file.metadata, cell.most_rows()
+    size = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+    if about.num_rows > most or size > _LARGEST_RECORD + BYTES_PER_ROW * most:
+        raise DamagedCell(f"it has {about.num_rows} rows of {size} bytes; the cell has {most}")
+    with _as_parquet():
+        table = file.read().replace_schema_metadata(None)
     check_rows(cell, table)
     try:
         provenance = json.loads(metadata["dofbook.provenance"])
     except (KeyError, ValueError):
         raise DamagedCell("it does not say where it comes from") from None
     return StoredCell(cell, table, provenance)
-
-
-def _read_rows(file: pq.ParquetFile, cell: Cell) -> pa.Table:
-    """Read the rows once their number and size, unpacked, are known to be those of a cell."""
-    about, most = file.metadata, cell.most_rows()
-    size = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
-    if about.num_rows > most or size > _LARGEST_RECORD + BYTES_PER_ROW * most:
-        raise DamagedCell(f"it has {about.num_rows} rows of {size} bytes; the cell has {most}")
-    with _as_parquet():
-        return file.read().replace_schema_metadata(None)
 
 
 @dataclass(frozen=True)
@@ -287,16 +277,13 @@ class Store:
     def write(self, cell: Cell, rows: pd.DataFrame, provenance: dict) -> None:
         """Store a result and forget the cell's earlier failure; StoreError if it cannot."""
         write_atomically(self.path(cell.name), encode(cell, rows, provenance))
-        self._failure_path(cell.name).unlink(missing_ok=True)
-
-    def _failure_path(self, name: str) -> Path:
-        return self.root / f"{name}.failed.json"
+        (self.root / f"{cell.name}.failed.json").unlink(missing_ok=True)
 
     def write_failure(self, cell: Cell, traceback: str, provenance: dict) -> None:
         """Record that a cell raised; StoreError if it cannot."""
         record = {"config": canonical_json(cell), "traceback": traceback, "provenance": provenance}
         text = json.dumps(record, indent=1, sort_keys=True)
-        write_atomically(self._failure_path(cell.name), text.encode())
+        write_atomically(self.root / f"{cell.name}.failed.json", text.encode())
 
     def failures(self) -> dict[str, FailedCell]:
         """Read the cells whose last attempt raised; what is no record is named and left alone."""

@@ -55,10 +55,7 @@ class Check:
 
 
 def repeats_bits(stored: StoredCell, batching: Batching) -> bool:
-    """Tell whether this machine should repeat a stored cell bit by bit.
-
-    True for an unbatched cell from the same processor model, cores, versions and settings.
-    """
+    """Tell whether this machine should repeat a cell bit by bit: unbatched, and from its like."""
     origin, here = stored.provenance, environment()
     there = origin.get("environment") or {}
     then, packages = there.get("versions") or {}, ("jax", "jaxlib", "flax", "optax")
