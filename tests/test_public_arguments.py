@@ -127,7 +127,6 @@ CALLS = {
     "random_matrix.expected_minimum_loss": {"well": WELL, "d": [0, 2]},
     "random_matrix.ridge_parameter": {"eigenvalues": [1.0, 2.0, 4.0], "d": [0, 2]},
     "means.best_values": TABLE,
-    "means.Rise": {"start": 4, "end": 8, "gain": 0.1},
     "means.equal_dimensions": {"values": MEANS, "reference": MEANS},
     "means.mean_best": TABLE,
     "means.paired_gain": {"before": BY_SEED, "after": BY_SEED},
@@ -170,7 +169,7 @@ CALLS = {
 INTERNAL = {
     "checks", "precision", "montecarlo.as_partial", "montecarlo.Estimate",
     "gaussian_width.unit_vectors", "quadratic.climb", "quadratic.ClosedForm", "cones.ConeEstimate",
-    "elliptic_cones.ConeSize", "tables.CurveKey",
+    "elliptic_cones.ConeSize", "tables.CurveKey", "means.Rise",
 }  # fmt: skip
 WRONG = {
     "nan": np.nan, "negative": -1, "fraction": 2.5, "word": "word", "None": None,
@@ -180,7 +179,7 @@ WRONG = {
 ALLOWED = {
     **dict.fromkeys(["distance", "high", "large", "norm", "R", "radius"], {"fraction"}),
     **dict.fromkeys(["angular_dimension", "level", "width"], {"negative", "fraction"}),
-    **dict.fromkeys(["eps", "k"], {"fraction", "shape", "bool"}),
+    **dict.fromkeys(["eps", "k", "sigma"], {"fraction", "shape", "bool"}),
     **dict.fromkeys(["fractions", "p", "semi_axes", "successes"], {"bool"}),
     "axes": {"None"},
     "cap_width:angle": {"fraction"},

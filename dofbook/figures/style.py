@@ -334,7 +334,7 @@ def draw_threshold(
     ends = np.array([np.nanmin(whole, initial=np.inf), np.nanmax(whole, initial=-np.inf)])
     if whole.shape[1] > 1 and np.isfinite(ends).all():
         spaced = np.geomspace if runs.kind == "loss" and ends[0] > 0 else np.linspace
-        grid = spaced(*ends, 80)
+        grid = spaced(float(ends[0]), float(ends[1]), 80)
         low, high = threshold_band(
             runs.dims, whole, grid, kind=runs.kind, delta=delta, confidence=confidence
         )

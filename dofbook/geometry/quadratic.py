@@ -223,7 +223,7 @@ def largest_violation(D: ArrayLike, delta: float = 0.1) -> np.ndarray:
     10.4
     """
     z = ndtri(1 - checks.probability("delta", delta))
-    return 3 * (z**2 / 8) ** (2 / 3) * checks.finite("D", D, None, 1) ** (1 / 3)
+    return 3 * (z**2 / 8) ** (2 / 3) * checks.integers("D", D, 1) ** (1 / 3)
 
 
 def _transition(well, eps, random_direction: bool) -> tuple[np.ndarray, np.ndarray]:

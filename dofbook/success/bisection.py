@@ -136,7 +136,7 @@ def threshold_band(
     >>> values = [[0.9, 0.7, 0.8], [0.4, 0.6, 0.3], [0.2, 0.2, 0.1]]
     >>> low, high = threshold_band([16, 32, 64], values, [0.95, 0.75], kind="loss", delta=0.5)
     >>> print(low.round(), high.round())
-    [16. 16.] [27. 75.]
+    [16. 16.] [16. 42.]
     """
     ends = []
     for level in check_levels(levels):
