@@ -6,7 +6,7 @@ from dataclasses import replace
 import jax
 import pytest
 
-from dofbook.experiments import estimates
+from dofbook.experiments import estimates, timing
 from dofbook.experiments.config import CellConfig, TaskConfig
 from dofbook.experiments.cuts import CutCell
 from dofbook.experiments.spectra import SpectrumCell
@@ -73,34 +73,34 @@ def test_little_memory_makes_small_chunks(monkeypatch):
 
 
 def test_the_model_recovers_made_up_times():
-    truth = estimates.Rates(fixed=2.0, once=0.0, per_epoch=0.3, per_dimension=1e-3)
+    truth = timing.Rates(fixed=2.0, once=0.0, per_epoch=0.3, per_dimension=1e-3)
     cells = [
         CellConfig(task=replace(TASK, epochs=epochs), d=d, seeds=tuple(range(runs)))
         for d, epochs, runs in ((4, 1, 3), (64, 2, 3), (256, 3, 1), (1024, 1, 5), (16, 3, 2))
     ]
-    rates = estimates.fit_rates(stored(cell, truth.seconds(cell)) for cell in cells)
+    rates = timing.fit_rates(stored(cell, truth.seconds(cell)) for cell in cells)
     other = CellConfig(task=replace(TASK, epochs=7), d=512, seeds=(0, 1))
-    assert estimates.predict(rates, [other]) == pytest.approx(truth.seconds(other), rel=1e-3)
+    assert timing.predict(rates, [other]) == pytest.approx(truth.seconds(other), rel=1e-3)
     full = replace(other, method=FullSpace(), d=None)
-    assert estimates.predict(rates, [full]) == pytest.approx(truth.seconds(full), rel=1e-3)
+    assert timing.predict(rates, [full]) == pytest.approx(truth.seconds(full), rel=1e-3)
 
 
 def test_a_single_stored_cell_predicts_itself_and_unknown_tasks_are_unknown():
     cell = CellConfig(task=TASK, d=64, seeds=(0, 1))
-    rates = estimates.fit_rates([stored(cell, 10.0)])
-    assert estimates.predict(rates, [cell, cell]) == pytest.approx(20.0)
-    assert estimates.predict(rates, [replace(cell, d=4096)]) < 40
-    assert estimates.predict(rates, [replace(cell, task=replace(TASK, network="lenet"))]) is None
+    rates = timing.fit_rates([stored(cell, 10.0)])
+    assert timing.predict(rates, [cell, cell]) == pytest.approx(20.0)
+    assert timing.predict(rates, [replace(cell, d=4096)]) < 40
+    assert timing.predict(rates, [replace(cell, task=replace(TASK, network="lenet"))]) is None
 
 
 def test_times_of_another_device_do_not_count():
     cell = CellConfig(task=TASK, d=64)
     cells = [stored(cell, 1000.0, 0, "cpu"), stored(cell, 10.0, 5000, "gpu")]
-    assert estimates.predict(estimates.fit_rates(cells), [cell]) == pytest.approx(10.0)
+    assert timing.predict(timing.fit_rates(cells), [cell]) == pytest.approx(10.0)
 
 
 def test_lottery_methods_pay_for_their_full_training():
-    rates = estimates.Rates(0.0, 0.0, 1.0, 0.0)
+    rates = timing.Rates(0.0, 0.0, 1.0, 0.0)
     plain = CellConfig(task=TASK, d=4)
     subspace = replace(plain, method=LotterySubspace())
     ticket = replace(plain, method=LotteryTicket())
@@ -110,17 +110,17 @@ def test_lottery_methods_pay_for_their_full_training():
 def test_parallel_cells_are_seen_in_their_times():
     cell = CellConfig(task=TASK)
     after = [stored(cell, 10.0, start) for start in (0, 10, 20)]
-    assert estimates.parallelism(after) == pytest.approx(1.0)
+    assert timing.parallelism(after) == pytest.approx(1.0)
     beside = [stored(cell, 10.0, start) for start in (0, 0, 5, 5)]
-    assert estimates.parallelism(beside) == pytest.approx(40 / 15)
-    assert estimates.parallelism([]) == 1.0
+    assert timing.parallelism(beside) == pytest.approx(40 / 15)
+    assert timing.parallelism([]) == 1.0
 
 
 @pytest.mark.parametrize("hours", [-30, 30])
 def test_a_wrong_clock_cannot_make_it_slower_than_one_at_a_time(hours):
     cell = CellConfig(task=TASK)
     cells = [stored(cell, 10.0, 0), stored(cell, 10.0, 3600 * hours), stored(cell, 10.0, 5)]
-    assert 1.0 <= estimates.parallelism(cells) <= 3.0
+    assert 1.0 <= timing.parallelism(cells) <= 3.0
 
 
 def test_a_measurement_gives_rates_for_every_cell_of_a_task():
@@ -167,6 +167,6 @@ def test_cells_of_every_kind_have_a_cost():
     for cell in cells:
         need = estimates.cell_need(cell)
         assert need.steps > 0 and need.bytes > 0
-        rates = estimates.fit_rates([stored(cell, 10.0)])
-        assert estimates.predict(rates, [cell, cell]) == pytest.approx(20.0)
+        rates = timing.fit_rates([stored(cell, 10.0)])
+        assert timing.predict(rates, [cell, cell]) == pytest.approx(20.0)
     assert len({cell.work().kind for cell in cells}) == len(cells)

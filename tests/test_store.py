@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dofbook.errors import InputError
-from dofbook.experiments import estimates, executors, store as store_module
+from dofbook.experiments import executors, store as store_module, timing
 from dofbook.experiments.config import CellConfig, TaskConfig, cell_from_json
 from dofbook.experiments.executors import Outcome, run_sweep
 from dofbook.experiments.store import (
@@ -455,7 +455,7 @@ def test_clocks_that_differ_change_no_result(tmp_path, monkeypatch, hours):
     write_table(store, tmp_path / "skewed.parquet")
     write_table(fill(Store(tmp_path / "plain"), cells), tmp_path / "plain.parquet")
     assert (tmp_path / "skewed.parquet").read_bytes() == (tmp_path / "plain.parquet").read_bytes()
-    assert 1 <= estimates.parallelism(read_cells(store)) <= len(cells)
+    assert 1 <= timing.parallelism(read_cells(store)) <= len(cells)
 
 
 # --- sealed files that do not hold what their name says ------------------------------------------

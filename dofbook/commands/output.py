@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +66,19 @@ def memory(size: float) -> str:
     ('1 MiB', '1.5 GiB')
     """
     return f"{size / 2**20:.0f} MiB" if size < 2**30 else f"{size / 2**30:.1f} GiB"
+
+
+def columns(names: Sequence[str], rows: Iterable[Sequence]) -> str:
+    """Write a table, its columns to the right.
+
+    >>> print(columns(["t", "cells"], [[0, 12], [16, 3]]))
+     t cells
+     0    12
+    16     3
+    """
+    lines = [list(map(str, row)) for row in (names, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(" ".join(map(str.rjust, line, widths)) for line in lines)
 
 
 def cause(traceback: str) -> str:

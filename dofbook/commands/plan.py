@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
-
-from dofbook.commands.output import Output, duration, memory
+from dofbook.commands.output import Output, columns, duration, memory
 from dofbook.commands.running import Batched
 from dofbook.commands.status import PLACE, count_states, place, read_states
-from dofbook.experiments import estimates, events
+from dofbook.experiments import estimates, events, timing
 from dofbook.experiments.config import Cell
 from dofbook.experiments.executors import check_cells
-from dofbook.experiments.store import Store, StoredCell
+from dofbook.experiments.index import Header
+from dofbook.experiments.store import Store
 from dofbook.provenance import devices
 
 
@@ -19,6 +18,7 @@ def print_plan(
     cells: Sequence[Cell], store: Store, where: Batched, out: Output, bound: str = ""
 ) -> None:
     """Print what is missing and what it takes, numbers after ``bound``, such as "at most "."""
+    out.say(f"{len(cells)} cells wanted; looking at what they take on this machine.")
     how = (where.data_dir, where.make_batching())
     check_cells(cells, [], where.data_dir)
     states, stored = read_states(store, cells)
@@ -27,31 +27,31 @@ def print_plan(
     for cell, state in zip(cells, states, strict=True):
         need = estimates.cell_need(cell, *how)
         size = need.bytes + estimates.data_bytes(cell, where.data_dir)
-        seconds = 0.0 if state == "done" else estimates.predict(rates, [cell])
+        seconds = 0.0 if state == "done" else timing.predict(rates, [cell])
         rows.append([*place(cell), state, len(cell.seeds), need.steps, size, seconds])
         out.event({
             "event": "plan", **events.describe(cell), "state": state, "steps": need.steps,
             "runs_together": need.together, "bytes": size, "seconds": seconds,
         })  # fmt: skip
-    table = pd.DataFrame(rows, columns=[*PLACE, "state", "runs", "steps", "memory", "time"])
-    shown = {"memory": memory, "time": duration}
-    out.say(table.to_string(index=False, formatters=shown))
-    left = table[table["state"] != "done"]
+    shown = [[*row, memory(size), duration(seconds)] for *row, size, seconds in rows]
+    out.say(columns([*PLACE, "state", "runs", "steps", "memory", "time"], shown))
+    left = [row for row, state in zip(rows, states, strict=True) if state != "done"]
+    *_, sizes, times = zip(*rows, strict=True)
     out.say(
         f"{len(cells)} cells in {store.root}: {count_states(states)}. "
-        f"Left: {bound}{len(left)} cells, {left['steps'].sum():,} steps, "
-        f"{bound}{duration(table['time'].sum())} one after the other on this machine; "
-        f"up to {memory(table['memory'].max())} at once."
+        f"Left: {bound}{len(left)} cells, {sum(row[-3] for row in left):,} steps, "
+        f"{bound}{duration(sum(times))} one after the other on this machine; "
+        f"up to {memory(max(sizes))} at once."
     )
 
 
-def _rates(cells: Sequence[Cell], stored: list[StoredCell], *how: Any) -> dict:
+def _rates(cells: Sequence[Cell], stored: list[Header], *how: Any) -> dict:
     """Take rates from cells of the same kind stored by such a device; measure what is not known."""
     here = devices()[0]
-    rates = estimates.fit_rates(cell for cell in stored if estimates.device_of(cell) == here)
+    rates = timing.fit_rates(cell for cell in stored if timing.device_of(cell) == here)
     for task in dict.fromkeys(cell.task for cell in cells):
         of_task = [cell for cell in cells if cell.task == task]
-        if estimates.predict(rates, of_task) is None:
+        if timing.predict(rates, of_task) is None:
             sample = max(of_task, key=lambda cell: cell.work().d)
             measured = estimates.measure_rates(sample, sample.work().d or 1, *how)
             rates |= {cell.work().kind: measured for cell in of_task}

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import pandas as pd
-
-from dofbook import experiments
 from dofbook.commands.describing import described, describes_sweep
 from dofbook.commands.options import Flat, Place
-from dofbook.commands.output import Output, cause, duration
+from dofbook.commands.output import Output, cause, columns, duration
 from dofbook.errors import InputError
+from dofbook.experiments import timing
 from dofbook.experiments.config import Cell
-from dofbook.experiments.store import DamagedCell, Store, StoredCell
+from dofbook.experiments.index import Header, read_headers
+from dofbook.experiments.store import Store
 
 PLACE = ["dataset", "network", "method", "t", "d"]
 """Columns that say where a cell stands in a sweep."""
@@ -33,12 +32,37 @@ def status(
         store: Folder of the cells.
     """
     config, found = described(chosen), existing_store(store)
-    cells = config.cells() if config else _known_cells(found, out)
-    if cells:
-        _print_states(found, cells, out)
-    else:
+    wanted = config.cells() if config else None
+    headers, damaged = read_headers(found, wanted and [cell.name for cell in wanted])
+    failures = found.failures()
+    if wanted is None:
+        known = [*headers.values(), *failures.values()]
+        wanted = sorted({cell.config for cell in known}, key=_order)
+        for name, problem in damaged.items():
+            out.say(f"damaged: {found.path(name)}: {problem}.")
+    if not wanted:
         out.say(f"{found.root} holds no cells.")
         out.event({"event": "status", "store": str(found.root), "cells": 0})
+        return 0
+    states = [_state(cell.name, headers, damaged, failures) for cell in wanted]
+    counts: dict[tuple, list[str]] = {}
+    for cell, state in zip(wanted, states, strict=True):
+        counts.setdefault(tuple(place(cell)), []).append(state)
+    rows = [[*where, *(each.count(state) for state in STATES)] for where, each in counts.items()]
+    out.say(columns([*PLACE, *STATES], rows))
+    for cell, state in zip(wanted, states, strict=True):
+        if state == "failed":
+            *_, t, d = place(cell)
+            why = cause(failures[cell.name].traceback)
+            out.say(f"failed: {cell.name} (t = {t}, d = {d}): {why}")
+    left = [cell for cell, state in zip(wanted, states, strict=True) if state != "done"]
+    speed = _speed(list(headers.values()), left)
+    counted = count_states(states)
+    out.say(f"{len(wanted)} cells in {found.root}: {counted}.{_say_speed(speed)}")
+    out.event({
+        "event": "status", "store": str(found.root), "cells": len(wanted),
+        **{s: states.count(s) for s in STATES}, **speed,
+    })  # fmt: skip
     return 0
 
 
@@ -60,18 +84,22 @@ def place(cell: Cell) -> list:
     return [cell.task.dataset, cell.task.network, method, t, d or "full"]
 
 
-def read_states(store: Store, cells: Sequence[Cell]) -> tuple[list[str], list[StoredCell]]:
-    """Tell the state of every cell and read those that are done, changing nothing on disk."""
-    failures, states, stored = store.failures(), [], []
-    for cell in cells:
-        try:
-            stored.append(store.read(cell.name))
-            states.append("done")
-        except DamagedCell:
-            states.append("damaged")
-        except FileNotFoundError:
-            states.append("failed" if cell.name in failures else "missing")
-    return states, stored
+def read_states(store: Store, cells: Sequence[Cell]) -> tuple[list[str], list[Header]]:
+    """Tell the state of every cell, and what those that are done say of themselves."""
+    headers, damaged = read_headers(store, [cell.name for cell in cells])
+    failures = store.failures()
+    states = [_state(cell.name, headers, damaged, failures) for cell in cells]
+    return states, list(headers.values())
+
+
+def _state(name: str, headers: dict, damaged: dict, failures: dict) -> str:
+    known = {"done": headers, "damaged": damaged, "failed": failures}
+    return next((state for state, names in known.items() if name in names), "missing")
+
+
+def _order(cell: Cell) -> tuple:
+    *where, d = place(cell)
+    return *where, d if isinstance(d, int) else 0, cell.name
 
 
 def count_states(states: list[str]) -> str:
@@ -83,40 +111,16 @@ def count_states(states: list[str]) -> str:
     return ", ".join(f"{states.count(s)} {s}" for s in STATES if s in states)
 
 
-def _print_states(store: Store, cells: Sequence[Cell], out: Output) -> None:
-    """Count cells by state per method, burn-in time and d; say how fast it goes."""
-    states, stored = read_states(store, cells)
-    found = list(zip(cells, states, strict=True))
-    rows = [[*place(cell), state] for cell, state in found]
-    table = pd.DataFrame(rows, columns=[*PLACE, "state"])
-    counts = table.groupby(PLACE, sort=False)["state"].value_counts().unstack(fill_value=0)
-    counts = counts.reindex(columns=STATES, fill_value=0)
-    out.say(counts.reset_index().to_string(index=False))
-    failures = store.failures()
-    for cell in (cell for cell, state in found if state == "failed"):
-        *_, t, d = place(cell)
-        why = cause(failures[cell.name].traceback)
-        out.say(f"failed: {cell.name} (t = {t}, d = {d}): {why}")
-    left = [cell for cell, state in found if state != "done"]
-    speed = _speed(stored, left)
-    out.say(f"{len(cells)} cells in {store.root}: {count_states(states)}.{_say_speed(speed)}")
-    out.event({
-        "event": "status", "store": str(store.root), "cells": len(cells),
-        **{s: states.count(s) for s in STATES}, **speed,
-    })  # fmt: skip
-
-
-def _speed(stored: list[StoredCell], left) -> dict:
+def _speed(stored: list[Header], left: list[Cell]) -> dict:
     """Measure cells per hour and the time left, by the wall times of the device used last."""
-    estimates = experiments.estimates
-    recent = estimates.of_last_device(stored)
+    recent = timing.of_last_device(stored)
     spent = sum(cell.provenance.get("wall_seconds") or 0.0 for cell in recent)
     if not spent:
         return dict.fromkeys(("device", "cells_per_hour", "at_a_time", "seconds_left"))
-    at_once = estimates.parallelism(recent)
-    seconds = estimates.predict(estimates.fit_rates(recent), left)
+    at_once = timing.parallelism(recent)
+    seconds = timing.predict(timing.fit_rates(recent), left)
     return {
-        "device": estimates.device_of(recent[0]).get("kind"),
+        "device": timing.device_of(recent[0]).get("kind"),
         "cells_per_hour": 3600 * len(recent) * at_once / spent, "at_a_time": at_once,
         "seconds_left": None if seconds is None else seconds / at_once,
     }  # fmt: skip
@@ -129,21 +133,3 @@ def _say_speed(speed: dict) -> str:
     where = f" on {device}" if device else ""
     end = f"; about {duration(left)} left." if left else "."
     return f" {rate:.3g} cells per hour{where}, {at_once:.1f} at a time{end}"
-
-
-def _known_cells(store: Store, out: Output) -> list[Cell]:
-    """List the cells a store knows of; name its damaged files."""
-    found = {name: failed.config for name, failed in store.failures().items()}
-    for name in store.names():
-        try:
-            found[name] = store.read(name).config
-        except DamagedCell as problem:
-            out.say(f"damaged: {store.path(name)}: {problem}.")
-        except FileNotFoundError:  # moved aside or deleted meanwhile
-            continue
-
-    def order(cell):
-        *where, d = place(cell)
-        return *where, d if isinstance(d, int) else 0, cell.name
-
-    return sorted(found.values(), key=order)

@@ -4,7 +4,8 @@
 - `cell`: runs of a method at one d; `linearized`, `spectra`, `cuts`: the other kinds
 - `sweeping`: from a notebook; `executors`, `dask_executor`: where cells run; `adaptive`: bisection
 - `store`, `tables`, `publishing`, `published`: one file a cell, one table a sweep
-- `estimates`, `events`, `records`, `verification`: what it takes, what happens, where from, again
+- `timing`, `estimates`: how fast it goes, what it takes; `index`: headers of stored cells
+- `events`, `records`, `verification`: what happens, where from, again
 """
 
 from dofbook import lazily

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -196,8 +197,8 @@ _LATER = {"objective": "classification", "linearized_at": None, "solver": "desce
 """Fields younger than the first published cells: left out at their default; hashes stand."""
 
 
-def written_task(task: TaskConfig) -> dict[str, Any]:
-    """Give what is hashed of a task, ready for JSON; ``read_task`` reads it."""
+@lru_cache(maxsize=64)
+def _written(task: TaskConfig) -> dict[str, Any]:
     content = {k: v for k, v in asdict(task).items() if k not in _LATER or v != _LATER[k]}
     for name in ("optimizer", "burn_in_optimizer"):
         if content[name]["schedule"] is None:
@@ -205,8 +206,19 @@ def written_task(task: TaskConfig) -> dict[str, Any]:
     return content
 
 
+def written_task(task: TaskConfig) -> dict[str, Any]:
+    """Give what is hashed of a task, ready for JSON; ``read_task`` reads it."""
+    return dict(_written(task))
+
+
 def read_task(content: dict[str, Any]) -> TaskConfig:
     """Make the task that ``written_task`` described."""
+    return _task_of(json.dumps(content))
+
+
+@lru_cache(maxsize=64)
+def _task_of(text: str) -> TaskConfig:
+    content = json.loads(text)
     for name in ("optimizer", "burn_in_optimizer"):
         content[name] = OptimizerConfig(**content[name])
     return TaskConfig(**content)

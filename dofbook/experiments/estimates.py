@@ -1,51 +1,21 @@
-"""What cells will take: memory from shapes alone, time from stored cells or a short measurement."""
+"""What cells will take: memory from shapes alone, time from a short measurement."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from scipy.optimize import nnls
 
 from dofbook.experiments.config import Cell, CellConfig
-from dofbook.experiments.store import StoredCell
+from dofbook.experiments.timing import Rates
 from dofbook.keys import Role, run_key
 from dofbook.methods import RandomAffine
 from dofbook.training import Batching, Task, evaluate, make_task, train_runs
 from dofbook.training.batched import chunk_size, free_bytes, run_bytes, tree_bytes
 
-PRIOR_SLOPE = 6e-4
-"""per_dimension / per_epoch before cells of several d are stored; Conv-2 on MNIST on a CPU."""
 _PROBE_STEPS, _PROBE_LARGEST, _PROBE_ENTRIES = 4, 1024, 2**26
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Hold the coefficients of a model of a cell's time, in seconds.
-
-    It is ``fixed`` (mostly compilation) + runs * (epochs * ``per_epoch`` + d * (``once``, to draw
-    the directions, + epochs * ``per_dimension``)).
-
-    >>> from dofbook.training import TaskConfig
-    >>> Rates(1.0, 0.0, 2.0, 0.0).seconds(CellConfig(task=TaskConfig(epochs=3), seeds=(0, 1)))
-    13.0
-    """
-
-    fixed: float
-    once: float
-    per_epoch: float
-    per_dimension: float
-
-    def seconds(self, cell: Cell) -> float:
-        """Predict a cell's wall time."""
-        work = cell.work()
-        each = (work.epochs + work.before) * self.per_epoch
-        each += work.d * (self.once + work.epochs * self.per_dimension)
-        return self.fixed + work.runs * each
 
 
 @dataclass(frozen=True)
@@ -87,78 +57,6 @@ def cell_need(cell: Cell, data_dir: str | None = None, batching: Batching | None
 def data_bytes(cell: Cell, data_dir: str | None = None) -> int:
     """Count the memory of a task's data on the device."""
     return tree_bytes(make_task(cell.task, data_dir).arrays)
-
-
-# --- from stored cells ---------------------------------------------------------------------
-
-
-def device_of(cell: StoredCell) -> dict[str, str]:
-    """Name the device that computed a cell, as ``provenance.devices`` does; {} if it is unknown."""
-    return ((cell.provenance.get("environment") or {}).get("devices") or [{}])[0]
-
-
-def of_last_device(stored: Sequence[StoredCell]) -> list[StoredCell]:
-    """Keep the cells computed on the device that was used last: others have other rates."""
-    last = max(stored, key=lambda cell: str(cell.provenance.get("started")), default=None)
-    return [cell for cell in stored if last and device_of(cell) == device_of(last)]
-
-
-def fit_rates(stored: Iterable[StoredCell]) -> dict[tuple, Rates]:
-    """Fit the time model to the wall times of each kind's stored cells on the device used last."""
-    groups: dict[tuple, list[StoredCell]] = {}
-    for cell in stored:
-        if cell.provenance.get("wall_seconds") is not None:
-            groups.setdefault(cell.config.work().kind, []).append(cell)
-    return {kind: _fit_rates(of_last_device(cells)) for kind, cells in groups.items()}
-
-
-def _fit_rates(cells: Sequence[StoredCell]) -> Rates:
-    works = [cell.config.work() for cell in cells]
-    rows = [(w.runs * w.epochs, w.runs * (w.epochs + w.before), w.d) for w in works]
-    own, work, d = np.array(rows, float).T
-    seconds = np.array([c.provenance["wall_seconds"] for c in cells], float)
-    if len(set(d)) < 3 or len(cells) < 4:
-        each = float(np.median(seconds / (work + own * PRIOR_SLOPE * d)))
-        return Rates(0.0, 0.0, each, PRIOR_SLOPE * each)
-    columns = np.stack([np.ones_like(work), work, own * d], axis=1) / seconds[:, None]
-    scale = np.linalg.norm(columns, axis=0)  # relative errors, columns of equal size
-    fixed, each, slope = nnls(columns / scale, np.ones_like(seconds))[0] / scale
-    return Rates(float(fixed), 0.0, float(each), float(slope))
-
-
-def predict(rates: dict[tuple, Rates], cells: Sequence[Cell]) -> float | None:
-    """Predict the wall time, in seconds, of cells that follow each other; None if one is unknown.
-
-    Cells of another method take the rates of a method of the same task.
-    """
-    total = 0.0
-    for cell in cells:
-        kind = cell.work().kind
-        near = (
-            [rates[kind]] if kind in rates else [r for k, r in rates.items() if k[:5] == kind[:5]]
-        )
-        if not near:
-            return None
-        total += near[0].seconds(cell)
-    return total
-
-
-def parallelism(stored: Iterable[StoredCell]) -> float:
-    """Tell how many cells ran at a time, on average, while any ran; at least 1."""
-    spans = []
-    for cell in stored:
-        started, seconds = (cell.provenance.get(key) for key in ("started", "wall_seconds"))
-        if started and seconds:
-            begin = datetime.fromisoformat(started).timestamp()
-            spans.append((begin, begin + seconds))
-    covered, end = 0.0, -np.inf
-    for begin, stop in sorted(spans):
-        covered += max(stop - max(begin, end), 0.0)
-        end = max(end, stop)
-    return max(sum(stop - begin for begin, stop in spans) / covered, 1.0) if covered else 1.0
-
-
-# --- from a short measurement --------------------------------------------------------------
 
 
 def measure_rates(

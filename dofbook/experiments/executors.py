@@ -20,7 +20,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from dofbook.errors import RunFailed
-from dofbook.experiments import estimates, events, identity
+from dofbook.experiments import events, identity, timing
 from dofbook.experiments.cell import run_cell as run_one
 from dofbook.experiments.config import Cell
 from dofbook.experiments.store import Store, StoredCell
@@ -310,9 +310,9 @@ class _Progress(tqdm):
             self._known.append(StoredCell(cell, None, origin))
             self._done.append(cell)
         # Time spent over work done: parallel workers count as they do.
-        rates = estimates.fit_rates(self._known)
-        done = estimates.predict(rates, self._done)
-        left = estimates.predict(rates, list(self._missing.values()))
+        rates = timing.fit_rates(self._known)
+        done = timing.predict(rates, self._done)
+        left = timing.predict(rates, list(self._missing.values()))
         if done and left is not None:
             seconds = (time.perf_counter() - self._begun) * left / done
             self.set_postfix_str(f"about {tqdm.format_interval(seconds)} left", refresh=False)

@@ -20,14 +20,17 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dofbook.errors import InputError, RunFailed
 from dofbook.experiments.config import SCHEMA_VERSION, Cell, canonical_json, cell_from_json
 from dofbook.experiments.contents import BYTES_PER_ROW, DamagedCell, check_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +166,7 @@ def _as_parquet() -> Iterator[None]:
         raise DamagedCell(f"it cannot be read as Parquet ({problem})") from None
 
 
-def encode(cell: Cell, rows: pd.DataFrame, provenance: dict) -> bytes:
+def encode(cell: Cell, rows: "pd.DataFrame", provenance: dict) -> bytes:
     """Write a result, and what it was computed with, as the content of a cell file."""
     metadata = {
         "dofbook.schema": str(SCHEMA_VERSION), "dofbook.config": canonical_json(cell),
@@ -274,7 +277,7 @@ class Store:
             raise StoreError(f"cannot move {self.path(name)} aside: {refusal.strerror}.") from None
         log.warning("%s: %s; moved to %s.", self.path(name), problem, aside.name)
 
-    def write(self, cell: Cell, rows: pd.DataFrame, provenance: dict) -> None:
+    def write(self, cell: Cell, rows: "pd.DataFrame", provenance: dict) -> None:
         """Store a result and forget the cell's earlier failure; StoreError if it cannot."""
         write_atomically(self.path(cell.name), encode(cell, rows, provenance))
         (self.root / f"{cell.name}.failed.json").unlink(missing_ok=True)

@@ -1,0 +1,84 @@
+"""What a store's cells say of themselves, kept beside them so that it need not be read again.
+
+The index is never the truth. An entry counts while its file has the stamp (inode, size, times) it
+was verified under; what is in doubt is read and verified anew, and so is all without an index.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from dofbook.experiments.config import Cell, canonical_json, cell_from_json
+from dofbook.experiments.contents import DamagedCell
+from dofbook.experiments.store import (
+    Store,
+    StoreError,
+    read_regular,
+    seal,
+    unseal,
+    write_atomically,
+)
+
+FILE = ".index.parquet"
+_WORTH_KEEPING = 50
+"""Cells read for it: fewer are read again as quickly."""
+_LARGEST = 2**28
+_COLUMNS = ["name", "stamp", "config", "provenance"]
+
+
+class Header(NamedTuple):
+    """Hold what a verified cell says of itself; its rows stay in their file."""
+
+    config: Cell
+    provenance: dict
+
+
+def read_headers(
+    store: Store, names: Iterable[str] | None = None
+) -> tuple[dict[str, Header], dict[str, str]]:
+    """Read headers by name, all by default, and why the files of others cannot be trusted.
+
+    >>> from pathlib import Path
+    >>> read_headers(Store(Path("nowhere")))
+    ({}, {})
+    """
+    entries, found, damaged, fresh = _read(store), {}, {}, 0
+    for name in store.names() if names is None else names:
+        stamp, known = store.stamp(name), entries.get(name)
+        if stamp is None:
+            continue
+        if known and known[0] == list(stamp):
+            found[name] = Header(cell_from_json(known[1]), json.loads(known[2]))
+            continue
+        try:
+            stored = store.read(name)
+        except FileNotFoundError:  # moved aside or deleted meanwhile
+            continue
+        except DamagedCell as problem:
+            damaged[name] = str(problem)
+            continue
+        found[name], fresh = Header(stored.config, stored.provenance), fresh + 1
+        texts = canonical_json(stored.config), json.dumps(stored.provenance)
+        entries[name] = (list(stamp), *texts)
+    if fresh >= _WORTH_KEEPING:
+        _write(store, entries)
+    return found, damaged
+
+
+def _read(store: Store) -> dict[str, tuple[list[int], str, str]]:
+    try:
+        table = unseal(read_regular(store.root / FILE, _LARGEST))[0].read()
+        rows = table.select(_COLUMNS).to_pydict().values()
+        return {name: tuple(entry) for name, *entry in zip(*rows, strict=True)}
+    except (OSError, DamagedCell, LookupError, ValueError, pa.ArrowException):
+        return {}
+
+
+def _write(store: Store, entries: dict[str, tuple[list[int], str, str]]) -> None:
+    columns = zip(*((name, *entry) for name, entry in entries.items()), strict=True)
+    table = pa.table(dict(zip(_COLUMNS, map(list, columns), strict=True)))
+    with contextlib.suppress(StoreError):  # who may only read goes on without
+        write_atomically(store.root / FILE, seal(table, {}))

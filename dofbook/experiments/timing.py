@@ -1,0 +1,108 @@
+"""How fast cells go, from the times of those that are stored; without JAX."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from dofbook.experiments.config import Cell
+from dofbook.experiments.index import Header
+from dofbook.experiments.store import StoredCell
+
+PRIOR_SLOPE = 6e-4
+"""per_dimension / per_epoch before cells of several d are stored; Conv-2 on MNIST on a CPU."""
+Stored = Header | StoredCell
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Hold the coefficients of a model of a cell's time, in seconds.
+
+    It is ``fixed`` (mostly compilation) + runs * (epochs * ``per_epoch`` + d * (``once``, to draw
+    the directions, + epochs * ``per_dimension``)).
+
+    >>> from dofbook.experiments.config import CellConfig, TaskConfig
+    >>> Rates(1.0, 0.0, 2.0, 0.0).seconds(CellConfig(task=TaskConfig(epochs=3), seeds=(0, 1)))
+    13.0
+    """
+
+    fixed: float
+    once: float
+    per_epoch: float
+    per_dimension: float
+
+    def seconds(self, cell: Cell) -> float:
+        """Predict a cell's wall time."""
+        work = cell.work()
+        each = (work.epochs + work.before) * self.per_epoch
+        each += work.d * (self.once + work.epochs * self.per_dimension)
+        return self.fixed + work.runs * each
+
+
+def device_of(cell: Stored) -> dict[str, str]:
+    """Name the device that computed a cell, as ``provenance.devices`` does; {} if it is unknown."""
+    return ((cell.provenance.get("environment") or {}).get("devices") or [{}])[0]
+
+
+def of_last_device(stored: Sequence[Stored]) -> list[Stored]:
+    """Keep the cells computed on the device that was used last: others have other rates."""
+    last = max(stored, key=lambda cell: str(cell.provenance.get("started")), default=None)
+    return [cell for cell in stored if last and device_of(cell) == device_of(last)]
+
+
+def fit_rates(stored: Iterable[Stored]) -> dict[tuple, Rates]:
+    """Fit the time model to the wall times of each kind's stored cells on the device used last."""
+    groups: dict[tuple, list[Stored]] = {}
+    for cell in stored:
+        if cell.provenance.get("wall_seconds") is not None:
+            groups.setdefault(cell.config.work().kind, []).append(cell)
+    return {kind: _fit_rates(of_last_device(cells)) for kind, cells in groups.items()}
+
+
+def _fit_rates(cells: Sequence[Stored]) -> Rates:
+    works = [cell.config.work() for cell in cells]
+    rows = [(w.runs * w.epochs, w.runs * (w.epochs + w.before), w.d) for w in works]
+    own, work, d = np.array(rows, float).T
+    seconds = np.array([c.provenance["wall_seconds"] for c in cells], float)
+    if len(set(d)) < 3 or len(cells) < 4:
+        each = float(np.median(seconds / (work + own * PRIOR_SLOPE * d)))
+        return Rates(0.0, 0.0, each, PRIOR_SLOPE * each)
+    from scipy.optimize import nnls
+
+    columns = np.stack([np.ones_like(work), work, own * d], axis=1) / seconds[:, None]
+    scale = np.linalg.norm(columns, axis=0)  # relative errors, columns of equal size
+    fixed, each, slope = nnls(columns / scale, np.ones_like(seconds))[0] / scale
+    return Rates(float(fixed), 0.0, float(each), float(slope))
+
+
+def predict(rates: dict[tuple, Rates], cells: Sequence[Cell]) -> float | None:
+    """Predict the wall time, in seconds, of cells that follow each other; None if one is unknown.
+
+    Cells of another method take the rates of a method of the same task.
+    """
+    total = 0.0
+    for cell in cells:
+        kind = cell.work().kind
+        near = (
+            [rates[kind]] if kind in rates else [r for k, r in rates.items() if k[:5] == kind[:5]]
+        )
+        if not near:
+            return None
+        total += near[0].seconds(cell)
+    return total
+
+
+def parallelism(stored: Iterable[Stored]) -> float:
+    """Tell how many cells ran at a time, on average, while any ran; at least 1."""
+    spans = []
+    for cell in stored:
+        started, seconds = (cell.provenance.get(key) for key in ("started", "wall_seconds"))
+        if started and seconds:
+            begin = datetime.fromisoformat(started).timestamp()
+            spans.append((begin, begin + seconds))
+    covered, end = 0.0, -np.inf
+    for begin, stop in sorted(spans):
+        covered += max(stop - max(begin, end), 0.0)
+        end = max(end, stop)
+    return max(sum(stop - begin for begin, stop in spans) / covered, 1.0) if covered else 1.0
