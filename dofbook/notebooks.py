@@ -328,6 +328,7 @@ def run_chapter(
             start_timeout=start_timeout,
             execution_timeout=cell_timeout,
             progress_bar=progress and sys.stderr.isatty(),
+            extra_arguments=["--log-level=ERROR"],  # no remark on unencrypted TCP
         )
         os.replace(temporary, output)
         failed.unlink(missing_ok=True)

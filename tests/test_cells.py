@@ -12,8 +12,8 @@ from dofbook.experiments.config import CellConfig, SweepConfig, TaskConfig
 from dofbook.methods import LotterySubspace, LotteryTicket, RandomAffine, RandomPruning
 from dofbook.subspaces import AxisAligned, Dense
 from dofbook.training import OptimizerConfig, make_task
+from dofbook.training.config import follow_convention
 from dofbook.training.objectives import classification
-from dofbook.training.task import follow_convention
 
 METRICS = classification.metric_names
 TASK = TaskConfig(network="mlp", train_size=300, test_size=100, epochs=2, checkpoints_per_epoch=2)

@@ -96,6 +96,7 @@ def test_parameters_reach_the_chapter_with_their_types(chapter, tmp_path):
     done = run("book/chapter.md", *flags, "-o", "new/folder/out.ipynb", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "new/folder/out.ipynb\n"
+    assert "IPKernelApp" not in done.stderr
     out = tmp_path / "new" / "folder" / "out.ipynb"
     values, beside = printed(out)
     # What the parameters cell computes from a default is computed before the values come in.

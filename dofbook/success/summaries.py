@@ -66,7 +66,7 @@ def threshold(
         return found[0]
     alike = len({row[:2] for row in rows}) == 1
     labels = [
-        ("" if alike else f"{r.dataset}, {r.network}: ") + r.method
+        ("" if alike else f"{r.dataset}, {r.network}: ") + r.method.replace("_", " ")
         + (f", t = {r.burn_in_steps}" if r.burn_in_steps else "")
         + (f" ({r.variant})" if r.variant else "")
         for r in rows
