@@ -10,7 +10,7 @@ import pytest
 from dofbook.errors import InputError
 from dofbook.experiments import tables
 from dofbook.experiments.cell import run_cell
-from dofbook.experiments.config import TaskConfig
+from dofbook.experiments.config import CellConfig, TaskConfig
 from dofbook.experiments.executors import run_sweep
 from dofbook.experiments.spectra import SpectrumCell
 from dofbook.experiments.store import Store
@@ -68,3 +68,14 @@ def test_a_path_too_short_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(InputError, match="no point at spacing 5"):
         run_sweep([cell], Store(store), progress=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_table_of_runs_and_spectra_together_is_refused(tmp_path):
+    store, spectra = Store(tmp_path / "store"), SpectrumCell(task=TASK, spacing=5)
+    runs = CellConfig(task=TASK, d=2)
+    run_sweep([spectra, runs], store)
+    with pytest.raises(InputError, match="runs and spectrum make no table together; choose one"):
+        tables.write_table(store, tmp_path / "both.parquet")
+    assert not (tmp_path / "both.parquet").exists()
+    for cell in (spectra, runs):
+        assert set(tables.table(store, [cell.name])["cell"]) == {cell.name}

@@ -34,10 +34,17 @@ def read_cells(store: Store, names: Iterable[str] | None = None) -> list[StoredC
 def compact(cells: Iterable[StoredCell]) -> pa.Table:
     """Join cells into one table sorted by ``ORDER``, one row per run and checkpoint.
 
-    A run that is in several cells, as with seeds 0 to 2 and 0 to 9, is taken from the first.
+    A run that is in several cells, as with seeds 0 to 2 and 0 to 9, is taken from the first. Raises
+    InputError for cells of several kinds, which have no columns in common.
     """
-    parts, seen = [], set()
+    parts, seen, kinds = [], set(), set()
     for cell in cells:
+        kinds.add(cell.config.kind or "runs")
+        if len(kinds) > 1:
+            raise InputError(
+                f"{' and '.join(sorted(kinds))} make no table together; choose one of them, by a "
+                "figure or the options of its sweep."
+            )
         family = cell.config.with_seed(0).name
         fresh = [seed for seed in cell.config.seeds if (family, seed) not in seen]
         seen.update((family, seed) for seed in fresh)
