@@ -11,7 +11,7 @@ from dofbook.commands.describing import described, describes_sweep
 from dofbook.commands.options import Flat, Place
 from dofbook.commands.output import Output, cause, check_file
 from dofbook.errors import InputError
-from dofbook.experiments.config import Cell
+from dofbook.experiments.config import Cell, SweepConfig
 from dofbook.experiments.options import make_sweep
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def sweep_command(
         dry_run: List cells, steps, memory and time (measured in seconds); write nothing.
     """
     config, place = described(chosen) or make_sweep(), experiments.Store(store)
-    if isinstance(config, experiments.paper.PaperFigure) and levels.wanted:
+    if levels.wanted and not isinstance(config, SweepConfig):
         raise InputError("a figure's cells are fixed; --adaptive and --level do not go with it.")
     if table:
         experiments.publishing.check_table_path(table)

@@ -13,7 +13,7 @@ from dofbook.experiments.identity import check_machine_settings
 from dofbook.experiments.linearized import trained_as
 from dofbook.methods import Method
 from dofbook.subspaces import AffineSubspace
-from dofbook.success.tables import metric_kind
+from dofbook.success.checks import metric_kind
 from dofbook.training import Batching, OptimizerConfig, Task, batches_key, evaluate, make_task
 from dofbook.training.batched import train_runs
 

@@ -1,17 +1,16 @@
 """Cuts of the test loss through w0 and two optima, of a network and its linearization: Fig. 9."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from dofbook import checks
 from dofbook.experiments.config import Cell
-from dofbook.experiments.linearized import weights_after
-from dofbook.landscape.linearization import linearize
-from dofbook.landscape.slices import plane_through, slice_metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PLACES = ("w0", "optimum 1", "optimum 2")
 """The points that span the plane, as the column ``place`` names them."""
@@ -54,12 +53,20 @@ class CutCell(Cell):
         Columns: place ("grid" or one of ``PLACES``), x and y (distances from w0 in weight space),
         test_loss, test_accuracy.
         """
+        import pandas as pd
+
         parts = [_cut(task, seed, self.optimum_steps, self.grid) for seed in self.seeds]
         rows = pd.concat(parts, ignore_index=True)
         return pd.concat([pd.DataFrame(self.names, index=rows.index), rows], axis=1)
 
 
-def _cut(task, seed: int, optimum_steps: int, grid: int) -> pd.DataFrame:
+def _cut(task, seed: int, optimum_steps: int, grid: int) -> "pd.DataFrame":
+    import pandas as pd
+
+    from dofbook.experiments.linearized import weights_after
+    from dofbook.landscape.linearization import linearize
+    from dofbook.landscape.slices import plane_through, slice_metrics
+
     network = task.network.with_derivatives("linear")
     w0 = task.initialization(seed)
     first, second = (weights_after(task, s, optimum_steps) for s in (seed, seed + 1))

@@ -12,7 +12,6 @@ import pandas as pd
 
 from dofbook.cache import Cache
 from dofbook.keys import Role, run_key
-from dofbook.landscape import convex
 from dofbook.landscape.linearization import carry, carrying, jacobian_products
 from dofbook.subspaces import AffineSubspace
 from dofbook.training import Task, burn_in, evaluate
@@ -80,6 +79,8 @@ def trained_as(task: Task) -> Model:
         changes = features.along(network, subspace, task.arrays.x_train)
         start = jax.jit(linear.network.apply)(subspace.offset, linear.arrays.x_train)
         labels = np.asarray(linear.arrays.y_train)
+        from dofbook.landscape import convex
+
         found = convex.minimize(convex.LinearLogits(np.asarray(start, float), changes, labels))
         metrics = evaluate(linear, subspace.point(jnp.asarray(found.theta, jnp.float32)))
         values = np.asarray(metrics, np.float64)

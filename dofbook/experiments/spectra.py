@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar, get_args
 
-import pandas as pd
-
 from dofbook import checks
 from dofbook.experiments.config import Cell
 from dofbook.methods.trajectories import Basis, record, spectrum, stored_steps
@@ -40,6 +38,8 @@ class SpectrumCell(Cell):
 
     def rows(self, task, batching):
         """Decompose each path: one row per seed, basis and index (from 1)."""
+        import pandas as pd
+
         stored = self._stored(task)
         parts = []
         for seed in self.seeds:

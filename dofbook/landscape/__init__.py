@@ -1,5 +1,6 @@
 """The loss around a point: `slices`, `linearization`, its exact minima `convex`, `hessian`."""
 
-from dofbook.landscape.slices import line_hits, plane_through, slice_metrics
+from dofbook import lazily
 
-__all__ = ["line_hits", "plane_through", "slice_metrics"]
+_NAMES = {"slices": ("line_hits", "plane_through", "slice_metrics")}
+__getattr__, __dir__ = lazily(__name__, _NAMES)

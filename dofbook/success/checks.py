@@ -74,3 +74,16 @@ def check_grid_counts(
         lengths = f"dims has length {len(grid)}, successes shape {k.shape}"
         raise InputError(f"{lengths}; they must agree.")
     return grid, k, n
+
+
+def metric_kind(metric: str) -> Kind:
+    """Tell which way a metric counts.
+
+    >>> metric_kind("train_loss"), metric_kind("test_error"), metric_kind("test_r2")
+    ('loss', 'loss', 'accuracy')
+    """
+    split, _, name = metric.partition("_") if isinstance(metric, str) else ("", "", "")
+    if split not in ("train", "test") or not name:
+        wanted = "train_<name> or test_<name>, such as test_accuracy"
+        raise InputError(f"metric is {metric!r}; it must be {wanted}.")
+    return "loss" if name.endswith(("loss", "error")) else "accuracy"

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.success.checks import KINDS, Kind, check_levels
+from dofbook.success.checks import KINDS, Kind, check_levels, metric_kind
 from dofbook.success.estimates import Rule, threshold_dimensions
 from dofbook.success.probability import success_counts, wilson_interval
 from dofbook.success.thresholds import inverted_interval
@@ -90,19 +90,6 @@ class RunValues:
             raise InputError("no seed was run at every training dimension.")
         columns = {name: getattr(self, name)[:, kept] for name in ("values", "present")}
         return replace(self, seeds=self.seeds[kept], **columns)
-
-
-def metric_kind(metric: str) -> Kind:
-    """Tell which way a metric counts.
-
-    >>> metric_kind("train_loss"), metric_kind("test_error"), metric_kind("test_r2")
-    ('loss', 'loss', 'accuracy')
-    """
-    split, _, name = metric.partition("_") if isinstance(metric, str) else ("", "", "")
-    if split not in ("train", "test") or not name:
-        wanted = "train_<name> or test_<name>, such as test_accuracy"
-        raise InputError(f"metric is {metric!r}; it must be {wanted}.")
-    return "loss" if name.endswith(("loss", "error")) else "accuracy"
 
 
 def check_table(table: pd.DataFrame, metric: str, value: Value = "best") -> str:
