@@ -139,7 +139,6 @@ CALLS = {
     "tables.baseline_accuracy": {**TABLE, "value": "best"},
     "tables.check_table": {**TABLE, "value": "best"},
     "tables.curves": {"table": RUNS},
-    "checks.metric_kind": {"metric": "test_accuracy"},
     "tables.run_values": {"table": CURVE, "metric": "test_accuracy", "value": "best"},
     "tables.success_map": {**TABLE, "levels": [0.5], "value": "best", "confidence": 0.9},
     "tables.threshold_table": {**TABLE, "levels": [0.5], "delta": 0.2, "rule": "first",

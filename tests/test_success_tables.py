@@ -17,6 +17,7 @@ from dofbook.success import (
     threshold_table,
     wilson_interval,
 )
+from dofbook.success.checks import metric_kind
 
 METRICS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
@@ -217,3 +218,12 @@ def test_unfit_options_are_refused(table):
         success_map(table, "train_loss", [0.5], value="last")
     with pytest.raises(InputError, match="interval is 'exact'"):
         threshold_table(table, "train_loss", [0.5], interval="exact")
+
+
+@pytest.mark.parametrize("metric", ["loss", "train", "train_", "valid_loss", None, 3])
+def test_the_name_of_a_metric_says_which_way_it_counts(metric):
+    assert [metric_kind(f"test_{name}") for name in ("loss", "error", "accuracy", "r2")] == [
+        "loss", "loss", "accuracy", "accuracy"
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="must be train_<name> or test_<name>"):
+        metric_kind(metric)
