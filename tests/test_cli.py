@@ -144,7 +144,8 @@ def test_dry_run_lists_cells_steps_memory_and_time_and_writes_nothing(
     out = capsys.readouterr().out
     assert "4 cells in store: 4 missing. Left: 4 cells, 8 steps, " in out
     assert "one after the other on this machine; up to " in out
-    header, *rows = (line.split() for line in out.splitlines()[:-1])
+    said, header, *rows = (line.split() for line in out.splitlines()[:-1])
+    assert said[:3] == ["4", "cells", "wanted;"]
     assert header[5:] == ["state", "runs", "steps", "memory", "time"]
     assert [row[4:8] for row in rows] == 2 * [["full", "missing", "2", "2"]] + [
         [d, "missing", "2", "2"] for d in "14"

@@ -18,7 +18,6 @@ def print_plan(
     cells: Sequence[Cell], store: Store, where: Batched, out: Output, bound: str = ""
 ) -> None:
     """Print what is missing and what it takes, numbers after ``bound``, such as "at most "."""
-    out.say(f"{len(cells)} cells wanted; looking at what they take on this machine.")
     how = (where.data_dir, where.make_batching())
     check_cells(cells, [], where.data_dir)
     states, stored = read_states(store, cells)

@@ -46,6 +46,8 @@ def sweep_command(
     grid: Any = config  # a figure was refused above
     search = levels.config(grid, where.part) if levels.wanted else None
     cells = adaptive.grid_cells(search) if search else where.take_part(config.cells())
+    if dry_run:  # said before JAX, which the rest needs, is loaded
+        out.say(f"{len(cells)} cells wanted; looking at what they take on this machine.")
     keywords = where.keywords(out)
     if not cells:
         out.say("There is nothing to do: no cells.")
