@@ -9,13 +9,14 @@ from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.success.checks import check_dims
 from dofbook.success.summaries import half_width
-from dofbook.success.tables import BASELINE, check_table, metric_kind
+from dofbook.success.tables import check_table, curves, run_values
 
 
 def best_values(table: pd.DataFrame, metric: str = "train_accuracy") -> pd.Series:
     """Find the best value of each run, by method, burn_in_steps, variant, d and seed.
 
-    The table holds one data set and one network; baselines (method "full") are left out.
+    The table holds one data set and one network, and each curve one configuration; baselines
+    (method "full") are left out.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine", "seed": 0,
     ...     "burn_in_steps": 0, "d": [4, 4, 8], "step": [0, 5, 5],
@@ -23,14 +24,17 @@ def best_values(table: pd.DataFrame, metric: str = "train_accuracy") -> pd.Serie
     >>> best_values(table, "train_loss").tolist()
     [1.9, 1.2]
     """
-    column = check_table(table, metric)
+    check_table(table, metric)
     for name in ("dataset", "network"):
         if table[name].nunique() > 1:
             raise InputError(f"{name} varies: {', '.join(table[name].unique())}; select one.")
-    variant = table["variant"].fillna("") if "variant" in table.columns else ""
-    rows = table.assign(variant=variant)[table["method"] != BASELINE]
-    runs = rows.groupby(["method", "burn_in_steps", "variant", "d", "seed"])[column]
-    return runs.min() if metric_kind(metric) == "loss" else runs.max()
+    found = {}
+    for key, rows in curves(table):
+        runs = run_values(rows, metric)
+        values = pd.DataFrame(runs.values, runs.dims, runs.seeds).stack(future_stack=True)
+        found[key.name] = values[runs.present.ravel()]
+    names = ["method", "burn_in_steps", "variant", "d", "seed"]
+    return pd.concat(found, names=names).rename(f"best_{metric}")
 
 
 def mean_best(table: pd.DataFrame, metric: str = "train_accuracy") -> pd.Series:
