@@ -18,6 +18,9 @@ from typing import Any
 
 from dofbook.errors import InputError, RunFailed
 
+INJECTED, BOOK_RUN = "injected-parameters", "book-run"  # papermill's tag, and ours
+_PLACES = {"store", "data_dir"}  # parameters that change nothing but where things lie
+
 
 class ChapterFailed(RunFailed):
     """Say in one sentence which cell of a chapter failed, and how."""
@@ -88,7 +91,8 @@ def _is_rule(node: ast.expr | None) -> bool:
         return ast.unparse(node.value) == "list" and _is_rule(node.slice)
     if isinstance(node, ast.Compare):
         types = [part for part in (node.left, *node.comparators) if isinstance(part, ast.Name)]
-        return len(types) == 1 and _is_rule(types[0])
+        known = all(type(test) in _COMPARISONS for test in node.ops)
+        return known and len(types) == 1 and _is_rule(types[0])
     return isinstance(node, ast.Name) and node.id in _TYPES
 
 
@@ -209,6 +213,10 @@ def check_parameters(source: str, given: Mapping[str, str]) -> dict[str, object]
     return values
 
 
+def _tags(cell: Any) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
 def read_chapter(path: Path) -> tuple[Any, int | None]:
     """Read a MyST, percent or ``.ipynb`` notebook, and find the index of its parameters cell.
 
@@ -231,22 +239,15 @@ def read_chapter(path: Path) -> tuple[Any, int | None]:
     if "kernelspec" not in notebook.metadata:
         raise InputError(f"{path} names no kernel in its header; it is not an executable chapter.")
     notebook.metadata.kernelspec.setdefault("language", "python")
-    tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
-    notebook.cells = [
-        cell for cell, own in zip(notebook.cells, tags, strict=True) if INJECTED not in own
-    ]
+    notebook.cells = [cell for cell in notebook.cells if INJECTED not in _tags(cell)]
     tagged = [
         index
         for index, cell in enumerate(notebook.cells)
-        if cell.cell_type == "code" and "parameters" in cell.metadata.get("tags", [])
+        if cell.cell_type == "code" and "parameters" in _tags(cell)
     ]
     if len(tagged) > 1:
         raise InputError(f"{path} has {len(tagged)} cells tagged parameters; one is allowed.")
     return notebook, tagged[0] if tagged else None
-
-
-INJECTED, BOOK_RUN = "injected-parameters", "book-run"  # papermill's tag, and ours
-_PLACES = {"store", "data_dir"}  # parameters that change nothing but where things lie
 
 
 def prepare_chapter(path: Path, parameters: Mapping[str, str]) -> Any:
@@ -269,7 +270,7 @@ def prepare_chapter(path: Path, parameters: Mapping[str, str]) -> Any:
         notebook.cells.insert((index or 0) + 1, cell)
     defaults = {name: each.default for name, each in declared_parameters(source).items()}
     if any(value != defaults[name] for name, value in values.items() if name not in _PLACES):
-        notebook.cells = [c for c in notebook.cells if BOOK_RUN not in c.metadata.get("tags", [])]
+        notebook.cells = [cell for cell in notebook.cells if BOOK_RUN not in _tags(cell)]
     effective = {name: repr(value) for name, value in {**defaults, **values}.items()}
     notebook.metadata["dofbook"] = {"parameters": effective}
     return nbformat.v4.upgrade(notebook)

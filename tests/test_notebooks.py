@@ -201,6 +201,7 @@ dims: "list[int >= 1]" = None
 names: list[str] = ["a"]
 profile: "str in ('reduced', 'paper')" = "reduced"
 strange: "Path | 3 < complex" = None
+unequal: "int != 3" = None
 """
 
 
@@ -210,6 +211,7 @@ strange: "Path | 3 < complex" = None
         ("runs", "5", 5), ("runs", "None", None), ("level", "1", 1.0), ("level", "1e-3", 1e-3),
         ("dims", "[1, 8]", [1, 8]), ("dims", "8", [8]), ("dims", "1,2", [1, 2]),
         ("names", "['3', 'b']", ["3", "b"]), ("profile", "paper", "paper"), ("strange", "x", "x"),
+        ("unequal", "3", 3),
     ],
 )  # fmt: skip
 def test_values_that_a_rule_allows(name, text, value):
