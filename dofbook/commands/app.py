@@ -97,9 +97,8 @@ def _renew_options(tokens: Sequence[str]) -> None:
 def _sentence(problem: exceptions.CycloptsError) -> str:
     """Say what is wrong with a command line, and what may have been meant."""
     problem.verbose = False
-    if isinstance(
-        problem, exceptions.UnknownCommandError
-    ):  # its own words would import every command
+    if isinstance(problem, exceptions.UnknownCommandError):
+        # Its own words would import every command.
         given = (problem.unused_tokens or [""])[0]
         near = difflib.get_close_matches(given, COMMANDS, n=1)
         text = f"there is no command {given!r}" + (f"; did you mean {near[0]}?" if near else ".")

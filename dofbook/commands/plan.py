@@ -5,11 +5,11 @@ from typing import Any
 
 from dofbook.commands.output import Output, columns, duration, memory
 from dofbook.commands.running import Batched
-from dofbook.commands.status import PLACE, count_states, place, read_states
+from dofbook.commands.status import PLACE, count_states, place, states_of
 from dofbook.experiments import estimates, events, timing
 from dofbook.experiments.config import Cell
 from dofbook.experiments.executors import check_cells
-from dofbook.experiments.index import Header
+from dofbook.experiments.index import Header, read_headers
 from dofbook.experiments.store import Store
 from dofbook.provenance import devices
 
@@ -20,8 +20,9 @@ def print_plan(
     """Print what is missing and what it takes, numbers after ``bound``, such as "at most "."""
     how = (where.data_dir, where.make_batching())
     check_cells(cells, [], where.data_dir)
-    states, stored = read_states(store, cells)
-    rates = _rates(cells, stored, *how)
+    headers, damaged = read_headers(store, [cell.name for cell in cells])
+    states = states_of(cells, headers, damaged, store.failures())
+    rates = _rates(cells, list(headers.values()), *how)
     rows = []
     for cell, state in zip(cells, states, strict=True):
         need = estimates.cell_need(cell, *how)

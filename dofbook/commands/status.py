@@ -1,7 +1,7 @@
 """``dofbook status``: what is done, how fast it goes, when the rest will be."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,7 +44,7 @@ def status(
         out.say(f"{found.root} holds no cells.")
         out.event({"event": "status", "store": str(found.root), "cells": 0})
         return 0
-    states = [_state(cell.name, headers, damaged, failures) for cell in wanted]
+    states = states_of(wanted, headers, damaged, failures)
     counts: dict[tuple, list[str]] = {}
     for cell, state in zip(wanted, states, strict=True):
         counts.setdefault(tuple(place(cell)), []).append(state)
@@ -84,17 +84,16 @@ def place(cell: Cell) -> list:
     return [cell.task.dataset, cell.task.network, method, t, d or "full"]
 
 
-def read_states(store: Store, cells: Sequence[Cell]) -> tuple[list[str], list[Header]]:
-    """Tell the state of every cell, and what those that are done say of themselves."""
-    headers, damaged = read_headers(store, [cell.name for cell in cells])
-    failures = store.failures()
-    states = [_state(cell.name, headers, damaged, failures) for cell in cells]
-    return states, list(headers.values())
-
-
-def _state(name: str, headers: dict, damaged: dict, failures: dict) -> str:
+def states_of(
+    cells: Sequence[Cell], headers: Collection[str], damaged: Collection[str],
+    failures: Collection[str],
+) -> list[str]:  # fmt: skip
+    """Tell the state of every cell by the names of those that are done, damaged or failed."""
     known = {"done": headers, "damaged": damaged, "failed": failures}
-    return next((state for state, names in known.items() if name in names), "missing")
+    return [
+        next((state for state, names in known.items() if cell.name in names), "missing")
+        for cell in cells
+    ]
 
 
 def _order(cell: Cell) -> tuple:

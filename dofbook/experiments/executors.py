@@ -23,6 +23,7 @@ from dofbook.errors import RunFailed
 from dofbook.experiments import events, identity, timing
 from dofbook.experiments.cell import run_cell as run_one
 from dofbook.experiments.config import Cell
+from dofbook.experiments.index import Header
 from dofbook.experiments.store import Store, StoredCell
 from dofbook.interrupts import heard_interrupts
 from dofbook.keys import SEEDS
@@ -298,7 +299,7 @@ class _Progress(tqdm):
         super().__init__(total=len(cells), initial=done, bar_format=form, disable=disable)
         self._missing = {cell.name: cell for cell in missing}
         self._done: list[Cell] = []
-        self._known = [StoredCell(cell.config, None, cell.provenance) for cell in known]
+        self._known = [Header(cell.config, cell.provenance) for cell in known]
         self._begun = time.perf_counter()
 
     def ended(self, cell: Cell, outcome: Outcome) -> None:
@@ -307,7 +308,7 @@ class _Progress(tqdm):
             return
         if outcome.error is None and not outcome.found:
             origin = {"wall_seconds": outcome.seconds, "environment": environment()}
-            self._known.append(StoredCell(cell, None, origin))
+            self._known.append(Header(cell, origin))
             self._done.append(cell)
         # Time spent over work done: parallel workers count as they do.
         rates = timing.fit_rates(self._known)

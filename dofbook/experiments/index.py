@@ -78,7 +78,8 @@ def _read(store: Store) -> dict[str, tuple[list[int], str, str]]:
 
 
 def _write(store: Store, entries: dict[str, tuple[list[int], str, str]]) -> None:
-    columns = zip(*((name, *entry) for name, entry in entries.items()), strict=True)
+    there = [name for name in store.names() if name in entries]
+    columns = zip(*((name, *entries[name]) for name in there), strict=True)
     table = pa.table(dict(zip(_COLUMNS, map(list, columns), strict=True)))
     with contextlib.suppress(StoreError):  # who may only read goes on without
         write_atomically(store.root / FILE, seal(table, {}))

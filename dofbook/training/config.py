@@ -66,10 +66,8 @@ class OptimizerConfig:
     def __post_init__(self):
         checks.choice("optimizer name", self.name, get_args(OptimizerName))
         checks.choice("optimizer bias_correction", self.bias_correction, get_args(BiasCorrection))
-        if (self.schedule, self.name) != (
-            "released_code",
-            "momentum",
-        ) and self.schedule is not None:
+        known = (None, "released_code") if self.name == "momentum" else (None,)
+        if self.schedule not in known:
             raise InputError(
                 f"optimizer schedule is {self.schedule!r} with {self.name!r}; allowed: None, or "
                 "'released_code' with 'momentum'."
