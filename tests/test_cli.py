@@ -169,6 +169,18 @@ def test_a_dry_run_knows_the_times_of_what_is_stored(swept, monkeypatch, capsys)
     assert new["bytes"] > 4 * 64 * 2410
 
 
+def test_a_dry_run_with_nothing_left_answers_without_jax_and_pandas(swept):
+    script = (
+        "import sys\nfrom dofbook.cli import main\n"
+        f"assert main({['sweep', *SMALL, '--dry-run']}) == 0\n"
+        "assert not {'jax', 'pandas', 'scipy', 'sklearn'} & set(sys.modules), 'imported too much'\n"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=swept)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("4 cells in store: 4 done. Nothing is left.\n")
+
+
 def tell(cell, data_dir=None, batching=None):
     """Rows without training, with every metric."""
     rows = {"cell": cell.name, "seed": cell.seeds, "step": 0, "d": cell.d or 2410}

@@ -10,8 +10,9 @@ import jax
 import pandas as pd
 import pytest
 
+from dofbook.cli import main
 from dofbook.errors import InputError, RunFailed
-from dofbook.experiments import identity
+from dofbook.experiments import executors, index
 from dofbook.experiments.cell import run_cell
 from dofbook.experiments.config import CellConfig, TaskConfig
 from dofbook.experiments.executors import Outcome, run_sweep
@@ -132,9 +133,10 @@ def test_settings_that_round_otherwise_are_recorded(tmp_path, monkeypatch):
     assert not repeats_bits(found, Batching("sequential"))
 
 
-def test_another_commit_is_mentioned(tmp_path, monkeypatch, caplog):
-    here = {"environment": {"git": {"commit": "b" * 40}}}
-    monkeypatch.setattr(identity, "environment", lambda: here["environment"])
+def test_another_commit_is_mentioned(tmp_path, monkeypatch, caplog, capsys):
+    here = {"commit": "b" * 40}
+    monkeypatch.setattr(index, "commit", lambda: here)
+    monkeypatch.setattr(executors, "environment", lambda: {"git": here})
     cells = [CellConfig(task=TASK, d=d) for d in (2, 4)]
     store = Store(tmp_path)
     run_sweep(cells[:1], store, progress=False)
@@ -147,6 +149,21 @@ def test_another_commit_is_mentioned(tmp_path, monkeypatch, caplog):
         run_sweep(cells, store, progress=False)
         sentence = "1 of 1 stored cells were computed by dofbook at other commits, such as aaaa"
         assert (sentence in caplog.text) == said
+        assert main(["status", "--store", str(tmp_path)]) == 0
+        assert ("computed by dofbook at other commits" in capsys.readouterr().err) == said
+
+
+def test_a_search_mentions_another_commit_once(tmp_path, monkeypatch, caplog, capsys):
+    monkeypatch.setattr(index, "commit", lambda: {"commit": "b" * 40})
+    line = ["sweep", "--dataset", "digits", "--network", "mlp", "--epochs", "1", "--runs", "3"]
+    line += ["--train-size", "100", "--test-size", "50", "--dims", "1,2,4,8", "--no-baseline"]
+    line += ["--store", str(tmp_path), "--adaptive", "--level"]
+    assert main([*line, "0.3"]) == 0
+    assert "other commits" not in capsys.readouterr().err
+    monkeypatch.setattr(index, "commit", lambda: {"commit": "c" * 40})
+    assert main([*line, "0.3,0.9"]) == 0
+    sentences = capsys.readouterr().err + caplog.text
+    assert sentences.count("stored cells were computed by dofbook at other commits") == 1
 
 
 # --- runs that another cell of the family holds --------------------------------------------------

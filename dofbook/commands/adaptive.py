@@ -12,6 +12,7 @@ from dofbook.commands.options import Real, Reals
 from dofbook.commands.output import Output
 from dofbook.errors import InputError
 from dofbook.experiments.config import Cell, SweepConfig
+from dofbook.experiments.index import other_commits, read_headers
 
 if TYPE_CHECKING:
     from dofbook.experiments.adaptive import AdaptiveConfig, LevelResult
@@ -65,7 +66,11 @@ def grid_cells(wanted: "AdaptiveConfig") -> list[Cell]:
 
 def run_adaptively(wanted: "AdaptiveConfig", store: "Store", out: Output, keywords: dict) -> None:
     """Search the thresholds of every burn-in time."""
-    experiments.executors.check_cells(grid_cells(wanted), [], keywords["data_dir"])
+    cells = grid_cells(wanted)
+    experiments.executors.check_cells(cells, [], keywords["data_dir"])
+    headers, _ = read_headers(store, [cell.name for cell in cells])
+    if sentence := other_commits(headers.values()):
+        out.complain(sentence)
     for method in wanted.sweep.methods:
         *_, known = experiments.adaptive.run_adaptive(wanted, method, store, **keywords)
         for found in known:

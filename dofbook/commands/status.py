@@ -11,7 +11,7 @@ from dofbook.commands.output import Output, cause, columns, duration
 from dofbook.errors import InputError
 from dofbook.experiments import timing
 from dofbook.experiments.config import Cell
-from dofbook.experiments.index import Header, read_headers
+from dofbook.experiments.index import Header, other_commits, read_headers
 from dofbook.experiments.store import Store
 
 PLACE = ["dataset", "network", "method", "t", "d"]
@@ -59,6 +59,8 @@ def status(
     speed = _speed(list(headers.values()), left)
     counted = count_states(states)
     out.say(f"{len(wanted)} cells in {found.root}: {counted}.{_say_speed(speed)}")
+    if sentence := other_commits(headers.values()):
+        out.complain(sentence)
     out.event({
         "event": "status", "store": str(found.root), "cells": len(wanted),
         **{s: states.count(s) for s in STATES}, **speed,

@@ -1,6 +1,7 @@
 """``dofbook sweep``: run a sweep, or say what it would take."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,9 +47,10 @@ def sweep_command(
     grid: Any = config  # a figure was refused above
     search = levels.config(grid, where.part) if levels.wanted else None
     cells = adaptive.grid_cells(search) if search else where.take_part(config.cells())
-    if dry_run:  # said before JAX, which the rest needs, is loaded
+    if dry_run:  # said before JAX, which what is left needs, is loaded
         out.say(f"{len(cells)} cells wanted; looking at what they take on this machine.")
-    keywords = where.keywords(out)
+    plain = replace(where, data_dir=None, part=None) == running.Running()
+    keywords = {} if dry_run and plain else where.keywords(out)
     if not cells:
         out.say("There is nothing to do: no cells.")
         return 0

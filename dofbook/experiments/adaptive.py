@@ -162,7 +162,7 @@ def run_adaptive(
     def attempt(probes):
         cells = {probe: probe_cell(config, method, probe) for probe in probes}
         report = run_sweep(
-            list(cells.values()), store, executor, data_dir, False, run_cell, retries, notify
+            list(cells.values()), store, executor, data_dir, None, run_cell, retries, notify
         )
         for name, text in report.failures.items():
             raise RunFailed(f"the cell {name} raised: {text.strip().splitlines()[-1]}.")

@@ -3,6 +3,7 @@
 A digest says that a file is as it was written, not that it holds what its name says.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -40,7 +41,7 @@ def check_rows(cell: Cell, table: pa.Table) -> None:
     """Refuse rows that are not those of a cell: columns, types, names, seeds, steps and ranges."""
     _check_schema(cell, table)
     _check_constants(cell, table)
-    seeds = table["seed"].to_numpy()
+    seeds = _values(table, "seed")
     if set(seeds.tolist()) != set(cell.seeds):
         raise DamagedCell(f"it has the seeds {sorted(set(seeds.tolist()))}, not {cell.seeds}")
     if "step" in table.column_names:
@@ -49,12 +50,20 @@ def check_rows(cell: Cell, table: pa.Table) -> None:
         raise DamagedCell(f"it has {len(table)} of {cell.most_rows()} rows")
     positive = cell.task.objective == "classification"
     for name in table.column_names:
-        values = table[name].to_numpy() if name.startswith(_METRICS) else np.zeros(0)
+        values = _values(table, name) if name.startswith(_METRICS) else np.zeros(0)
         if name.endswith("_accuracy") and not ((values >= 0) & (values <= 1)).all():
             raise DamagedCell(f"its column {name} leaves the range from 0 to 1")
         # A run that diverged has NaN.
         if name.endswith("_loss") and positive and (values < 0).any():
             raise DamagedCell(f"its column {name} has values below 0")
+
+
+def _values(table: pa.Table, name: str) -> np.ndarray:
+    """Give a column of numbers, NaN where there is none; ``to_numpy`` would load pandas for it."""
+    column = table[name].combine_chunks()
+    if column.null_count:
+        column = pc.fill_null(column.cast(pa.float64()), math.nan)
+    return np.from_dlpack(column)
 
 
 def _check_schema(cell: Cell, table: pa.Table) -> None:
@@ -89,7 +98,7 @@ def _check_constants(cell: Cell, table: pa.Table) -> None:
 
 
 def _check_steps(cell: Cell, table: pa.Table, seeds: np.ndarray) -> None:
-    steps = table["step"].to_numpy()
+    steps = _values(table, "step")
     of_seed = [steps[seeds == seed].tolist() for seed in cell.seeds]
     wanted = _expected_steps(cell, table) or of_seed[0]
     if any(found != wanted for found in of_seed) or sorted(set(wanted)) != wanted:

@@ -23,7 +23,7 @@ from dofbook.errors import RunFailed
 from dofbook.experiments import events, identity, timing
 from dofbook.experiments.cell import run_cell as run_one
 from dofbook.experiments.config import Cell
-from dofbook.experiments.index import Header
+from dofbook.experiments.index import Header, other_commits
 from dofbook.experiments.store import Store, StoredCell
 from dofbook.interrupts import heard_interrupts
 from dofbook.keys import SEEDS
@@ -222,7 +222,7 @@ def check_cells(
 
 def run_sweep(
     cells: Sequence[Cell], store: Store, executor: Executor | None = None,
-    data_dir: str | None = None, progress: bool = True, run_cell: RunCell = run_one,
+    data_dir: str | None = None, progress: bool | None = True, run_cell: RunCell = run_one,
     retries: int = RETRIES, notify: Notify = lambda event: None,
 ) -> SweepReport:  # fmt: skip
     """Bring the store to hold every cell: verify what is there, compute the rest.
@@ -232,7 +232,8 @@ def run_sweep(
     tried again ``retries`` times after all others, are in the report and in the store.
 
     ``data_dir`` as in ``datasets.load``; ``run_cell`` computes the rows of a cell; ``notify`` is
-    told what happens (``events``). A line of ``progress`` is only shown in a terminal.
+    told what happens (``events``). A line of ``progress`` is only shown in a terminal; with None,
+    as a part of something larger, nothing is said of other commits either.
 
     Raises InputError if the cells cannot run (nothing has been written then), RunFailed if the
     store cannot be written or a worker has another version.
@@ -246,12 +247,13 @@ def run_sweep(
     if missing:
         known = [cell for cell in present.values() if cell]
         check_cells(missing, known, data_dir)
-        if sentence := identity.other_commits(known):
+        headers = [Header(cell.config, cell.provenance) for cell in known]
+        if progress is not None and (sentence := other_commits(headers)):
             log.warning("%s", sentence)
         store.prepare()
         here = replace(store, root=store.root.absolute())  # workers may have another folder
         run = partial(compute, store=here, data_dir=data_dir, run_cell=run_cell)
-        with heard_interrupts() as caught, _Progress(cells, missing, known, progress) as line:
+        with heard_interrupts() as caught, _Progress(cells, missing, headers, progress) as line:
             for attempt in range(retries + 1):
                 tried = [c for c in missing if attempt == 0 or c.name in report.failures]
                 for cell, outcome in (executor or InProcessExecutor()).map(run, tried):
@@ -293,13 +295,13 @@ def _note(report: SweepReport, store: Store, cell: Cell, outcome: Outcome, again
 class _Progress(tqdm):
     """Show the cells done, and the time left by the wall times seen so far."""
 
-    def __init__(self, cells, missing, known, shown: bool):
+    def __init__(self, cells, missing, known: list[Header], shown: bool | None):
         form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} cells [{elapsed}{postfix}]"
         done, disable = len(cells) - len(missing), None if shown else True
         super().__init__(total=len(cells), initial=done, bar_format=form, disable=disable)
         self._missing = {cell.name: cell for cell in missing}
         self._done: list[Cell] = []
-        self._known = [Header(cell.config, cell.provenance) for cell in known]
+        self._known = known
         self._begun = time.perf_counter()
 
     def ended(self, cell: Cell, outcome: Outcome) -> None:

@@ -9,7 +9,6 @@ import importlib
 import inspect
 import json
 import os
-from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -17,7 +16,6 @@ import jax
 from dofbook.errors import InputError
 from dofbook.experiments.config import Cell, CellConfig
 from dofbook.experiments.store import StoredCell
-from dofbook.provenance import environment
 from dofbook.references import is_reference
 from dofbook.training import Task
 
@@ -112,20 +110,3 @@ def check_origin(stored: StoredCell, cell: Cell, task: Task) -> None:
         if then.get("sources", {}).get(name, source) != source:
             change = "its module was edited since"
             raise InputError(f"{about} with another {name}: {change}; {remedy} code.")
-
-
-def other_commits(stored: Iterable[StoredCell]) -> str | None:
-    """Say in a sentence how many cells were computed at other commits of dofbook than this one.
-
-    >>> other_commits([]) is None
-    True
-    """
-    origins = [cell.provenance.get("environment") or {} for cell in stored]
-    here, *commits = ((e.get("git") or {}).get("commit") for e in (environment(), *origins))
-    others = [commit for commit in commits if commit and commit != here]
-    if not (here and others):
-        return None
-    return (
-        f"{len(others)} of {len(commits)} stored cells were computed by dofbook at other commits, "
-        f"such as {others[0][:10]}; this is {here[:10]}."
-    )

@@ -21,6 +21,7 @@ from dofbook.experiments.store import (
     unseal,
     write_atomically,
 )
+from dofbook.provenance import commit
 
 FILE = ".index.parquet"
 _WORTH_KEEPING = 50
@@ -66,6 +67,23 @@ def read_headers(
     if fresh >= _WORTH_KEEPING:
         _write(store, entries)
     return found, damaged
+
+
+def other_commits(stored: Iterable[Header]) -> str | None:
+    """Say in a sentence how many cells were computed at other commits of dofbook than this one.
+
+    >>> other_commits([]) is None
+    True
+    """
+    origins = [(cell.provenance.get("environment") or {}).get("git") or {} for cell in stored]
+    here, found = (commit() or {}).get("commit"), [origin.get("commit") for origin in origins]
+    others = [other for other in found if other and other != here]
+    if not (here and others):
+        return None
+    return (
+        f"{len(others)} of {len(found)} stored cells were computed by dofbook at other commits, "
+        f"such as {others[0][:10]}; this is {here[:10]}."
+    )
 
 
 def _read(store: Store) -> dict[str, tuple[list[int], str, str]]:
