@@ -26,7 +26,7 @@ def print_plan(
     rows = []
     for cell, state in zip(cells, states, strict=True):
         row, known = [*place(cell), state, len(cell.seeds)], plans.get(cell.name)
-        need, size, seconds = known or (None, None, 0.0)
+        need, size, seconds = known or (None, 0.0, 0.0)
         rows.append(
             [*row, need.steps, memory(size), duration(seconds)] if known else row + ["-"] * 3
         )
