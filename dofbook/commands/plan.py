@@ -27,9 +27,8 @@ def print_plan(
     for cell, state in zip(cells, states, strict=True):
         row, known = [*place(cell), state, len(cell.seeds)], plans.get(cell.name)
         need, size, seconds = known or (None, 0.0, 0.0)
-        rows.append(
-            [*row, need.steps, memory(size), duration(seconds)] if known else row + ["-"] * 3
-        )
+        shown = ["-"] * 3 if need is None else [need.steps, memory(size), duration(seconds)]
+        rows.append([*row, *shown])
         out.event({
             "event": "plan", **events.describe(cell), "state": state,
             "steps": need and need.steps, "runs_together": need and need.together,
