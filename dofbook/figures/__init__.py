@@ -15,6 +15,7 @@ All raise ``InputError`` if the table or an argument is not fit for the figure.
 """
 
 from dofbook.figures.compression import figure_6, figure_10
+from dofbook.figures.interactive import interactive
 from dofbook.figures.landscape import figure_1
 from dofbook.figures.phase import figure_2, figure_3, figure_12
 from dofbook.figures.style import DATASETS, NETWORKS, NotebookFigure
@@ -22,5 +23,5 @@ from dofbook.figures.success import plot_success
 
 __all__ = [
     "DATASETS", "NETWORKS", "NotebookFigure", "figure_1", "figure_2", "figure_3", "figure_6",
-    "figure_10", "figure_12", "plot_success",
+    "figure_10", "figure_12", "interactive", "plot_success",
 ]  # fmt: skip

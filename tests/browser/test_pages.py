@@ -7,7 +7,6 @@ run leaves them out. ``DOFBOOK_SCREENSHOTS=folder`` keeps a picture of each page
 
 import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,6 @@ ROOT = Path(os.environ.get("DOFBOOK_ROOT", Path(__file__).parents[2]))
 HTML = ROOT / "_build" / "html"
 PAGES = [str(page) for page in parse_toc_yaml(ROOT / "_toc.yml")]
 WIDTHS = (1280, 390)
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 # Formulas: each element that Sphinx or a notebook output marks as mathematics must hold an SVG
 # without an error node. Returns the sources of those that do not.
@@ -59,21 +57,6 @@ def html() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return HTML
-
-
-@pytest.fixture(scope="session")
-def chromium(html):
-    from playwright import sync_api  # inside: a plain pytest run does not need it
-
-    program = os.environ.get("DOFBOOK_CHROMIUM") or next(
-        filter(None, map(shutil.which, CHROMIUM_NAMES)), None
-    )
-    if program is None:
-        pytest.fail("Chromium is not installed; install it, or name one in $DOFBOOK_CHROMIUM")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Visit:

@@ -1,0 +1,53 @@
+"""Chromium, and a page that holds one explorable figure and nothing else."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(os.environ.get("DOFBOOK_ROOT", Path(__file__).parents[2]))
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    from playwright import sync_api  # inside: a plain pytest run does not need it
+
+    program = os.environ.get("DOFBOOK_CHROMIUM") or next(
+        filter(None, map(shutil.which, CHROMIUM_NAMES)), None
+    )
+    if program is None:
+        pytest.fail("Chromium is not installed; install it, or name one in $DOFBOOK_CHROMIUM")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def explore(chromium, tmp_path):
+    """Open a page with a static figure and an explorable one: a function of the latter."""
+    shutil.copytree(ROOT / "book" / "_static", tmp_path / "_static")
+    (tmp_path / "book").mkdir()
+    pages = []
+
+    def show(figure, width=1280, scheme="light"):
+        path = tmp_path / "book" / "page.html"
+        path.write_text(
+            "<!doctype html><meta charset=utf-8><link rel=stylesheet href=../_static/custom.css>"
+            f"<article class=bd-article><figure id={figure.fallback}>static</figure>"
+            f"{figure._repr_html_()}</article>"
+        )
+        page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page.complaints = []
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("console", lambda message: page.complaints.append(message.text))
+        page.goto(path.as_uri(), wait_until="load")
+        pages.append(page)
+        return page
+
+    yield show
+    for page in pages:
+        assert page.complaints == []
+        page.close()
