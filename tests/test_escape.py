@@ -218,3 +218,33 @@ def test_one_blas_thread_is_undone():
     with one_blas_thread():
         assert all(count == 1 for count in blas())
     assert blas() == before
+
+
+def test_random_caps_against_simulated_ones():
+    size, count, angle = 12, 30, 0.5
+    d, rng = np.arange(size + 1), np.random.default_rng(5)
+    nearest, widths = [], []
+    for i in range(60):  # other centres every time
+        centers = rng.normal(size=(count, size))
+        centers /= np.linalg.norm(centers, axis=1, keepdims=True)
+        key = jax.random.fold_in(KEY, i)
+        nearest.append(escape.simulate_alignment(centers, key=key, runs=2)[0])
+        support = spherical_cap(angle, centers)
+        widths.append(estimate_width(support, size, key=key, samples=200).value)
+    expected = escape.cap_hit_probability(size, d, angle, caps=count)
+    hits = np.array(nearest) >= np.cos(angle) ** 2
+    for k in range(1, size):
+        assert_frequency(hits[:, k], expected[k])
+    assert expected[0] == 0 and expected[-1] == 1 and np.all(np.diff(expected) >= 0)
+    error = np.std(widths, ddof=1) / np.sqrt(len(widths))
+    assert abs(np.mean(widths) - cap_width(angle, size, caps=count)) < 5 * error
+
+
+def test_one_of_several_caps_is_the_cap_and_more_are_wider():
+    widths = [cap_width(0.4, 50, caps=caps) for caps in (1, 2, 10, 1000)]
+    assert widths[0] == cap_width(0.4, 50) and np.all(np.diff(widths) > 0)
+    one = escape.cap_hit_probability(50, np.arange(51), 0.4)
+    np.testing.assert_array_equal(one, escape.cap_hit_probability(50, np.arange(51), 0.4, caps=1))
+    # Two points: E max(g·a, g·b) = √((1 - a·b)/π), a·b a random cosine; in the plane by hand.
+    expected = np.mean(np.sqrt((1 - np.cos((np.arange(20000) + 0.5) * np.pi / 20000)) / np.pi))
+    assert cap_width(0.0, 2, caps=2) == pytest.approx(expected, rel=1e-6)

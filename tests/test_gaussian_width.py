@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from jax.tree_util import Partial
 from scipy.integrate import quad
+from scipy.spatial import ConvexHull
 from scipy.special import gammaln
 
 from dofbook.errors import InputError
@@ -191,6 +192,16 @@ def test_cap_on_the_circle_by_hand():
         assert cap_width(angle, 2) == pytest.approx(
             np.sqrt(np.pi / 2) * (angle + np.sin(angle)) / np.pi, rel=1e-13
         )
+
+
+def test_the_width_in_the_plane_is_the_perimeter_of_the_hull():
+    points = np.random.default_rng(5).normal(size=(30, 2))
+    perimeter = ConvexHull(points).area  # in the plane scipy calls it so
+    assert gw.plane_width(points) == pytest.approx(perimeter / np.sqrt(8 * np.pi), rel=1e-6)
+    assert gw.plane_width([[3.0, 4.0]]) == pytest.approx(0, abs=1e-12)
+    circle = np.exp(1j * np.linspace(0, np.pi / 2, 500))
+    arc = np.stack([circle.real, circle.imag], axis=1)
+    assert gw.plane_width(arc) == pytest.approx(cap_width(np.pi / 4, 2), rel=1e-5)
 
 
 def test_union_of_caps_two_ways_and_its_bound():

@@ -25,6 +25,7 @@ from dofbook.geometry.quadratic import (
     paper_angular_dimension,
     predicted_success,
     predicted_threshold,
+    success_points,
 )
 from dofbook.geometry.random_matrix import expected_minimum_loss, ridge_parameter
 
@@ -420,3 +421,27 @@ def test_the_largest_violation_of_the_bound_grows_as_predicted():
     bound = D - paper_angular_dimension(well, eps)
     worst = np.max(predicted_threshold(well, eps, 0.1) - bound)
     assert 0.9 < worst / largest_violation(D, 0.1) < 1.0
+
+
+def test_bimodal_spectrum_with_another_share():
+    for share, soft in ((0.0, 0), (0.1, 20), (0.3, 60), (0.7, 140), (0.999, 199), (1.0, 200)):
+        assert np.count_nonzero(bimodal_spectrum(200, share=share) == 1e-3) == soft
+    with pytest.raises(InputError):
+        bimodal_spectrum(4, share=1.1)
+
+
+def test_success_points_are_the_fractions_of_the_runs_they_come_from():
+    well, key = (
+        QuadraticWell(bimodal_spectrum(30, share=0.3), np.full(30, 30**-0.5)),
+        jax.random.key(4),
+    )
+    found = success_points(well, [0.0, 2.0], [1e-3, 0.1], key=key, runs=40, points=5)
+    for i, time in enumerate((0.0, 2.0)):
+        start = well.after_gradient_flow(time).w0[None]
+        losses = minimum_losses_from(well.eigenvalues, start, key, 40)[:, 0]
+        for j, level in enumerate((1e-3, 0.1)):
+            hits = hitting_dimensions(losses, [level * well.initial_loss])[:, 0]
+            d, p = found[i][j]["d"], found[i][j]["p"]
+            assert p == [np.mean(hits <= dimension) for dimension in d]
+            assert d == sorted(set(d)) and len(d) <= 5
+            assert d[-1] == hits.max() and p[-1] == 1

@@ -54,7 +54,7 @@ def table_1_sweeps(profile: str = "reduced", **options: Any) -> list[SweepConfig
     sweeps = []
     for kind, dims in _TABLE_1[profile].items():
         own: dict[str, Any] = {"method": kind.name, "dims": dims, **shared, **options}
-        if reduced and kind is LotteryTicket:
+        if reduced and kind is LotteryTicket and options.get("dataset", "digits") == "digits":
             # Two epochs of the digits are 24 steps; half of the training stands for the two of 3.
             own["pruning_epochs"] = DIGITS_EPOCHS // 2
         sweeps.append(make_sweep(profile, **own))

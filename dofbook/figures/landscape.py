@@ -1,12 +1,16 @@
-"""Three kinds of subspace in a slice of a real landscape: Fig. 1 of the paper, computed."""
+"""Lines in a slice of a real landscape: Fig. 1 of the paper, computed, and one to be turned."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from dofbook.errors import InputError
 from dofbook.figures.style import FONT_SIZE, STYLES, NotebookFigure, finish_panel
+from dofbook.landscape.slices import line_hits
 
 _COLOURS = {"random affine": 0, "burn-in affine": 3, "lottery subspace": 4}
 
@@ -47,5 +51,81 @@ def figure_1(
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     ax.set_aspect("equal")
     finish_panel(ax, "", "distance along e1", "distance along e2")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=FONT_SIZE, frameon=False)
+    return figure
+
+
+def sheet_data(table: pd.DataFrame, dataset: str) -> dict[str, Any]:
+    """Arrange a cut of a network's test loss for the explorable figure "sheet".
+
+    ``table`` has the rows of ``CutCell``, ``dataset`` is one of its data sets. Gives, ready for
+    JSON, the grid ``x`` (nx,) and ``y`` (ny,), the decimal logarithm ``loss`` (ny, nx), three
+    decimals each, and the points ``start`` (w0), ``end`` (optimum 1) and ``other`` (optimum 2). The
+    plane is mirrored, so that optimum 1 lies above w0. InputError if the cut is not complete.
+
+    >>> grid = {"place": "grid", "x": [0.0, 1.0] * 2, "y": [0.0, 0.0, 2.0, 2.0]}
+    >>> marks = {"place": ["w0", "optimum 1", "optimum 2"], "x": [0.0, 1.0, 0.0], "y": [0.0] * 3}
+    >>> names = {"dataset": "mnist", "model": "network", "test_loss": 10.0}
+    >>> table = pd.concat([pd.DataFrame(grid), pd.DataFrame(marks)]).assign(**names)
+    >>> data = sheet_data(table, "mnist")
+    >>> data["x"], data["loss"], data["end"]
+    ([0.0, 2.0], [[1.0, 1.0], [1.0, 1.0]], [0.0, 1.0])
+    """
+    rows = table[(table["dataset"] == dataset) & (table["model"] == "network")]
+    grid = rows[rows["place"] == "grid"].pivot(index="x", columns="y", values="test_loss")
+    points = rows.drop_duplicates("place").set_index("place")[["y", "x"]]
+    places = {"start": "w0", "end": "optimum 1", "other": "optimum 2"}
+    if grid.empty or grid.isna().to_numpy().any() or not {*places.values()} <= {*points.index}:
+        raise InputError(f"the table holds no complete cut of {dataset!r}.")
+    arrays = {"x": grid.columns, "y": grid.index, "loss": np.log10(grid)}
+    arrays |= {name: points.loc[place] for name, place in places.items()}
+    return {
+        name: (np.round(values, 3) + 0.0).to_numpy().tolist() for name, values in arrays.items()
+    }
+
+
+def figure_sheet(data: Mapping[str, Any], eps: float, angles: Sequence[float]) -> Figure:
+    """Draw what the explorable figure "sheet" shows: the target {loss <= eps} and lines through w0.
+
+    ``data`` are those of ``sheet_data``, ``angles`` in degrees. Lines that meet the target are
+    green, and the title gives their share among all directions.
+
+    >>> data = {"x": [0.0, 2.0], "y": [0.0, 2.0], "loss": [[1.0, 1.0], [-2.0, -2.0]],
+    ...         "start": [1.0, 0.5], "end": [1.0, 2.0], "other": [2.0, 2.0]}
+    >>> [line.get_color() for line in figure_sheet(data, 0.1, [0, 90]).axes[0].lines[:2]]
+    ['0.45', '#009E73']
+    """
+    x, y, loss, start = (np.array(data[name]) for name in ("x", "y", "loss", "start"))
+
+    def hits(degrees: np.ndarray) -> np.ndarray:
+        point = (start[0], start[1])
+        return line_hits(x, y, loss, np.log10(eps), point, np.deg2rad(degrees))
+
+    figure = NotebookFigure(figsize=(5.2, 4.6), layout="constrained")
+    ax = figure.add_subplot()
+    ax.contour(
+        x, y, loss, levels=[-1, -0.5, 0, 0.5, 1], colors="0.8", linewidths=0.7, linestyles="solid"
+    )
+    ax.contourf(x, y, loss, levels=[-9, np.log10(eps)], colors=[STYLES[0]["color"]], alpha=0.35)
+    reach = np.hypot(x[-1] - x[0], y[-1] - y[0])
+    for angle, hit in zip(np.deg2rad(angles), hits(np.asarray(angles)), strict=True):
+        step = reach * np.array([np.cos(angle), np.sin(angle)])
+        colour, dashes = (STYLES[2]["color"], "-") if hit else ("0.45", "--")
+        ends = np.stack([start - step, start + step])
+        ax.plot(
+            *ends.T, color=colour, linestyle=dashes, linewidth=2, label="hits" if hit else "misses"
+        )
+    names = {"start": "start $w_0$", "end": "trained", "other": "another run"}
+    for name, words in names.items():
+        ax.plot(*data[name], "o", color="black", markersize=5)
+        ax.annotate(
+            words, data[name], textcoords="offset points", xytext=(0, 7), ha="center",
+            fontsize=FONT_SIZE, path_effects=[withStroke(linewidth=3, foreground="white")],
+        )  # fmt: skip
+    share = 100 * hits(np.arange(0, 180, 0.5)).mean()
+    ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), xticks=[], yticks=[], aspect="equal")
+    finish_panel(
+        ax, f"target: loss at most {eps:g}; {share:.0f} % of all directions hit it", None, None
+    )
     figure.legend(loc="outside lower center", ncols=2, fontsize=FONT_SIZE, frameon=False)
     return figure

@@ -20,7 +20,10 @@ from dofbook.errors import InputError
 from dofbook.figures import style
 from dofbook.methods import label
 from dofbook.success import CurveKey, RunValues, phase_boundary
+from dofbook.success.probability import LEVEL_RTOL
 from dofbook.success.tables import Value
+
+SPLITS = ("train", "test")
 
 
 def figure_2(
@@ -202,3 +205,35 @@ def _summary(
             reach = student.ppf((1 + confidence) / 2, len(x) - 1)
             half[i] = reach * x.std(ddof=1) / math.sqrt(len(x))
     return mean, mean - half, mean + half
+
+
+def threshold_data(table: pd.DataFrame) -> dict[str, list[dict]]:
+    """Arrange the accuracies of runs for the explorable figure of thresholds, ready for JSON.
+
+    One panel for each data set and network, in the table's order, with one curve for each method,
+    burn-in time and variant: `dims`, ascending, and in `train` and `test` the best accuracy of
+    every run, shape (dims, seeds), in units of 1e-4, None where it diverged. Rounding down keeps a
+    level of whole units reached exactly where `success.success_counts` says. Seeds that were not
+    run at every d of a curve are left out; a curve without any other raises `InputError`.
+
+    >>> from dofbook.figures.style import example_runs
+    >>> (panel,) = threshold_data(example_runs())["panels"]
+    >>> panel["curves"][0]
+    {'name': 'random affine', 'dims': [8, 16], 'train': [[2500, 2812], [5000, 5312]],
+     'test': [[2500, 2812], [5000, 5312]]}
+    """
+    blocks = {split: style.block_runs(table, f"{split}_accuracy", "best") for split in SPLITS}
+    panels, order = [], list(zip(table["dataset"], table["network"], strict=True))
+    for block in sorted(blocks["train"], key=order.index):
+        curves = []
+        for key, runs in blocks["train"][block].items():
+            best = {s: _ten_thousandths(blocks[s][block][key].complete().values) for s in SPLITS}
+            curves.append({"name": label(*key.name), "dims": runs.dims.tolist(), **best})
+        panels.append({"name": style.block_label(block), "curves": curves})
+    return {"panels": panels}
+
+
+def _ten_thousandths(values: np.ndarray) -> list[list[int | None]]:
+    """Round accuracies down to whole units of 1e-4, but up where they lie on one."""
+    units = np.floor(1e4 * values / (1 - LEVEL_RTOL))
+    return [[None if math.isnan(u) else int(u) for u in row] for row in units]

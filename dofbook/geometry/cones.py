@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
+from scipy.special import betainc
 
 from dofbook import checks
 from dofbook.errors import InputError
@@ -103,16 +104,21 @@ def orthant() -> Partial:
     return Partial(jnp.maximum, 0.0)
 
 
-def cap_width(angle: float, dimension: int) -> float:
+def cap_width(angle: float, dimension: int, caps: int = 1) -> float:
     """Compute the Gaussian width α_D E[cos(max(φ - angle, 0))] of a spherical cap by quadrature.
 
-    The half-opening lies in [0, π], D = `dimension` is at least 2.
+    The half-opening lies in [0, π], D = `dimension` is at least 2. With several `caps` the set is
+    their union, φ the angle to the nearest centre, and the width is averaged over independent
+    centres, uniform on the sphere.
 
     >>> round(cap_width(np.pi / 2, 100), 3)
     9.95
+    >>> round(cap_width(0.0, 100, caps=100), 3)  # 100 points
+    2.477
     """
     angle = checks.real("angle", angle, 0, np.pi)
-    mean = _angle_mean(lambda phi: np.cos(np.maximum(phi - angle, 0.0)), dimension, [angle])
+    caps = checks.integer("caps", caps, 1)
+    mean = _angle_mean(lambda phi: np.cos(np.maximum(phi - angle, 0.0)), dimension, [angle], caps)
     return float(alpha(dimension)) * mean
 
 
@@ -149,8 +155,13 @@ def ball_angle(radius: float, distance: float) -> float:
     return float(np.arcsin(radius / distance))
 
 
-def _angle_mean(f: Callable[[np.ndarray], np.ndarray], dimension: int, kinks: list[float]) -> float:
-    """Average f(φ) over the angle, of density ∝ sin^{D-2} φ, of a uniform direction to an axis."""
+def _angle_mean(
+    f: Callable[[np.ndarray], np.ndarray], dimension: int, kinks: list[float], axes: int = 1
+) -> float:
+    """Average f(φ) over the angle, of density ∝ sin^{D-2} φ, of a uniform direction to an axis.
+
+    Of several independent axes it is the nearest one.
+    """
     dimension = checks.integer("dimension", dimension, 2)
     # Beyond 9 standard deviations from π/2 the density is below 1e-17 of its peak.
     half = min(np.pi / 2, 9 / np.sqrt(max(dimension - 2, 1)))
@@ -160,4 +171,7 @@ def _angle_mean(f: Callable[[np.ndarray], np.ndarray], dimension: int, kinks: li
     half_lengths = np.diff(edges) / 2
     phi = (edges[:-1] + edges[1:])[:, None] / 2 + half_lengths[:, None] * x
     density = half_lengths[:, None] * weights * np.sin(phi) ** (dimension - 2)
+    if axes > 1:
+        below = betainc((dimension - 1) / 2, 0.5, np.sin(phi) ** 2) / 2
+        density *= np.where(phi < np.pi / 2, 1 - below, below) ** (axes - 1)
     return float(np.sum(f(phi) * density) / np.sum(density))

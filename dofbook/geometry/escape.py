@@ -84,19 +84,25 @@ def threshold_dimension(dimension: int, angular_dimension: float) -> float:
     return checks.integer("dimension", dimension, 1) - angular_dimension
 
 
-def cap_hit_probability(dimension: int, d: ArrayLike, angle: float) -> np.ndarray:
+def cap_hit_probability(dimension: int, d: ArrayLike, angle: float, caps: int = 1) -> np.ndarray:
     """Compute P(a random d-dimensional subspace meets a spherical cap), exactly.
 
     The squared cosine between the cap's axis and the subspace is Beta(d/2, (D-d)/2); the cap is met
-    when it is at least cos²(angle). The half-opening lies in [0, π/2].
+    when it is at least cos²(angle). The half-opening lies in [0, π/2]. With several `caps` it is
+    the probability to meet their union, averaged over independent centres, uniform on the sphere:
+    1 - (1 - p)^caps.
 
     >>> cap_hit_probability(2, [0, 1, 2], np.pi / 4).round(6)  # a line in the plane
     array([0. , 0.5, 1. ])
+    >>> print(cap_hit_probability(2, 1, np.pi / 4, caps=2))
+    0.75
     """
     k = _codimension(dimension, d)
-    angle = checks.real("angle", angle, 0, np.pi / 2)
+    angle, caps = checks.real("angle", angle, 0, np.pi / 2), checks.integer("caps", caps, 1)
     inner = np.clip(k, 0.5, dimension - 0.5)  # ends, where the Beta law degenerates, set below
     p = betainc(inner / 2, (dimension - inner) / 2, np.sin(angle) ** 2)
+    with np.errstate(divide="ignore"):  # p = 1
+        p = -np.expm1(caps * np.log1p(-p)) if caps > 1 else p
     return np.where(k == 0, 1.0, np.where(k == dimension, 0.0, p))
 
 

@@ -367,6 +367,34 @@ def hitting_dimensions(losses: ArrayLike, eps: ArrayLike) -> np.ndarray:
     return np.apply_along_axis(lambda row: np.searchsorted(-row, -eps.reshape(-1)), -1, losses)
 
 
+def success_points(
+    well: QuadraticWell, times: ArrayLike, levels: ArrayLike, *, key: jax.Array, runs: int,
+    points: int = 12,
+) -> list[list[dict[str, list]]]:  # fmt: skip
+    """Simulate fractions of successful runs after burn-in, thinned to a few d, ready for JSON.
+
+    Entry [i][j] belongs to gradient flow for `times[i]` and to the loss `levels[j]` > 0, relative
+    to that at w0: at most `points` dimensions "d" and the fractions "p" of `runs` independent runs
+    with d_hit <= d. All times have the same subspaces.
+
+    >>> well = QuadraticWell([1.0, 1.0], [1.0, 0.0])
+    >>> success_points(well, [0.0, 9.0], [1e-6], key=jax.random.key(0), runs=2)
+    [[{'d': [2], 'p': [1.0]}], [{'d': [0], 'p': [1.0]}]]
+    """
+    checks.instance("well", well, QuadraticWell)
+    times = checks.finite("times", times, ("m",), 0)
+    eps = checks.finite("levels", levels, ("n",), 0, open=True) * well.initial_loss
+    starts = np.stack([well.after_gradient_flow(t).w0 for t in times])
+    hits = hitting_dimensions(minimum_losses_from(well.eigenvalues, starts, key, runs), eps)
+    part = np.linspace(0, 1, checks.integer("points", points, 1))
+    return [[_thinned(hits[:, i, j], part) for j in range(eps.size)] for i in range(times.size)]
+
+
+def _thinned(hits: np.ndarray, part: np.ndarray) -> dict[str, list]:
+    d = np.unique(np.quantile(hits, part, method="inverted_cdf"))
+    return {"d": d.tolist(), "p": np.mean(hits <= d[:, None], axis=1).round(4).tolist()}
+
+
 @with_lapack
 @jax.jit
 def _simulate_runs(lam: jax.Array, starts: jax.Array, keys: jax.Array) -> jax.Array:
@@ -392,14 +420,19 @@ def _nested_minimum_losses(lam: jax.Array, starts: jax.Array, directions: jax.Ar
 _along = with_lapack(jax.jit(_nested_minimum_losses))
 
 
-def bimodal_spectrum(D: int, small: float = 1e-3, large: float = 1.0) -> np.ndarray:
-    """Make a spectrum of two values, half of the eigenvalues each (top row of Fig. 5).
+def bimodal_spectrum(
+    D: int, small: float = 1e-3, large: float = 1.0, share: float = 0.5
+) -> np.ndarray:
+    """Make a spectrum of two values (top row of Fig. 5), ascending.
+
+    The small one has a `share` in [0, 1] of the eigenvalues, rounded down.
 
     >>> bimodal_spectrum(3)
     array([0.001, 1.   , 1.   ])
     """
     D, small = checks.integer("D", D, 1), checks.real("small", small, 0)
-    return np.repeat([small, checks.real("large", large, small)], [D // 2, D - D // 2])
+    soft = int(checks.real("share", share, 0, 1) * D + 1e-9)
+    return np.repeat([small, checks.real("large", large, small)], [soft, D - soft])
 
 
 def log_uniform_spectrum(D: int, low: float = 1e-3, high: float = 10.0) -> np.ndarray:

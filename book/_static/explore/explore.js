@@ -53,13 +53,14 @@ window.explore = (() => {
     return picture;
   }
 
-  // A labelled native slider; onchange(value) is called at once and at every change. `show` writes
+  // A labelled native slider; onchange(value) is called at every change. `show` writes
   // the value beside the label. Returns an object with a `value` to read and to set.
   function slider(root, { label, min, max, step, value, show = String }, onchange) {
     const box = make("label", { class: "explore-control" }, root);
     const words = make("span", {}, box, label, " ");
     const output = make("output", {}, words);
-    const input = make("input", { type: "range", min, max, step, value }, box);
+    // The output takes the label for itself, so the slider needs a name of its own.
+    const input = make("input", { type: "range", min, max, step, value, "aria-label": label }, box);
     return listen(input, "input", () => Number(input.value), onchange, (now) => {
       output.textContent = show(now);
       input.setAttribute("aria-valuetext", show(now));
@@ -132,5 +133,23 @@ window.explore = (() => {
     }).join("");
   }
 
-  return { register, make, svg, set, canvas, slider, menu, reading, scale, axes, line };
+  // Attributes of a line: a colour, or [in light, in dark], and perhaps the dash pattern and width.
+  function ink(colour, dash = "none", width = 3) {
+    const [light, dark] = [colour, colour].flat().slice(0, 2);
+    return { fill: "none", stroke: light, style: `stroke: light-dark(${light}, ${dark})`,
+      "stroke-dasharray": dash, "stroke-width": width };
+  }
+
+  // The key to a picture: [words, attributes] pairs, each beside a piece of its line.
+  function legend(root, entries) {
+    const box = make("p", { class: "explore-legend" }, root);
+    for (const [words, look] of entries) {
+      const sample = svg("svg", { viewBox: "0 0 40 10", "aria-hidden": true });
+      svg("path", { d: "M0 5H40", ...look }, sample);
+      make("span", {}, box, sample, ` ${words}`);
+    }
+    return box;
+  }
+
+  return { register, make, svg, set, canvas, slider, menu, reading, scale, axes, line, ink, legend };
 })();
