@@ -33,8 +33,8 @@ class Objective:
     """
 
     name: str
-    loss: PerExample
-    metrics: tuple[tuple[str, PerExample], ...] = ()
+    loss: PerExample = field(repr=False)
+    metrics: tuple[tuple[str, PerExample], ...] = field(default=(), repr=False)
     _fits: Callable[[tuple[int, ...], str, np.ndarray], str | None] | None = field(
         default=None, repr=False
     )

@@ -136,6 +136,27 @@ def test_page(visit):
     assert page.locator(".cell_output .traceback, .cell_output .stderr").count() == 0
 
 
+# Lists in long signatures are Sphinx's own.
+AXE = {"resultTypes": ["violations"], "rules": {"definition-list": {"enabled": False}}}
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light"), (390, "dark")])
+def test_axe_finds_nothing_serious(name, width, scheme, chromium, html):
+    from axe_playwright_python.sync_playwright import Axe
+
+    visit = Visit(chromium, html / f"{name}.html", width, scheme)
+    found = Axe().run(visit.page, options=AXE).response["violations"]
+    serious = [
+        (fault["id"], node["html"][:100], node["failureSummary"][:200])
+        for fault in found
+        for node in fault["nodes"]
+        if fault["impact"] in ("serious", "critical")
+    ]
+    visit.page.close()
+    assert serious == []
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_figures_have_captions_with_numbers(name, chromium, html):
     visit = Visit(chromium, html / f"{name}.html", 1280)
