@@ -57,7 +57,7 @@ preview: $(STAMP) ## build one page while writing it: make preview PAGE=book/x.m
 	$(PY) scripts/build_book.py preview $(PAGE)
 
 browser: $(STAMP) ## open every page of the built book in Chromium (after make book)
-	DOFBOOK_BROWSER_REQUIRED=1 $(PY) -m pytest tests/browser -m browser $(ARGS)
+	DOFBOOK_BROWSER_REQUIRED=1 $(PY) -m pytest tests/browser -n 2 -m browser $(ARGS)
 
 notebooks: $(STAMP) ## collect the executed chapters for Colab (after make book)
 	$(PY) scripts/export_notebooks.py _build/notebooks
