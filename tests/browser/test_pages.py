@@ -5,7 +5,6 @@ run leaves them out. ``DOFBOOK_SCREENSHOTS=folder`` keeps a picture of each page
 ``DOFBOOK_ROOT`` names another book's folder.
 """
 
-import itertools
 import os
 import re
 from pathlib import Path
@@ -138,25 +137,23 @@ def test_page(visit):
 
 
 # Lists in long signatures are Sphinx's own.
+AXE_LEAVES = {"exclude": [["mjx-container svg"]]}  # thousands of paths without text
 AXE = {"resultTypes": ["violations"], "rules": {"definition-list": {"enabled": False}}}
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_nothing_serious(name, chromium, html):
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_axe_finds_nothing_serious(name, width, scheme, chromium, html):
     from axe_playwright_python.sync_playwright import Axe
 
-    visit, serious = Visit(chromium, html / f"{name}.html", WIDTHS[0]), []
-    for scheme, width in itertools.product(("light", "dark"), WIDTHS):
-        visit.page.emulate_media(color_scheme=scheme)
-        visit.page.set_viewport_size({"width": width, "height": 900})
-        visit.page.wait_for_function(f"document.documentElement.dataset.theme == '{scheme}'")
-        found = Axe().run(visit.page, options=AXE).response["violations"]
-        serious += [
-            (scheme, width, fault["id"], node["html"][:100], node["failureSummary"][:200])
-            for fault in found
-            for node in fault["nodes"]
-            if fault["impact"] in ("serious", "critical")
-        ]
+    visit = Visit(chromium, html / f"{name}.html", width, scheme)
+    found = Axe().run(visit.page, AXE_LEAVES, AXE).response["violations"]
+    serious = [
+        (fault["id"], node["html"][:100], node["failureSummary"][:200])
+        for fault in found
+        for node in fault["nodes"]
+        if fault["impact"] in ("serious", "critical")
+    ]
     visit.page.close()
     assert serious == []
 
