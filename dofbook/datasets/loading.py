@@ -33,8 +33,8 @@ def load_digits() -> Dataset:
         raise InputError("digits comes with scikit-learn: pip install scikit-learn.")
     # Its own loader reads this file; importing it would take longer than all else before a sweep.
     path = Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz"
-    *columns, labels = np.loadtxt(path, np.uint8, delimiter=",", unpack=True)
-    images = np.stack(columns, axis=-1).reshape(-1, 8, 8, 1)
+    rows = np.loadtxt(path, np.uint8, delimiter=",")
+    images, labels = rows[:, :-1].reshape(-1, 8, 8, 1), rows[:, -1]
     earlier = (labels[:, None] == np.arange(10)).cumsum(axis=0)[np.arange(len(labels)), labels] - 1
     test = earlier % 5 == 2  # the images of its class before each
     source = f"scikit-learn {metadata.version('scikit-learn')} digits"

@@ -23,7 +23,7 @@ from dofbook.success import CurveKey, RunValues, phase_boundary
 from dofbook.success.probability import LEVEL_RTOL
 from dofbook.success.tables import Value
 
-SPLITS = ("train", "test")
+_SPLITS = ("train", "test")
 
 
 def figure_2(
@@ -222,12 +222,12 @@ def threshold_data(table: pd.DataFrame) -> dict[str, list[dict]]:
     {'name': 'random affine', 'dims': [8, 16], 'train': [[2500, 2812], [5000, 5312]],
      'test': [[2500, 2812], [5000, 5312]]}
     """
-    blocks = {split: style.block_runs(table, f"{split}_accuracy", "best") for split in SPLITS}
+    blocks = {split: style.block_runs(table, f"{split}_accuracy", "best") for split in _SPLITS}
     panels, order = [], list(zip(table["dataset"], table["network"], strict=True))
     for block in sorted(blocks["train"], key=order.index):
         curves = []
         for key, runs in blocks["train"][block].items():
-            best = {s: _ten_thousandths(blocks[s][block][key].complete().values) for s in SPLITS}
+            best = {s: _ten_thousandths(blocks[s][block][key].complete().values) for s in _SPLITS}
             curves.append({"name": label(*key.name), "dims": runs.dims.tolist(), **best})
         panels.append({"name": style.block_label(block), "curves": curves})
     return {"panels": panels}

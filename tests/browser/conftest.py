@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(os.environ.get("DOFBOOK_ROOT", Path(__file__).parents[2]))
+STATIC = Path(__file__).parents[2] / "book" / "_static"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -28,7 +28,7 @@ def chromium():
 @pytest.fixture
 def explore(chromium, tmp_path):
     """Open a page with a static figure and an explorable one: a function of the latter."""
-    shutil.copytree(ROOT / "book" / "_static", tmp_path / "_static")
+    shutil.copytree(STATIC, tmp_path / "_static")
     (tmp_path / "book").mkdir()
     pages = []
 

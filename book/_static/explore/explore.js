@@ -92,15 +92,15 @@ window.explore = (() => {
     return make("p", { class: "explore-reading", "aria-live": "polite", "data-reading": id }, root);
   }
 
+  // A number or word of a reading, set off; `id` as there.
+  function bold(id, text) {
+    return make("strong", { "data-reading": id }, null, text);
+  }
+
   // A scale from [a, b] to [from, to]; base is null (linear) or the base of a logarithm.
   function scale([a, b], [from, to], base = null) {
     const f = base ? (x) => Math.log(x) / Math.log(base) : (x) => x;
-    const place = (x) => from + ((f(x) - f(a)) / (f(b) - f(a))) * (to - from);
-    place.invert = (y) => {
-      const u = f(a) + ((y - from) / (to - from)) * (f(b) - f(a));
-      return base ? base ** u : u;
-    };
-    return place;
+    return (x) => from + ((f(x) - f(a)) / (f(b) - f(a))) * (to - from);
   }
 
   // Axes with ticks given as [value, words]; x at the bottom, y at the left of `frame`.
@@ -120,6 +120,15 @@ window.explore = (() => {
     svg("text", { x: middle, y: bottom + 42, "text-anchor": "middle" }, group, xLabel);
     svg("text", { x: left, y: top - 10, "text-anchor": "start" }, group, yLabel);
     return group;
+  }
+
+  // Axes of a probability against d = 0, ..., D; gives their scales x and y.
+  function chances(picture, frame, D, xLabel, yLabel) {
+    const x = scale([0, D], [frame.left, frame.right]);
+    const y = scale([0, 1], [frame.bottom, frame.top]);
+    const xTicks = [0, 1, 2, 3, 4].map((i) => Math.round((i * D) / 4)).map((d) => [d, d]);
+    axes(picture, frame, { x, y, xTicks, xLabel, yLabel, yTicks: [[0, "0"], [0.5, "0.5"], [1, "1"]] });
+    return { x, y };
   }
 
   // A path through points, broken where a coordinate is not finite.
@@ -151,5 +160,6 @@ window.explore = (() => {
     return box;
   }
 
-  return { register, make, svg, set, canvas, slider, menu, reading, scale, axes, line, ink, legend };
+  return { register, make, svg, set, canvas, slider, menu, reading, bold, scale, axes, chances, line,
+    ink, legend };
 })();

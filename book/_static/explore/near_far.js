@@ -2,7 +2,7 @@
 //
 // root.values holds what is shown, and exact(d), the probability drawn.
 explore.register("near_far", (root, data) => {
-  const { make, svg, set, line } = explore;
+  const { make, svg, set, line, bold } = explore;
   const EXACT = explore.ink(["#0072B2", "#56B4E9"]), SHARP = explore.ink("#D55E00", "10 6");
   const GORDON = explore.ink("#CC79A7", "3 4", 4);
   const CENTRE = explore.ink("var(--pst-color-text-base)", "10 4 2 4", 1.5);
@@ -117,11 +117,8 @@ explore.register("near_far", (root, data) => {
 
     graph.replaceChildren();
     const frame = { left: 52, right: 598, top: 156, bottom: 454 };
-    const x = explore.scale([0, D], [frame.left, frame.right]);
-    const y = explore.scale([0, 1], [frame.bottom, frame.top]);
-    explore.axes(graph, frame, { x, y, xLabel: "dimension d of the subspace",
-      yLabel: "probability of a hit", yTicks: [[0, "0"], [0.5, "0.5"], [1, "1"]],
-      xTicks: [0, 1, 2, 3, 4].map((i) => Math.round((i * D) / 4)).map((d) => [d, d]) });
+    const { x, y } = explore.chances(graph, frame, D, "dimension d of the subspace",
+      "probability of a hit");
     svg("path", { d: `M${x(now.threshold)} ${frame.top}V${frame.bottom}`, ...CENTRE }, graph);
     const dims = [...new Set(Array.from({ length: 241 }, (_, i) => Math.round((i * D) / 240)))];
     for (const [f, look] of [[now.gordon, GORDON], [now.sharp, SHARP], [now.exact, EXACT]]) {
@@ -131,7 +128,6 @@ explore.register("near_far", (root, data) => {
   }
 
   function tell(now, many) {
-    const bold = (id, text) => make("strong", { "data-reading": id }, null, text);
     const degrees = (angle) => `${((180 * angle) / Math.PI).toFixed(1)}°`;
     const below = (d) => (d > 0 ? `for every d below ${d}` : "for no d");
     words.replaceChildren("Seen from the start the ball is a cap of half-opening ",

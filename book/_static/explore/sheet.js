@@ -86,7 +86,6 @@ explore.register("sheet", (root, { x, y, loss, start, end, other }) => {
   }
 
   function draw(changed) {
-    if (!controls.eps) return; // the last one is not made yet
     const from = start.map((a, k) => a + (controls.anchor.value / 100) * (end[k] - a));
     const [a, b] = place(from);
     if (changed === "eps") {

@@ -1,7 +1,7 @@
 // "Read your own threshold": the best accuracy of every published run against d, a level and delta
 // to drag, and what they make of d*. Counting and rounding are those of dofbook.success.
 explore.register("threshold", (root, data) => {
-  const { make, svg, menu, slider, scale } = explore;
+  const { make, svg, menu, slider, scale, bold } = explore;
   const Z = 1.959963984540054; // 97.5 % of the normal distribution: Wilson intervals of 95 %
   const SLACK = 1e-9; // 1 - 0.1 and 9/10 are not the same float
   const SEEDS = [3, 5, 10];
@@ -13,7 +13,6 @@ explore.register("threshold", (root, data) => {
   const picked = (items, name) => items.find((item) => item.name === name);
   const names = (items) => items.map(({ name }) => [name, name]);
   const share = (x) => x.toFixed(2);
-  let ready = false; // the controls are made one by one
 
   // Menus as wide as their words, so that two rows of them fit a phone.
   const looks = { class: "explore-controls", style: "display: flex; flex-wrap: wrap" };
@@ -34,13 +33,11 @@ explore.register("threshold", (root, data) => {
   const picture = explore.canvas(root, 720, 560,
     "Above, the best accuracy of every run against d; below, the share of runs that succeed.");
   const words = explore.reading(root, "threshold");
-  ready = true;
   phone.addEventListener("change", draw);
   refill();
 
   // The other menus offer what there is for the first, and keep what was chosen where they can.
   function refill() {
-    if (!ready) return;
     const { curves } = picked(data.panels, panel.value);
     offer(curve, names(curves), 0);
     const most = picked(curves, curve.value).train[0].length;
@@ -83,7 +80,6 @@ explore.register("threshold", (root, data) => {
   }
 
   function draw() {
-    if (!ready) return;
     const { dims, ...runs } = picked(picked(data.panels, panel.value).curves, curve.value);
     const n = Number(seeds.value);
     const values = runs[metric.value].map((row) => row.slice(0, n));
@@ -155,7 +151,6 @@ explore.register("threshold", (root, data) => {
   }
 
   function tell(dims, n, { hits, ends, needed, at, low, high }) {
-    const bold = (id, text) => make("strong", { "data-reading": id }, null, text);
     const seen = at < 0 ? dims.length - 1 : at;
     const before = at > 0 ? `at d = ${dims[at - 1]}, ${hits[at - 1]} did; ` : "";
     const from = low > 0 ? dims[low] : `at most ${dims[0]}`;

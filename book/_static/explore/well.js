@@ -2,7 +2,7 @@
 //
 // root.values holds what is shown, and success(d), the probability drawn.
 explore.register("well", (root, data) => {
-  const { make, svg, line } = explore;
+  const { make, svg, line, bold } = explore;
   const CLOSED = explore.ink(["#0072B2", "#56B4E9"]), PAPER = explore.ink("#D55E00", "10 6", 2.5);
   const CENTRE = explore.ink("var(--pst-color-text-base)", "10 4 2 4", 1.5);
   const DOT = "#009E73";
@@ -65,11 +65,8 @@ explore.register("well", (root, data) => {
     root.values = now;
     picture.replaceChildren();
     const frame = { left: 52, right: 606, top: 42, bottom: 344 };
-    const x = explore.scale([0, D], [frame.left, frame.right]);
-    const y = explore.scale([0, 1], [frame.bottom, frame.top]);
-    explore.axes(picture, frame, { x, y, xLabel: "training dimension d",
-      yLabel: "success probability", yTicks: [[0, "0"], [0.5, "0.5"], [1, "1"]],
-      xTicks: [0, 1, 2, 3, 4].map((i) => Math.round((i * D) / 4)).map((d) => [d, d]) });
+    const { x, y } = explore.chances(picture, frame, D, "training dimension d",
+      "success probability");
     const upright = (d) => `M${x(d)} ${frame.top}V${frame.bottom}`;
     svg("path", { d: upright(now.centre), ...CENTRE }, picture);
     svg("path", { d: upright(now.paper), ...PAPER }, picture);
@@ -81,7 +78,6 @@ explore.register("well", (root, data) => {
   }
 
   function tell(now, dots) {
-    const bold = (id, text) => make("strong", { "data-reading": id }, null, text);
     const near = dots ? `Dots: ${data.runs} simulated runs.` :
       `Runs were simulated for ${data.shares.join(", ")}% soft directions, t = ` +
       `${data.times.join(", ")} and logarithms ${data.levels.slice(0, 2).join(", ")}, …, ` +
