@@ -141,9 +141,6 @@ AXE_LEAVES = {"exclude": [["mjx-container svg"]]}  # thousands of paths without 
 AXE = {"resultTypes": ["violations"], "rules": {"definition-list": {"enabled": False}}}
 
 
-@pytest.mark.skipif(
-    not os.environ.get("DOFBOOK_AXE"), reason="DOFBOOK_AXE is not set: minutes long"
-)
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_axe_finds_nothing_serious(name, width, scheme, chromium, html):
