@@ -118,7 +118,8 @@ class DaskExecutor:
                 # The file may still name the scheduler that died: it is read anew each time.
                 where = address or json.loads(Path(str(self.scheduler_file)).read_text())["address"]
                 return _distributed().Client(where, timeout=5, set_as_default=False)
-            except (*_LOST, ValueError, LookupError, TypeError) as problem:
+            # AssertionError: dask gives its own thread ten seconds to start and then asserts.
+            except (*_LOST, ValueError, LookupError, TypeError, AssertionError) as problem:
                 if time.monotonic() > deadline:
                     place = f"{address or self.scheduler_file} after {self.patience:g} s"
                     reason = " ".join(str(problem).split()) or type(problem).__name__
