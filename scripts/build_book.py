@@ -39,7 +39,7 @@ HEADING = re.compile(r"^# \S", re.MULTILINE)
 # Parts of the package that draw, explain or start sweeps, and that no sweep's number depends on.
 NOT_IN_SWEEPS = (
     "__main__.py", "cli.py", "commands", "figures", "geometry", "landscape/hessian.py",
-    "notebooks.py",
+    "notebooks.py", "parameters.py",
 )  # fmt: skip
 
 

@@ -7,15 +7,8 @@ import pytest
 
 from dofbook.errors import InputError
 from dofbook.experiments import lottery_chapter
-from dofbook.notebooks import (
-    BOOK_RUN,
-    INJECTED,
-    Declared,
-    check_parameters,
-    declared_parameters,
-    prepare_chapter,
-    read_chapter,
-)
+from dofbook.notebooks import BOOK_RUN, INJECTED, prepare_chapter, read_chapter
+from dofbook.parameters import Declared, check_parameters, declared_parameters
 
 BOOK = Path(__file__).parents[1] / "book"
 CHAPTERS = {

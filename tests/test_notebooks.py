@@ -12,14 +12,8 @@ from hypothesis import given, strategies as st
 
 from dofbook import cli
 from dofbook.errors import InputError
-from dofbook.notebooks import (
-    JupytextHandler,
-    check_parameters,
-    declared_parameters,
-    prepare_chapter,
-    read_chapter,
-    typed,
-)
+from dofbook.notebooks import JupytextHandler, prepare_chapter, read_chapter
+from dofbook.parameters import check_parameters, declared_parameters, typed
 
 CHAPTER = """\
 ---
@@ -304,20 +298,57 @@ def test_none_takes_any_literal_or_text():
     ]
 
 
-def test_papermill_itself_reads_chapters(chapter, tmp_path):
+def papermill(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-W", "ignore", "-m", "papermill", "--no-progress-bar", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
+
+
+def test_papermill_itself_runs_chapters_from_any_folder_with_lists(chapter, tmp_path):
     """The entry point makes ``papermill jupytext:x.md`` work for people who know papermill."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "papermill", "jupytext:chapter.md",
-         "../out.ipynb", "-p", "runs", "7", "--no-progress-bar"],
-        capture_output=True, text=True, cwd=chapter.parent, timeout=120,
-    )  # fmt: skip
+    lists = ("-p", "dims", "(8, 16)", "-y", "{rates: [1, 2.5], runs: 7}")
+    done = papermill("jupytext:book/chapter.md", "out.ipynb", *lists, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert printed(tmp_path / "out.ipynb")[0].startswith("[7, 0.05, 'digits', False")
+    assert "unknown parameter" not in done.stderr
+    values, beside = printed(tmp_path / "out.ipynb")
+    assert ast.literal_eval(values)[:6] == [7, 0.05, "digits", False, (8, 16), [1.0, 2.5]]
+    assert beside == "read from the chapter's folder"
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (("-p", "level", "90"), "parameter level is '90'; it must be 0 < float <= 1"),
+        (("-p", "runs", "abc"), "parameter runs is 'abc'; it must be int >= 1"),
+        (("-y", "{dims: [8, 0]}"), "parameter dims is '[8, 0]'; it must be list[int >= 1]"),
+        (("-p", "run", "3"), "the chapter has no parameter 'run'"),
+    ],
+)
+def test_papermill_itself_starts_no_kernel_for_wrong_parameters(tmp_path, given, sentence):
+    text = CHAPTER.replace("runs = 3           # seeds", RULES)
+    (tmp_path / "chapter.md").write_text(text.replace("dims = (1, 2, 4)", ""))
+    done = papermill("jupytext:chapter.md", "out.ipynb", *given, cwd=tmp_path)
+    assert done.returncode == 1 and sentence in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr and not (tmp_path / "out.ipynb").exists()
+
+
+@pytest.mark.filterwarnings("ignore:The specified file:UserWarning")  # it is no .ipynb
+def test_what_papermill_checks_for_a_chapter_it_leaves_alone_elsewhere(chapter, tmp_path):
+    from papermill.execute import execute_notebook
+
+    plain = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("runs = 1")])
+    plain.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "x"}
+    plain.cells[0].metadata["tags"] = ["parameters"]
+    nbformat.write(plain, tmp_path / "plain.ipynb")
+    for path in (f"jupytext:{chapter}", tmp_path / "plain.ipynb"):
+        done = execute_notebook(path, None, {"runs": 9}, prepare_only=True)
+        assert any("runs = 9" in cell.source for cell in done.cells)
+    done = execute_notebook(tmp_path / "plain.ipynb", None, {"other": "2"}, prepare_only=True)
+    assert any('other = "2"' in cell.source for cell in done.cells)
 
 
 def test_the_handler_reads_lists_and_refuses_to_write(chapter):
     notebook = nbformat.reads(JupytextHandler.read(f"jupytext:{chapter}"), as_version=4)
-    assert [cell.cell_type for cell in notebook.cells] == ["markdown", "code", "code"]
+    assert [cell.cell_type for cell in notebook.cells] == ["code", "markdown", "code", "code"]
     assert f"jupytext:{chapter}" in JupytextHandler.listdir(f"jupytext:{chapter.parent}")
     with pytest.raises(InputError, match="only read"):
         JupytextHandler.write("{}", f"jupytext:{chapter}")
