@@ -9,12 +9,15 @@ import pandas as pd
 
 from dofbook.errors import InputError
 
-RESULTS = Path(__file__).parents[2] / "results"
+_CARRIED = Path(__file__).parents[1] / "carried"
+HOME = _CARRIED if _CARRIED.is_dir() else Path(__file__).parents[2]
+"""Where `results` and `book` lie: what an installed package carries of them, or the checkout."""
+RESULTS = HOME / "results"
 _REMEDY = "the tables come with the repository, in its folder results/"
 
 
 def published_names(folder: str | Path | None = None) -> tuple[str, ...]:
-    """List the tables of a folder; None is ``results`` of the checkout that holds the package.
+    """List the tables of a folder; None is ``results`` of the checkout or the package.
 
     >>> published_names("/nowhere")
     Traceback (most recent call last):
