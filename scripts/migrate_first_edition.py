@@ -25,7 +25,7 @@ import pandas as pd
 
 from dofbook.experiments.config import SCHEMA_VERSION, Cell, CellConfig, read_task
 from dofbook.experiments.cuts import CutCell
-from dofbook.experiments.publishing import publish
+from dofbook.experiments.published import publish
 from dofbook.experiments.spectra import SpectrumCell
 from dofbook.experiments.store import Store
 from dofbook.experiments.tables import compact, summarize

@@ -1,5 +1,6 @@
 """How commands speak, and where they may write: text to people, events to machines."""
 
+import json
 import os
 import sys
 import tempfile
@@ -33,11 +34,15 @@ class Output:
             sys.stdout.write(text + "\n")
 
     def event(self, event: dict) -> None:
-        """Print an event for machines."""
-        if self.json:
-            from dofbook.experiments import events
+        """Print an event for machines, one line of JSON, at once.
 
-            events.writer(sys.stdout)(event)
+        Events: "start" (cells, stored, missing), "cell" (name, method, t, d, seeds, state, seconds,
+        error), "end" (stored, computed, failed), "table" (path, rows), and "plan", "status",
+        "verify" and "threshold" of what says so.
+        """
+        if self.json:
+            sys.stdout.write(json.dumps(event) + "\n")
+            sys.stdout.flush()
 
     def complain(self, text: object) -> None:
         """Print a line of trouble on standard error."""

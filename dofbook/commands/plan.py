@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from dofbook.commands.output import Output, columns, duration, memory
 from dofbook.commands.running import Batched
 from dofbook.commands.status import PLACE, count_states, place, states_of
-from dofbook.experiments import events, timing
+from dofbook.experiments import timing
 from dofbook.experiments.config import Cell
 from dofbook.experiments.index import Header, read_headers
 from dofbook.experiments.store import Store
@@ -30,7 +30,7 @@ def print_plan(
         shown = ["-"] * 3 if need is None else [need.steps, memory(size), duration(seconds)]
         rows.append([*row, *shown])
         out.event({
-            "event": "plan", **events.describe(cell), "state": state,
+            "event": "plan", **cell.described(), "state": state,
             "steps": need and need.steps, "runs_together": need and need.together,
             "bytes": size, "seconds": seconds,
         })  # fmt: skip

@@ -42,7 +42,7 @@ def sweep_command(
     if levels.wanted and not isinstance(config, SweepConfig):
         raise InputError("a figure's cells are fixed; --adaptive and --level do not go with it.")
     if table:
-        experiments.publishing.check_table_path(table)
+        experiments.published.check_table_path(table)
         check_file(table, place.root)
     grid: Any = config  # a figure was refused above
     search = levels.config(grid, where.part) if levels.wanted else None

@@ -13,7 +13,7 @@ from dofbook.commands.status import existing_store
 from dofbook.errors import InputError
 from dofbook.experiments import tables
 from dofbook.experiments.config import CellConfig
-from dofbook.experiments.publishing import check_table_path
+from dofbook.experiments.published import check_table_path
 from dofbook.experiments.store import write_atomically
 from dofbook.success.tables import threshold_table
 

@@ -113,6 +113,10 @@ class Cell:
         """Hash, data set and network, as columns and events name them."""
         return {"cell": self.name, "dataset": self.task.dataset, "network": self.task.network}
 
+    def described(self) -> dict[str, object]:
+        """Name it to a machine: what distinguishes it in a sweep, ready for JSON."""
+        return {**self.names, **self.place(), "seeds": list(self.seeds)}
+
     def work(self) -> Work:
         """Say what it costs: by default, its task's epochs for each seed."""
         sizes = (self.task.train_size, self.task.test_size, self.task.batch_size)

@@ -20,7 +20,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from dofbook.errors import RunFailed
-from dofbook.experiments import events, identity, timing
+from dofbook.experiments import identity, timing
 from dofbook.experiments.cell import run_cell as run_one
 from dofbook.experiments.config import Cell
 from dofbook.experiments.index import Header, other_commits
@@ -259,7 +259,7 @@ def run_sweep(
                 for cell, outcome in (executor or InProcessExecutor()).map(run, tried):
                     state = _note(report, here, cell, outcome, attempt < retries)
                     about = {"state": state, "seconds": outcome.seconds, "error": outcome.error}
-                    notify({"event": "cell", **events.describe(cell), **about})
+                    notify({"event": "cell", **cell.described(), **about})
                     line.ended(cell, outcome)
                     if caught:
                         raise KeyboardInterrupt

@@ -7,7 +7,7 @@ was verified under; what is in doubt is read and verified anew, and so is all wi
 import contextlib
 import json
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -48,11 +48,11 @@ def read_headers(
     """
     entries, found, damaged, fresh = _read(store), {}, {}, 0
     for name in store.names() if names is None else names:
-        stamp, known = store.stamp(name), entries.get(name)
+        stamp, entry = store.stamp(name), entries.get(name)
         if stamp is None:
             continue
-        if known and known[0] == list(stamp):
-            found[name] = Header(cell_from_json(known[1]), json.loads(known[2]))
+        if entry and entry["stamp"] == list(stamp):
+            found[name] = Header(cell_from_json(entry["config"]), json.loads(entry["provenance"]))
             continue
         try:
             stored = store.read(name)
@@ -63,10 +63,20 @@ def read_headers(
             continue
         found[name], fresh = Header(stored.config, stored.provenance), fresh + 1
         texts = canonical_json(stored.config), json.dumps(stored.provenance)
-        entries[name] = (list(stamp), *texts)
+        entries[name] = dict(zip(_COLUMNS, (name, list(stamp), *texts), strict=True))
     if fresh >= _WORTH_KEEPING:
-        _write(store, entries)
+        there = [entries[name] for name in store.names() if name in entries]
+        with contextlib.suppress(StoreError):  # who may only read goes on without
+            write_atomically(store.root / FILE, seal(pa.Table.from_pylist(there), {}))
     return found, damaged
+
+
+def _read(store: Store) -> dict[str, dict[str, Any]]:
+    try:
+        table = unseal(read_regular(store.root / FILE, _LARGEST))[0].read()
+        return {entry["name"]: entry for entry in table.select(_COLUMNS).to_pylist()}
+    except (OSError, DamagedCell, LookupError, ValueError, pa.ArrowException):
+        return {}
 
 
 def other_commits(stored: Iterable[Header]) -> str | None:
@@ -84,20 +94,3 @@ def other_commits(stored: Iterable[Header]) -> str | None:
         f"{len(others)} of {len(found)} stored cells were computed by dofbook at other commits, "
         f"such as {others[0][:10]}; this is {here[:10]}."
     )
-
-
-def _read(store: Store) -> dict[str, tuple[list[int], str, str]]:
-    try:
-        table = unseal(read_regular(store.root / FILE, _LARGEST))[0].read()
-        rows = table.select(_COLUMNS).to_pydict().values()
-        return {name: tuple(entry) for name, *entry in zip(*rows, strict=True)}
-    except (OSError, DamagedCell, LookupError, ValueError, pa.ArrowException):
-        return {}
-
-
-def _write(store: Store, entries: dict[str, tuple[list[int], str, str]]) -> None:
-    there = [name for name in store.names() if name in entries]
-    columns = zip(*((name, *entries[name]) for name in there), strict=True)
-    table = pa.table(dict(zip(_COLUMNS, map(list, columns), strict=True)))
-    with contextlib.suppress(StoreError):  # who may only read goes on without
-        write_atomically(store.root / FILE, seal(table, {}))

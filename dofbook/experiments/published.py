@@ -1,4 +1,4 @@
-"""Read published tables: a Parquet file is believed only with its provenance beside it."""
+"""Published tables: a Parquet file, believed only with where its numbers come from beside it."""
 
 import hashlib
 import io
@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from dofbook.errors import InputError
+from dofbook.experiments.store import parquet_bytes, remove_orphans, write_atomically
 
 _CARRIED = Path(__file__).parents[1] / "carried"
 HOME = _CARRIED if _CARRIED.is_dir() else Path(__file__).parents[2]
@@ -16,27 +18,55 @@ RESULTS = HOME / "results"
 _REMEDY = "the tables come with the repository, in its folder results/"
 
 
+def check_table_path(path: Path) -> None:
+    """Refuse the path of a table that cannot work, before anything is computed.
+
+    >>> check_table_path(Path("runs.parquet"))
+    """
+    if path.suffix != ".parquet":
+        raise InputError(f"the table is to be named {path}; its name must end in .parquet.")
+    if path.is_dir():
+        raise InputError(f"the table is to be named {path}, which is a folder; name a file.")
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir():
+        raise InputError(f"the table is to be named {path}, but {parent} is a file.")
+
+
+def publish(
+    path: Path, table: pa.Table, origin: dict, metadata: dict[str, str] | None = None
+) -> int:
+    """Write a table, with ``metadata`` in its footer, and count its rows.
+
+    Its ``origin`` goes beside it, and first, as ``<name>.provenance.json``, with the SHA-256 of the
+    Parquet file as ``table_sha256``. Raises InputError if the path cannot be a table's, StoreError
+    if it cannot be written.
+    """
+    check_table_path(path)
+    content = parquet_bytes(table, metadata or {})
+    record = origin | {"table_sha256": hashlib.sha256(content).hexdigest()}
+    text = json.dumps(record, indent=1, sort_keys=True) + "\n"
+    for file, written in ((path.with_suffix(".provenance.json"), text.encode()), (path, content)):
+        write_atomically(file, written)
+        remove_orphans(path.parent, path.parent.stat().st_mtime, f".{file.name}.*")
+    return table.num_rows
+
+
 def published_names(folder: str | Path | None = None) -> tuple[str, ...]:
     """List the tables of a folder; None is ``results`` of the checkout or the package.
 
-    >>> published_names("/nowhere")
-    Traceback (most recent call last):
-    dofbook.errors.InputError: /nowhere holds no published table; the tables come with the \
-repository, in its folder results/.
+    >>> "mnist_conv2" in published_names()
+    True
     """
-    names = tuple(sorted(path.stem for path in _folder(folder).glob("*.parquet")))
+    place = Path(folder or RESULTS)
+    names = tuple(sorted(path.stem for path in place.glob("*.parquet")))
     if not names:
-        raise InputError(f"{_folder(folder)} holds no published table; {_REMEDY}.")
+        raise InputError(f"{place} holds no published table; {_REMEDY}.")
     return names
-
-
-def _folder(folder: str | Path | None) -> Path:
-    return RESULTS if folder is None else Path(folder)
 
 
 def read_provenance(name: str, folder: str | Path | None = None) -> dict:
     """Read where a published table comes from: cells, seeds, versions, devices, SHA-256."""
-    path = _folder(folder) / f"{name}.provenance.json"
+    path = Path(folder or RESULTS) / f"{name}.provenance.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
@@ -52,14 +82,13 @@ def read_provenance(name: str, folder: str | Path | None = None) -> dict:
 def read_published(name: str, folder: str | Path | None = None) -> pd.DataFrame:
     """Read a published table whose bytes are those that its provenance was written for.
 
-    ``name`` is the file's without suffix, ``folder`` as for ``published_names``.
+    ``name`` is the file's without suffix, ``folder`` as for ``published_names``; InputError if
+    there is no such table, or another than its provenance describes.
 
-    >>> read_published("mnist_conv2", "/nowhere")
-    Traceback (most recent call last):
-    dofbook.errors.InputError: there is no table /nowhere/mnist_conv2.parquet; the tables come \
-with the repository, in its folder results/.
+    >>> read_published("ntk_cuts")["network"].unique().tolist()
+    ['conv2']
     """
-    path = _folder(folder) / f"{name}.parquet"
+    path = Path(folder or RESULTS) / f"{name}.parquet"
     if not path.is_file():
         raise InputError(f"there is no table {path}; {_REMEDY}.")
     content = path.read_bytes()

@@ -63,7 +63,8 @@ def sweep(
         for method, d in line:
             line.set_postfix_str(f"{method.label}, d = {d or task.network.D}")
             parts.append(training_rows(task, method, d, numbers, batching=batching))
-    return tables.ordered(pd.concat(parts, ignore_index=True))
+    rows = pd.concat(parts, ignore_index=True)
+    return rows.sort_values([name for name in tables.ORDER if name in rows], ignore_index=True)
 
 
 def run_cells(

@@ -1,7 +1,7 @@
 """Compact the cells of a store into one tidy table, the same bytes whatever order they ran in."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from dofbook.errors import InputError
 from dofbook.experiments.config import SCHEMA_VERSION, canonical_json
-from dofbook.experiments.publishing import check_table_path, publish
+from dofbook.experiments.published import publish
 from dofbook.experiments.store import Store, StoredCell
 
 ORDER = (
@@ -59,16 +59,11 @@ def table(store: Store, names: Iterable[str] | None = None) -> pd.DataFrame:
     return compact(read_cells(store, names)).to_pandas()
 
 
-def ordered(rows: pd.DataFrame) -> pd.DataFrame:
-    """Sort tidy rows by ``ORDER``."""
-    return rows.sort_values([name for name in ORDER if name in rows], ignore_index=True)
-
-
 def _distinct(items: Iterable[object]) -> list[object]:
     return [json.loads(text) for text in sorted({json.dumps(x, sort_keys=True) for x in items})]
 
 
-def summarize(cells: list[StoredCell]) -> dict:
+def summarize(cells: Sequence[StoredCell]) -> dict:
     """Describe where a table comes from, ready for JSON: wall time in seconds, cells by hash."""
     origins = [cell.provenance for cell in cells]
     parts = [part for origin in origins for part in origin.get("parts", {}).values()]
@@ -84,6 +79,37 @@ def summarize(cells: list[StoredCell]) -> dict:
 
 def write_table(store: Store, path: Path, names: Iterable[str] | None = None) -> int:
     """Write the tidy table of ``table``, and its origin beside it, as ``publish`` does."""
-    check_table_path(path)
     cells = read_cells(store, names)
     return publish(path, compact(cells), summarize(cells), {"dofbook.schema": str(SCHEMA_VERSION)})
+
+
+_NAMED_PACKAGES = ("python", "jax", "flax", "optax", "numpy", "dofbook")
+
+
+def _environment_line(environment: dict) -> str:
+    """Write device, commit and versions, as every cell's file holds them, as one line."""
+    versions, git = environment["versions"], environment["git"] or {}
+    device = ", ".join(sorted({device["kind"] for device in environment["devices"]}))
+    changed = " with local changes" if git.get("dirty") else ""
+    commit = git.get("commit", "unknown")[:10] + changed
+    return f"{device}; commit {commit}; " + ", ".join(f"{n} {versions[n]}" for n in _NAMED_PACKAGES)
+
+
+def run_record(cells: Sequence[StoredCell]) -> pd.Series:
+    """Say in words where a chapter's figures come from: data, training, time, device, versions."""
+    about = summarize(cells)
+    tasks = {cell.config.task for cell in cells if cell.config.place()["d"] is not None}
+    parts = {
+        "data": {source["source"] for source in about["datasets"]},
+        "network": {f"{task.network}, {task.pooling} pooling" for task in tasks},
+        "cells": {str(len(about["cells"]))},
+        "seeds": {", ".join(map(str, about["seeds"]))},
+        "training": {
+            f"{t.epochs} epochs, batches of {t.batch_size}, {t.optimizer.name}, learning rate "
+            f"{t.optimizer.learning_rate}, {t.optimizer.bias_correction} bias correction"
+            for t in tasks
+        },
+        "computing time": {f"{about['wall_seconds']:.0f} s"},
+        "device and versions": {_environment_line(e) for e in about["environments"]},
+    }
+    return pd.Series({name: "; ".join(sorted(texts)) for name, texts in parts.items()})
