@@ -1,6 +1,6 @@
 """Checks of arguments: what is allowed comes back converted, the rest is refused in one sentence.
 
-The first argument, but of `seed`, `key` and `generator`, is the name that the sentence uses.
+The first argument, but of `key`, is the name that the sentence uses.
 """
 
 from collections.abc import Iterable
@@ -43,15 +43,6 @@ def integer_fields(owner: Any, least: int, *names: str, most: int | None = None)
         value = getattr(owner, name)
         if value is not None or getattr(type(owner), name, 0) is not None:
             object.__setattr__(owner, name, integer(name, value, least, most))
-
-
-def seed(value: Any, name: str = "seed") -> int:
-    """Require a seed: a whole number from 0 to 2**64 - 1.
-
-    >>> seed(7)
-    7
-    """
-    return integer(name, value, 0, 2**64 - 1)
 
 
 def real(
@@ -212,21 +203,6 @@ def broadcast(**arrays: np.ndarray) -> tuple[int, ...]:
     except ValueError:
         names, shown = " and ".join(arrays), " and ".join(map(str, shapes))
         raise InputError(f"{names} have shapes {shown}; they must broadcast.") from None
-
-
-def generator(rng: np.random.Generator | int) -> np.random.Generator:
-    """Turn a seed into a generator, or pass a generator on; the global state is never used.
-
-    >>> int(generator(0).integers(100))
-    85
-    """
-    if isinstance(rng, np.random.Generator):
-        return rng
-    given = _scalar(rng)
-    if given is None or given.dtype.kind not in "iu" or given < 0:
-        wanted = "a numpy Generator or a non-negative integer"
-        raise InputError(f"rng is {_shown(rng)}; it must be {wanted}.")
-    return np.random.default_rng(int(given))
 
 
 def _numeric(values: Any) -> np.ndarray | None:

@@ -2,8 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cyclopts import Group, Parameter
 
@@ -11,7 +10,7 @@ from dofbook import experiments
 from dofbook.commands.options import Real, Reals
 from dofbook.commands.output import Output
 from dofbook.errors import InputError
-from dofbook.experiments.config import Cell, SweepConfig
+from dofbook.experiments.config import SweepConfig
 from dofbook.experiments.index import other_commits, read_headers
 
 if TYPE_CHECKING:
@@ -41,13 +40,14 @@ class Adaptive:
     delta: Real = 0.1
     confidence: Real = 0.95
 
-    @property
-    def wanted(self) -> bool:
-        """Whether anything of an adaptive sweep was asked for."""
-        return self.adaptive or bool(self.level)
-
-    def config(self, sweep: SweepConfig, part: str | None = None) -> "AdaptiveConfig":
-        """Check the options; InputError if one is not allowed."""
+    def config(self, sweep: Any, part: str | None = None) -> "AdaptiveConfig | None":
+        """Check the options, if there are any; InputError if one is not allowed."""
+        if not (self.adaptive or self.level):
+            return None
+        if not isinstance(sweep, SweepConfig):
+            raise InputError(
+                "a figure's cells are fixed; --adaptive and --level do not go with it."
+            )
         if not (self.adaptive and self.level):
             raise InputError("an adaptive sweep needs both --adaptive and --level.")
         if part:
@@ -57,16 +57,9 @@ class Adaptive:
         )
 
 
-def grid_cells(wanted: "AdaptiveConfig") -> list[Cell]:
-    """List every cell that a search may ask for."""
-    probes = product(wanted.sweep.methods, wanted.sweep.seeds, range(len(wanted.grid)))
-    probe_cell = experiments.adaptive.probe_cell
-    return [probe_cell(wanted, method, (seed, point)) for method, seed, point in probes]
-
-
 def run_adaptively(wanted: "AdaptiveConfig", store: "Store", out: Output, keywords: dict) -> None:
     """Search the thresholds of every burn-in time."""
-    cells = grid_cells(wanted)
+    cells = wanted.cells()
     experiments.executors.check_cells(cells, [], keywords["data_dir"])
     headers, _ = read_headers(store, [cell.name for cell in cells])
     if sentence := other_commits(headers.values()):

@@ -14,7 +14,7 @@ from docstring_parser import parse
 
 from dofbook.commands.options import READING, Flat
 from dofbook.errors import InputError
-from dofbook.experiments.options import GRID_OPTIONS, PROFILES, make_sweep
+from dofbook.experiments.options import GRID_OPTIONS, PROFILES, make_sweep, method_options
 from dofbook.methods import Method, methods
 
 MOST_RUNS = 10_000
@@ -91,11 +91,7 @@ def _of_class(
 
 def _of_methods(group: Group) -> Iterator[tuple[str, Any]]:
     """Make options of the methods' fields; those of several methods name them all."""
-    found: dict[str, list[type[Method]]] = {}
-    for kind in methods().values():
-        for name in kind.options():
-            found.setdefault(name, []).append(kind)
-    for name, kinds in found.items():
+    for name, kinds in method_options().items():
         best = max(kinds, key=lambda kind: len(texts(kind).get(name, "")))
         yield from _of_class(best, group, [name], f"{', '.join(kind.name for kind in kinds)}: ")
 

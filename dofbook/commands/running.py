@@ -77,8 +77,8 @@ class Running(Batched):
             "retries": self.retries, "notify": out.event, "progress": out.for_people,
         }  # fmt: skip
 
-    def make_executor(self) -> "Executor":
-        """Make the executor, unless the choices contradict each other."""
+    def make_executor(self) -> "Executor | None":
+        """Make the executor, None for this process, unless the choices contradict each other."""
         given = self.scheduler or self.scheduler_file or self.workers is not None
         if (self.executor or ("dask" if given else "local")) == "dask":
             from dofbook.experiments.dask_executor import DaskExecutor
@@ -88,9 +88,7 @@ class Running(Batched):
             raise InputError(
                 "scheduler, scheduler_file and workers belong to the executor dask, not to local."
             )
-        from dofbook.experiments.executors import InProcessExecutor
-
-        return InProcessExecutor()
+        return None
 
     def take_part(self, cells: Sequence[Any]) -> list:
         """Take every N-th cell, beginning with the I-th: 1/4, 2/4, 3/4 and 4/4 share a sweep.

@@ -11,8 +11,7 @@ from dofbook.commands import adaptive, running
 from dofbook.commands.describing import described, describes_sweep
 from dofbook.commands.options import Flat, Place
 from dofbook.commands.output import Output, cause, check_file
-from dofbook.errors import InputError
-from dofbook.experiments.config import Cell, SweepConfig
+from dofbook.experiments.config import Cell
 from dofbook.experiments.options import make_sweep
 
 if TYPE_CHECKING:
@@ -39,14 +38,11 @@ def sweep_command(
         dry_run: List cells, steps, memory and time (measured in seconds); write nothing.
     """
     config, place = described(chosen) or make_sweep(), experiments.Store(store)
-    if levels.wanted and not isinstance(config, SweepConfig):
-        raise InputError("a figure's cells are fixed; --adaptive and --level do not go with it.")
+    search = levels.config(config, where.part)
     if table:
         experiments.published.check_table_path(table)
         check_file(table, place.root)
-    grid: Any = config  # a figure was refused above
-    search = levels.config(grid, where.part) if levels.wanted else None
-    cells = adaptive.grid_cells(search) if search else where.take_part(config.cells())
+    cells = search.cells() if search else where.take_part(config.cells())
     if dry_run:  # said before JAX, which what is left needs, is loaded
         out.say(f"{len(cells)} cells wanted; looking at what they take on this machine.")
     plain = replace(where, data_dir=None, part=None) == running.Running()

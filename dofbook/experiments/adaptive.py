@@ -8,14 +8,15 @@ Each is an ordinary cell of one seed in the store, and a plain sweep with ``nest
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from dofbook.errors import InputError, RunFailed
-from dofbook.experiments.cell import run_cell as run_one
-from dofbook.experiments.config import CellConfig, SweepConfig
-from dofbook.experiments.executors import RETRIES, Executor, Notify, RunCell, run_sweep
+from dofbook.experiments.config import Cell, CellConfig, SweepConfig
+from dofbook.experiments.executors import run_sweep
 from dofbook.experiments.store import Store
 from dofbook.methods import Method
 from dofbook.success.bisection import Search, quantile_interval, reach
@@ -75,6 +76,11 @@ class AdaptiveConfig:
     def grid(self) -> tuple[int, ...]:
         """The training dimensions, increasing."""
         return tuple(sorted(self.sweep.dims))
+
+    def cells(self) -> list[Cell]:
+        """List every cell that a search may ask for."""
+        probes = product(self.sweep.methods, self.sweep.seeds, range(len(self.grid)))
+        return [probe_cell(self, method, (seed, point)) for method, seed, point in probes]
 
 
 Probe = tuple[int, int]
@@ -149,10 +155,8 @@ def probe_cell(config: AdaptiveConfig, method: Method, probe: Probe) -> CellConf
 
 
 def run_adaptive(
-    config: AdaptiveConfig, method: Method, store: Store, executor: Executor | None = None,
-    data_dir: str | None = None, progress: bool = True, run_cell: RunCell = run_one,
-    notify: Notify = lambda event: None, retries: int = RETRIES,
-) -> Iterator[list[LevelResult]]:  # fmt: skip
+    config: AdaptiveConfig, method: Method, store: Store, progress: bool = True, **how: Any
+) -> Iterator[list[LevelResult]]:
     """Search the thresholds of one method; every training is kept in the store.
 
     Arguments and errors as of ``executors.run_sweep``, results as of ``search``; RunFailed too if a
@@ -161,9 +165,7 @@ def run_adaptive(
 
     def attempt(probes):
         cells = {probe: probe_cell(config, method, probe) for probe in probes}
-        report = run_sweep(
-            list(cells.values()), store, executor, data_dir, None, run_cell, retries, notify
-        )
+        report = run_sweep(list(cells.values()), store, progress=None, **how)
         for name, text in report.failures.items():
             raise RunFailed(f"the cell {name} raised: {text.strip().splitlines()[-1]}.")
         if report.lost:

@@ -24,19 +24,6 @@ def _at_offset(task: Task, offset: bytes) -> jax.Array:
     return evaluate(task, jnp.frombuffer(offset, jnp.float32))
 
 
-def add_best(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """Add for each metric of one run the best value at this checkpoint or earlier.
-
-    >>> rows = pd.DataFrame({"test_loss": [2.0, 1.0, 3.0]})
-    >>> add_best(rows, ["test_loss"]).best_test_loss.tolist()
-    [2.0, 1.0, 1.0]
-    """
-    for metric in metrics:
-        best = np.fmin.accumulate if metric_kind(metric) == "loss" else np.fmax.accumulate
-        rows[f"best_{metric}"] = best(rows[metric].to_numpy())
-    return rows
-
-
 def _constants(task: Task, method: Method, d: int | None, name: str) -> dict[str, object]:
     """List the columns that are the same in all rows of a cell."""
     optimizer, config = method.optimizer(task), task.config
@@ -73,7 +60,8 @@ def training_rows(
 ) -> pd.DataFrame:  # fmt: skip
     """Train every seed in its subspace of dimension d; None is full training.
 
-    Gives the tidy rows, one per run and checkpoint (columns as in ``results/columns.md``).
+    Gives the tidy rows, one per run and checkpoint (columns as in ``results/columns.md``); a
+    "best_" value is the best at this checkpoint or earlier.
 
     >>> from dofbook.methods import RandomAffine
     >>> rows = training_rows(Task("mlp", "digits", epochs=1), RandomAffine(), 8, [0])
@@ -96,11 +84,13 @@ def training_rows(
     else:
         keys = [batches_key(seed) for seed in seeds]
         histories = train_runs(model.task, build, keys, method.optimizer(task), batching, at_offset)
-    metrics = task.objective.metric_names
     frames = []
     for run, (seed, history) in enumerate(zip(seeds, histories, strict=True)):
         history.insert(0, "seed", seed)
-        frames.append(add_best(history, metrics).assign(**columns[run]))
+        for metric in task.objective.metric_names:
+            better = np.fmin if metric_kind(metric) == "loss" else np.fmax
+            history[f"best_{metric}"] = better.accumulate(history[metric].to_numpy())
+        frames.append(history.assign(**columns[run]))
     rows = pd.concat(frames, ignore_index=True)
     constants = pd.DataFrame(_constants(task, method, d, name), index=rows.index)
     return pd.concat([constants, rows], axis=1)

@@ -6,7 +6,7 @@ is hashed, what it costs and how its rows are computed; all else asks it.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from itertools import product
@@ -129,6 +129,13 @@ class Cell:
 
     def rows(self, task: "Task", batching: "Batching") -> "pd.DataFrame":
         """Compute its tidy rows; they depend on the cell alone."""
+        import pandas as pd
+
+        parts = [{"seed": seed, **part} for seed in self.seeds for part in self.parts(task, seed)]
+        return pd.concat([pd.DataFrame(self.names | part) for part in parts], ignore_index=True)
+
+    def parts(self, task: "Task", seed: int) -> Iterator[dict[str, Any]]:
+        """Compute columns of the rows of one seed, part by part."""
         raise NotImplementedError
 
 
@@ -202,17 +209,13 @@ _LATER = {"objective": "classification", "linearized_at": None, "solver": "desce
 
 
 @lru_cache(maxsize=64)
-def _written(task: TaskConfig) -> dict[str, Any]:
+def written_task(task: TaskConfig) -> dict[str, Any]:
+    """Give what is hashed of a task, ready for JSON and shared; ``read_task`` reads it."""
     content = {k: v for k, v in asdict(task).items() if k not in _LATER or v != _LATER[k]}
     for name in ("optimizer", "burn_in_optimizer"):
         if content[name]["schedule"] is None:
             del content[name]["schedule"]
     return content
-
-
-def written_task(task: TaskConfig) -> dict[str, Any]:
-    """Give what is hashed of a task, ready for JSON; ``read_task`` reads it."""
-    return dict(_written(task))
 
 
 def read_task(content: dict[str, Any]) -> TaskConfig:
@@ -296,12 +299,12 @@ class SweepConfig:
 
     def cells(self) -> list[Cell]:
         """List the cells: baseline first, then small d to large d, all methods at each d."""
-        wanted = []
+        task, cells = self.task, []
         for rate in self.baseline_learning_rates:
-            optimizer = replace(self.task.optimizer, learning_rate=rate)
-            wanted.append((replace(self.task, optimizer=optimizer), FullSpace(), None))
-        wanted += [(self.task, method, d) for method, d in grid_of(self.methods, self.dims)]
-        cells = [CellConfig(task=t, method=m, d=d, seeds=self.seeds) for t, m, d in wanted]
+            baseline = replace(task, optimizer=replace(task.optimizer, learning_rate=rate))
+            cells.append(CellConfig(task=baseline, method=FullSpace(), d=None, seeds=self.seeds))
+        for method, d in grid_of(self.methods, self.dims):
+            cells.append(CellConfig(task=task, method=method, d=d, seeds=self.seeds))
         return list(dict.fromkeys(cells))
 
 

@@ -1,16 +1,13 @@
 """Cuts of the test loss through w0 and two optima, of a network and its linearization: Fig. 9."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from tqdm import tqdm
 
 from dofbook import checks
 from dofbook.experiments.config import Cell
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PLACES = ("w0", "optimum 1", "optimum 2")
 """The points that span the plane, as the column ``place`` names them."""
@@ -47,41 +44,27 @@ class CutCell(Cell):
     def most_rows(self):
         return len(self.seeds) * 2 * (self.grid**2 + len(PLACES))
 
-    def rows(self, task, batching):
-        """Evaluate the plane: one row per seed, model ("network", "linearized") and point.
+    def parts(self, task, seed):
+        """Evaluate the plane: one row per model ("network", "linearized") and point.
 
         Columns: place ("grid" or one of ``PLACES``), x and y (distances from w0 in weight space),
         test_loss, test_accuracy.
         """
-        import pandas as pd
+        from dofbook.experiments.linearized import weights_after
+        from dofbook.landscape.linearization import linearize
+        from dofbook.landscape.slices import plane_through, slice_metrics
 
-        parts = [_cut(task, seed, self.optimum_steps, self.grid) for seed in self.seeds]
-        rows = pd.concat(parts, ignore_index=True)
-        return pd.concat([pd.DataFrame(self.names, index=rows.index), rows], axis=1)
-
-
-def _cut(task, seed: int, optimum_steps: int, grid: int) -> "pd.DataFrame":
-    import pandas as pd
-
-    from dofbook.experiments.linearized import weights_after
-    from dofbook.landscape.linearization import linearize
-    from dofbook.landscape.slices import plane_through, slice_metrics
-
-    network = task.network.with_derivatives("linear")
-    w0 = task.initialization(seed)
-    first, second = (weights_after(task, s, optimum_steps) for s in (seed, seed + 1))
-    points = [np.asarray(w) for w in (w0, first, second)]
-    plane = plane_through(*points)
-    corners = np.array([plane.coordinates(w) for w in points])
-    models = {"network": network, "linearized": linearize(network, first)}
-    parts = [(name, *line) for name in models for line in _places(corners, grid)]
-    rows = []
-    for name, place, x, y in tqdm(parts, unit="row", leave=False, disable=None):
-        values = slice_metrics(task, models[name], plane, x, np.array([y]), "test")[0]
-        columns = {"seed": seed, "model": name, "place": place, "x": x, "y": y}
-        found = dict(zip(task.objective.metric_names[2:], values.T, strict=True))
-        rows.append(pd.DataFrame(columns | found))
-    return pd.concat(rows, ignore_index=True)
+        network = task.network.with_derivatives("linear")
+        first, second = (weights_after(task, s, self.optimum_steps) for s in (seed, seed + 1))
+        points = [np.asarray(w) for w in (task.initialization(seed), first, second)]
+        plane = plane_through(*points)
+        corners = np.array([plane.coordinates(w) for w in points])
+        models = {"network": network, "linearized": linearize(network, first)}
+        lines = [(name, *line) for name in models for line in _places(corners, self.grid)]
+        for name, place, x, y in tqdm(lines, unit="row", leave=False, disable=None):
+            values = slice_metrics(task, models[name], plane, x, np.array([y]), "test")[0]
+            found = dict(zip(task.objective.metric_names[2:], values.T, strict=True))
+            yield {"model": name, "place": place, "x": x, "y": y, **found}
 
 
 def _places(corners: np.ndarray, grid: int) -> list[tuple[str, np.ndarray, float]]:

@@ -94,30 +94,20 @@ class DaskExecutor:
         if self.scheduler or self.scheduler_file:
             yield self.scheduler
             return
-        cluster: Any = _distributed().LocalCluster(
-            n_workers=self.workers, threads_per_worker=1, processes=True, host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-        )  # fmt: skip
-        with cluster:
+        local = {"n_workers": self.workers, "threads_per_worker": 1, "processes": True}
+        here = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+        with _distributed().LocalCluster(**local, **here) as cluster:
             yield cluster.scheduler_address
 
     @contextlib.contextmanager
-    def _client(self, address: str | None):
-        client = self._connect(address)
-        try:
-            yield client
-        finally:
-            with contextlib.suppress(*_LOST):
-                client.close(timeout=2)
-
-    def _connect(self, address: str | None):
+    def _client(self, address: str | None) -> Iterator[Any]:
         """Connect, again and again until patience ends: a new scheduler may still be starting."""
-        deadline = time.monotonic() + self.patience
-        while True:
+        client, deadline = None, time.monotonic() + self.patience
+        while client is None:
             try:
                 # The file may still name the scheduler that died: it is read anew each time.
                 where = address or json.loads(Path(str(self.scheduler_file)).read_text())["address"]
-                return _distributed().Client(where, timeout=5, set_as_default=False)
+                client = _distributed().Client(where, timeout=5, set_as_default=False)
             # AssertionError: dask gives its own thread ten seconds to start and then asserts.
             except (*_LOST, ValueError, LookupError, TypeError, AssertionError) as problem:
                 if time.monotonic() > deadline:
@@ -125,6 +115,11 @@ class DaskExecutor:
                     reason = " ".join(str(problem).split()) or type(problem).__name__
                     raise RunFailed(f"no dask scheduler answers at {place}: {reason}.") from None
                 time.sleep(0.5)
+        try:
+            yield client
+        finally:
+            with contextlib.suppress(*_LOST):
+                client.close(timeout=2)
 
 
 def _version() -> tuple[str | None, int]:

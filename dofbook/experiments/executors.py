@@ -33,8 +33,6 @@ from dofbook.training import Task, make_task
 log = logging.getLogger(__name__)
 
 RunCell = Callable[[Cell, str | None], pd.DataFrame]
-Notify = Callable[[dict], None]
-RETRIES = 1
 _MOST_RUNS = 64
 """Most seeds of a stored cell in which runs of another are looked for."""
 
@@ -55,25 +53,17 @@ class Outcome:
 
 
 class Executor(Protocol):
-    """Apply a function to cells, somewhere.
-
-    The function never raises for a failing cell (the outcome says so), can be pickled when the
-    store's folder is reachable from where it runs, and may be applied twice to the same cell.
-    """
+    """Apply a function to cells, somewhere else than one after the other in this process."""
 
     def map(
         self, run: Callable[[Cell], Outcome], cells: Sequence[Cell]
     ) -> Iterator[tuple[Cell, Outcome]]:
-        """Give pairs of cell and outcome in the order they end."""
+        """Give pairs of cell and outcome in the order they end.
+
+        ``run`` never raises for a failing cell (the outcome says so), can be pickled where the
+        store's folder can be reached, and may be applied twice to the same cell.
+        """
         ...
-
-
-class InProcessExecutor:
-    """Run the cells one after the other in this process: the default."""
-
-    def map(self, run, cells):
-        """Give pairs of cell and outcome in the given order."""
-        return ((cell, run(cell)) for cell in cells)
 
 
 def compute(
@@ -152,11 +142,10 @@ def _add_parts(provenance: dict, known: dict[int, StoredCell]) -> None:
     """Record where the runs that were taken over come from, and their share of the time."""
     parts: dict[str, dict] = {}
     for seed, stored in known.items():
-        origin = stored.provenance
+        origin, config = stored.provenance, stored.config
         kept = {name: origin.get(name) for name in ("environment", "machine", "settings")}
-        part = parts.setdefault(stored.config.name, {"seeds": [], **kept})
-        part["seeds"].append(seed)
-        provenance["wall_seconds"] += (origin.get("wall_seconds") or 0) / len(stored.config.seeds)
+        parts.setdefault(config.name, {"seeds": [], **kept})["seeds"].append(seed)
+        provenance["wall_seconds"] += (origin.get("wall_seconds") or 0) / len(config.seeds)
     provenance["parts"] = parts
 
 
@@ -223,7 +212,7 @@ def check_cells(
 def run_sweep(
     cells: Sequence[Cell], store: Store, executor: Executor | None = None,
     data_dir: str | None = None, progress: bool | None = True, run_cell: RunCell = run_one,
-    retries: int = RETRIES, notify: Notify = lambda event: None,
+    retries: int = 1, notify: Callable[[dict], None] = lambda event: None,
 ) -> SweepReport:  # fmt: skip
     """Bring the store to hold every cell: verify what is there, compute the rest.
 
@@ -231,9 +220,10 @@ def run_sweep(
     again: finished cells are kept, and the result is the same. Cells that raised, and did when
     tried again ``retries`` times after all others, are in the report and in the store.
 
-    ``data_dir`` as in ``datasets.load``; ``run_cell`` computes the rows of a cell; ``notify`` is
-    told what happens (``events``). A line of ``progress`` is only shown in a terminal; with None,
-    as a part of something larger, nothing is said of other commits either.
+    Without an ``executor`` cells run here, in order; ``data_dir`` as in ``datasets.load``;
+    ``run_cell`` computes the rows of a cell; ``notify`` is told what happens. A line of
+    ``progress`` is only shown in a terminal; with None, as a part of something larger, nothing is
+    said of other commits either.
 
     Raises InputError if the cells cannot run (nothing has been written then), RunFailed if the
     store cannot be written or a worker has another version.
@@ -256,7 +246,8 @@ def run_sweep(
         with heard_interrupts() as caught, _Progress(cells, missing, headers, progress) as line:
             for attempt in range(retries + 1):
                 tried = [c for c in missing if attempt == 0 or c.name in report.failures]
-                for cell, outcome in (executor or InProcessExecutor()).map(run, tried):
+                outcomes = executor.map(run, tried) if executor else ((c, run(c)) for c in tried)
+                for cell, outcome in outcomes:
                     state = _note(report, here, cell, outcome, attempt < retries)
                     about = {"state": state, "seconds": outcome.seconds, "error": outcome.error}
                     notify({"event": "cell", **cell.described(), **about})
@@ -300,9 +291,7 @@ class _Progress(tqdm):
         done, disable = len(cells) - len(missing), None if shown else True
         super().__init__(total=len(cells), initial=done, bar_format=form, disable=disable)
         self._missing = {cell.name: cell for cell in missing}
-        self._done: list[Cell] = []
-        self._known = known
-        self._begun = time.perf_counter()
+        self._done, self._known = [], known
 
     def ended(self, cell: Cell, outcome: Outcome) -> None:
         """Move on by a cell; when it is tried again it does not count again."""
@@ -317,6 +306,6 @@ class _Progress(tqdm):
         done = timing.predict(rates, self._done)
         left = timing.predict(rates, list(self._missing.values()))
         if done and left is not None:
-            seconds = (time.perf_counter() - self._begun) * left / done
+            seconds = self.format_dict["elapsed"] * left / done
             self.set_postfix_str(f"about {tqdm.format_interval(seconds)} left", refresh=False)
         self.update()

@@ -48,16 +48,16 @@ TASK_OPTIONS = tuple(field.name for field in fields(TaskConfig))
 GRID_OPTIONS = ("dims", "runs", "first_seed", "baseline_learning_rates")
 
 
-def method_options() -> dict[str, list[str]]:
+def method_options() -> dict[str, list[type[Method]]]:
     """List the options of methods, and which methods take each.
 
-    >>> method_options()["basis"]
+    >>> [kind.name for kind in method_options()["basis"]]
     ['lottery_subspace']
     """
-    found: dict[str, list[str]] = {}
-    for name, kind in methods().items():
+    found: dict[str, list[type[Method]]] = {}
+    for kind in methods().values():
         for option in kind.options():
-            found.setdefault(option, []).append(name)
+            found.setdefault(option, []).append(kind)
     return found
 
 
@@ -74,7 +74,7 @@ def make_methods(
         if option in kind.options():
             options[option] = value
         elif value is not None and value is not False:
-            owners = " and ".join(method_options()[option])
+            owners = " and ".join(owner.name for owner in method_options()[option])
             raise InputError(f"method {kind.name!r} takes no {option}; it belongs to {owners}.")
     if not isinstance(times, tuple) or not times or len(set(times)) != len(times):
         raise InputError(f"burn_in_steps is {times!r}; it must be a tuple of different integers.")

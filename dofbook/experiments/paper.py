@@ -175,17 +175,10 @@ class PaperFigure:
 
     name: str
 
-    def __post_init__(self):
-        if not self._entries():
-            allowed = f"{', '.join(PAPER_FIGURES)}, or a number"
-            raise InputError(f"figure is {self.name!r}; allowed: {allowed}.")
-
-    def _entries(self) -> list[dict[str, Any]]:
-        return [e for key, e in PAPER_FIGURES.items() if self.name in (key, key.split("-")[0])]
-
     def cells(self) -> list[Cell]:
         """List the figure's cells, each once, in the order in which they are best run."""
-        return list(dict.fromkeys(cell for entry in self._entries() for cell in entry["cells"]))
+        names = [key for key in PAPER_FIGURES if self.name in (key, key.split("-")[0])]
+        return list(dict.fromkeys(cell for key in names for cell in PAPER_FIGURES[key]["cells"]))
 
 
 def paper_figure(figure: str, **options: Any) -> PaperFigure:
@@ -195,4 +188,8 @@ def paper_figure(figure: str, **options: Any) -> PaperFigure:
             f"a figure is run at the paper's settings and takes no {', '.join(extra)}; describe "
             "another sweep without figure."
         )
-    return PaperFigure(figure)
+    found = PaperFigure(figure)
+    if not found.cells():
+        allowed = f"{', '.join(PAPER_FIGURES)}, or a number"
+        raise InputError(f"figure is {figure!r}; allowed: {allowed}.")
+    return found

@@ -36,16 +36,9 @@ class SpectrumCell(Cell):
     def check(self, task):
         self._stored(task)
 
-    def rows(self, task, batching):
-        """Decompose each path: one row per seed, basis and index (from 1)."""
-        import pandas as pd
-
-        stored = self._stored(task)
-        parts = []
-        for seed in self.seeds:
-            points = record(task, seed, stored)
-            for basis in get_args(Basis):
-                values = spectrum(points, basis).singular_values
-                found = {"index": range(1, len(values) + 1), "singular_value": values}
-                parts.append(pd.DataFrame({**self.names, "seed": seed, "basis": basis, **found}))
-        return pd.concat(parts, ignore_index=True)
+    def parts(self, task, seed):
+        """Decompose a path: one row per basis and index (from 1)."""
+        points = record(task, seed, self._stored(task))
+        for basis in get_args(Basis):
+            values = spectrum(points, basis).singular_values
+            yield {"basis": basis, "index": range(1, len(values) + 1), "singular_value": values}

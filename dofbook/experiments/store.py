@@ -262,20 +262,18 @@ class Store:
             return self.read(name)
         except FileNotFoundError:
             return None
-        except DamagedCell as problem:
-            self._move_aside(name, str(problem))
-            return None
-
-    def _move_aside(self, name: str, problem: str) -> None:
+        except DamagedCell as found:
+            problem = found
         asides = (self.root / f"{name}.corrupt-{number}" for number in itertools.count(1))
         aside = next(path for path in asides if not path.exists())
         try:
             os.rename(self.path(name), aside)
         except FileNotFoundError:  # another sweep on this store was first
-            return
+            return None
         except OSError as refusal:
             raise StoreError(f"cannot move {self.path(name)} aside: {refusal.strerror}.") from None
         log.warning("%s: %s; moved to %s.", self.path(name), problem, aside.name)
+        return None
 
     def write(self, cell: Cell, rows: "pd.DataFrame", provenance: dict) -> None:
         """Store a result and forget the cell's earlier failure; StoreError if it cannot."""

@@ -84,12 +84,10 @@ def predict(rates: dict[tuple, Rates], cells: Sequence[Cell]) -> float | None:
     total = 0.0
     for cell in cells:
         kind = cell.work().kind
-        near = (
-            [rates[kind]] if kind in rates else [r for k, r in rates.items() if k[:5] == kind[:5]]
-        )
+        near = [kind] if kind in rates else [known for known in rates if known[:5] == kind[:5]]
         if not near:
             return None
-        total += near[0].seconds(cell)
+        total += rates[near[0]].seconds(cell)
     return total
 
 
