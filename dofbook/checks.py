@@ -62,20 +62,12 @@ def real(
 
 
 def positive(name: str, value: Any) -> float:
-    """Require a finite number above 0.
-
-    >>> positive("eps", 1)
-    1.0
-    """
+    """Require a finite number above 0."""
     return real(name, value, 0, open=True)
 
 
 def probability(name: str, value: Any) -> float:
-    """Require a number strictly between 0 and 1.
-
-    >>> probability("delta", 0.1)
-    0.1
-    """
+    """Require a number strictly between 0 and 1."""
     return real(name, value, 0, 1, open=True)
 
 
@@ -92,22 +84,14 @@ def choice(name: str, value: Any, allowed: Iterable[Any]) -> Any:
 
 
 def function(name: str, value: Any) -> Any:
-    """Require something that can be called.
-
-    >>> function("support", abs)
-    <built-in function abs>
-    """
+    """Require something that can be called."""
     if not callable(value):
         raise InputError(f"{name} is {_shown(value)}; it must be a function.")
     return value
 
 
 def instance(name: str, value: Any, kind: type) -> Any:
-    """Require an object of a class.
-
-    >>> instance("well", 3, int)
-    3
-    """
+    """Require an object of a class."""
     if not isinstance(value, kind):
         raise InputError(f"{name} is {_shown(value)}; it must be a {kind.__name__}.")
     return value

@@ -14,10 +14,6 @@ def heard_interrupts() -> Iterator[list[int]]:
 
     Yields the signals that came, for a caller to look at where other code may have swallowed one.
     Changes nothing outside the main thread, and where SIGINT has a handler of its own.
-
-    >>> with heard_interrupts() as caught:
-    ...     caught
-    []
     """
     caught: list[int] = []
     in_main = threading.current_thread() is threading.main_thread()

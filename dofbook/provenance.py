@@ -48,9 +48,6 @@ def commit() -> dict[str, Any] | None:
     """Identify the git commit of the checkout this package lies in.
 
     "dirty" says whether tracked files differ from it. None outside a checkout or without git.
-
-    >>> sorted(commit() or {"commit": "abc", "dirty": False})
-    ['commit', 'dirty']
     """
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():  # else git would find a repository the package is not part of
@@ -77,11 +74,7 @@ def environment() -> dict[str, Any]:
 
 
 def cores() -> int:
-    """Count the CPU cores this process may use: all where processes cannot be pinned.
-
-    >>> cores() >= 1
-    True
-    """
+    """Count the CPU cores this process may use: all where processes cannot be pinned."""
     pinned = getattr(os, "sched_getaffinity", None)
     return len(pinned(0)) if pinned else os.cpu_count() or 1
 

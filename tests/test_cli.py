@@ -838,7 +838,7 @@ def test_every_command_can_be_interrupted(swept, monkeypatch, capsys):
 
     monkeypatch.chdir(swept)
     monkeypatch.setattr(verification, "draw_sample", interrupted)
-    monkeypatch.setattr("dofbook.commands.plan.print_plan", interrupted)
+    monkeypatch.setattr("dofbook.commands.status.print_plan", interrupted)
     for line in (["verify"], ["sweep", *SMALL, "--dry-run"]):
         assert cli.main(line) == 130
         assert capsys.readouterr().err == "dofbook: interrupted.\n"

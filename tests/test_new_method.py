@@ -13,8 +13,8 @@ import pytest
 
 import dofbook as dof
 from dofbook.commands.output import Output
-from dofbook.commands.plan import print_plan
 from dofbook.commands.running import Batched
+from dofbook.commands.status import print_plan
 from dofbook.errors import InputError
 from dofbook.experiments import estimates, make_sweep
 from dofbook.experiments.config import CellConfig, SweepConfig, canonical_json, cell_from_json

@@ -1,4 +1,4 @@
-"""Where and how cells run."""
+"""Options of how cells run: where, together or not, as a grid or as a search."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from dofbook.commands.options import Whole
+from dofbook import experiments
+from dofbook.commands.options import Real, Reals, Whole
 from dofbook.commands.output import Output, check_devices
 from dofbook.errors import InputError
+from dofbook.experiments.config import SweepConfig
 
 if TYPE_CHECKING:
+    from dofbook.experiments.adaptive import AdaptiveConfig
     from dofbook.experiments.executors import Executor
     from dofbook.training import Batching
 
 FLAT = Parameter(name="*", group=Group("Where it runs", sort_key=100))
+ADAPTIVE = Parameter(name="*", group=Group("Adaptive sweeps", sort_key=101))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,3 +107,40 @@ class Running(Batched):
                 f"part is {self.part!r}; it must be I/N with 1 <= I <= N, such as 2/8."
             )
         return list(cells[int(number) - 1 :: int(count)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adaptive:
+    """Say which thresholds are wanted and how narrow.
+
+    Args:
+        adaptive: Search each level's threshold by bisection instead of running a full grid.
+        level: Accuracies or losses to reach, such as 0.8,0.9.
+        metric: Whose best value counts.
+        half_width: Stop when d* is known to so many octaves either way.
+        delta: Failure probability that d* allows.
+        confidence: Coverage of the interval.
+    """
+
+    adaptive: bool = False
+    level: Reals = ()
+    metric: str = "test_accuracy"
+    half_width: Real = 0.25
+    delta: Real = 0.1
+    confidence: Real = 0.95
+
+    def config(self, sweep: Any, part: str | None = None) -> "AdaptiveConfig | None":
+        """Check the options, if there are any; InputError if one is not allowed."""
+        if not (self.adaptive or self.level):
+            return None
+        if not isinstance(sweep, SweepConfig):
+            raise InputError(
+                "a figure's cells are fixed; --adaptive and --level do not go with it."
+            )
+        if not (self.adaptive and self.level):
+            raise InputError("an adaptive sweep needs both --adaptive and --level.")
+        if part:
+            raise InputError("part shares a grid of cells; an adaptive sweep has no grid to share.")
+        return experiments.adaptive.AdaptiveConfig(
+            sweep, self.level, self.metric, self.half_width, self.delta, self.confidence
+        )

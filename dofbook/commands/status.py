@@ -1,18 +1,22 @@
-"""``dofbook status``: what is done, how fast it goes, when the rest will be."""
+"""``dofbook status`` and ``dofbook sweep --dry-run``: what is done, and what the rest will take."""
 
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from dofbook.commands.describing import described, describes_sweep
 from dofbook.commands.options import Flat, Place
-from dofbook.commands.output import Output, cause, columns, duration
+from dofbook.commands.output import Output, cause, columns, duration, memory
+from dofbook.commands.running import Batched
 from dofbook.errors import InputError
 from dofbook.experiments import timing
 from dofbook.experiments.config import Cell
-from dofbook.experiments.index import Header, other_commits, read_headers
-from dofbook.experiments.store import Store
+from dofbook.experiments.index import other_commits, read_headers
+from dofbook.experiments.store import Store, StoredCell
+
+if TYPE_CHECKING:
+    from dofbook.experiments.estimates import Need
 
 PLACE = ["dataset", "network", "method", "t", "d"]
 """Columns that say where a cell stands in a sweep."""
@@ -112,7 +116,7 @@ def count_states(states: list[str]) -> str:
     return ", ".join(f"{states.count(s)} {s}" for s in STATES if s in states)
 
 
-def _speed(stored: list[Header], left: list[Cell]) -> dict:
+def _speed(stored: list[StoredCell], left: list[Cell]) -> dict:
     """Measure cells per hour and the time left, by the wall times of the device used last."""
     recent = timing.of_last_device(stored)
     spent = sum(cell.provenance.get("wall_seconds") or 0.0 for cell in recent)
@@ -134,3 +138,63 @@ def _say_speed(speed: dict) -> str:
     where = f" on {device}" if device else ""
     end = f"; about {duration(left)} left." if left else "."
     return f" {rate:.3g} cells per hour{where}, {at_once:.1f} at a time{end}"
+
+
+def print_plan(
+    cells: Sequence[Cell], store: Store, where: Batched, out: Output, bound: str = ""
+) -> None:
+    """Print what is missing and what it takes, numbers after ``bound``, such as "at most "."""
+    headers, damaged = read_headers(store, [cell.name for cell in cells])
+    states = states_of(cells, headers, damaged, store.failures())
+    left = [cell for cell, state in zip(cells, states, strict=True) if state != "done"]
+    plans = _plans(left, list(headers.values()), where) if left else {}
+    rows = []
+    for cell, state in zip(cells, states, strict=True):
+        row, known = [*place(cell), state, len(cell.seeds)], plans.get(cell.name)
+        need, size, seconds = known or (None, 0.0, 0.0)
+        shown = ["-"] * 3 if need is None else [need.steps, memory(size), duration(seconds)]
+        rows.append([*row, *shown])
+        out.event({
+            "event": "plan", **cell.described(), "state": state,
+            "steps": need and need.steps, "runs_together": need and need.together,
+            "bytes": size, "seconds": seconds,
+        })  # fmt: skip
+    out.say(columns([*PLACE, "state", "runs", "steps", "memory", "time"], rows))
+    end = "Nothing is left."
+    if plans:
+        needs, sizes, times = zip(*plans.values(), strict=True)
+        end = (
+            f"Left: {bound}{len(left)} cells, {sum(need.steps for need in needs):,} steps, "
+            f"{bound}{duration(sum(times))} one after the other on this machine; "
+            f"up to {memory(max(sizes))} at once."
+        )
+    out.say(f"{len(cells)} cells in {store.root}: {count_states(states)}. {end}")
+
+
+def _plans(
+    left: Sequence[Cell], stored: list[StoredCell], where: Batched
+) -> "dict[str, tuple[Need, float, float]]":
+    """Say what each cell takes, its bytes and its seconds; only what is left needs JAX for it.
+
+    Rates are those of stored cells of the same kind and device; what is not known is measured.
+    """
+    from dofbook.experiments import estimates
+    from dofbook.experiments.executors import check_cells
+    from dofbook.provenance import devices
+
+    how = (where.data_dir, where.make_batching())
+    check_cells(left, [], where.data_dir)
+    here = devices()[0]
+    rates = timing.fit_rates(cell for cell in stored if timing.device_of(cell) == here)
+    for task in dict.fromkeys(cell.task for cell in left):
+        of_task = [cell for cell in left if cell.task == task]
+        if timing.predict(rates, of_task) is None:
+            sample = max(of_task, key=lambda cell: cell.work().d)
+            measured = estimates.measure_rates(sample, sample.work().d or 1, *how)
+            rates |= {cell.work().kind: measured for cell in of_task}
+    found = {}
+    for cell in left:
+        need, seconds = estimates.cell_need(cell, *how), timing.predict(rates, [cell])
+        size = need.bytes + estimates.data_bytes(cell, where.data_dir)
+        found[cell.name] = (need, size, seconds)
+    return found

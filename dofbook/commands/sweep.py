@@ -1,5 +1,6 @@
 """``dofbook sweep``: run a sweep, or say what it would take."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from dofbook import experiments
 from dofbook.cli import EXIT_FAILED, EXIT_INTERRUPTED
-from dofbook.commands import adaptive, running
+from dofbook.commands import running
 from dofbook.commands.describing import described, describes_sweep
 from dofbook.commands.options import Flat, Place
 from dofbook.commands.output import Output, cause, check_file
 from dofbook.experiments.config import Cell
+from dofbook.experiments.index import other_commits, read_headers
 from dofbook.experiments.options import make_sweep
 
 if TYPE_CHECKING:
+    from dofbook.experiments.adaptive import AdaptiveConfig, LevelResult
     from dofbook.experiments.executors import SweepReport
     from dofbook.experiments.store import Store
 
@@ -28,7 +31,7 @@ def sweep_command(
     dry_run: bool = False,
     out: Annotated[Output, Flat] = Output(),  # noqa: B008  (frozen)
     where: Annotated[running.Running, running.FLAT] = running.Running(),  # noqa: B008
-    levels: Annotated[adaptive.Adaptive, adaptive.FLAT] = adaptive.Adaptive(),  # noqa: B008
+    levels: Annotated[running.Adaptive, running.ADAPTIVE] = running.Adaptive(),  # noqa: B008
 ) -> int:
     """Run a sweep, or go on with one.
 
@@ -51,13 +54,13 @@ def sweep_command(
         out.say("There is nothing to do: no cells.")
         return 0
     if dry_run:
-        from dofbook.commands.plan import print_plan
+        from dofbook.commands.status import print_plan
 
         print_plan(cells, place, where, out, bound="at most " if search else "")
         return 0
     try:
         if search:
-            adaptive.run_adaptively(search, place, out, keywords)
+            _search(search, place, out, keywords)
             cells = [c for c in cells if place.path(c.name).exists()]
             lost = [c.name for c in cells if place.take(c.name) is None]
             report = experiments.executors.SweepReport(lost=lost)
@@ -72,6 +75,41 @@ def sweep_command(
         out.complain(f"interrupted with {kept} stored; the same command goes on from there.")
         return EXIT_INTERRUPTED
     return _finish(cells, report, place, table, out)
+
+
+def _search(wanted: "AdaptiveConfig", store: "Store", out: Output, keywords: dict) -> None:
+    """Search the thresholds of every burn-in time."""
+    cells = wanted.cells()
+    experiments.executors.check_cells(cells, [], keywords["data_dir"])
+    headers, _ = read_headers(store, [cell.name for cell in cells])
+    if sentence := other_commits(headers.values()):
+        out.complain(sentence)
+    for method in wanted.sweep.methods:
+        *_, known = experiments.adaptive.run_adaptive(wanted, method, store, **keywords)
+        for found in known:
+            _say(wanted, method.t, found, out)
+
+
+def _say(wanted: "AdaptiveConfig", t: int, found: "LevelResult", out: Output) -> None:
+    from dofbook.success.bisection import reach
+
+    threshold, runs, wide = found.threshold, len(found.hits), reach(found.threshold)
+    note = f"; wider than asked, {wide:.2f} octaves" if wide > wanted.half_width else ""
+    if math.isinf(wide):
+        note = "; not bounded on both sides by this grid"
+    out.say(
+        f"t = {t}, {wanted.metric} {found.level:g}: d* = {threshold.value_text()} "
+        f"{threshold.interval_text()} at {wanted.confidence:.0%}, {runs} initializations, "
+        f"{found.trainings} trainings (the full grid has {runs * len(wanted.grid)}){note}."
+    )
+    ends = {name: getattr(threshold, name) for name in ("value", "lower", "upper")}
+    out.event({
+        "event": "threshold", "burn_in_steps": t, "metric": wanted.metric, "level": found.level,
+        "delta": wanted.delta, "confidence": wanted.confidence,
+        **{name: end if math.isfinite(end) else None for name, end in ends.items()},
+        "hits": [wanted.grid[h] if h < len(wanted.grid) else None for h in found.hits],
+        "initializations": runs, "trainings": found.trainings,
+    })  # fmt: skip
 
 
 def _finish(

@@ -4,7 +4,6 @@ A digest says that a file is as it was written, not that it holds what its name 
 """
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -15,21 +14,16 @@ from dofbook.experiments.config import Cell, CellConfig
 
 BYTES_PER_ROW = 2**12
 """Allowed of the unpacked content; real rows have a few hundred."""
-_TYPES: dict[str, tuple[Callable[[pa.DataType], bool], ...]] = {
-    "text": (kinds.is_string, kinds.is_large_string),
-    "whole": (kinds.is_integer,),
-    "number": (kinds.is_floating, kinds.is_integer),
-    "truth": (kinds.is_boolean,),
-}
+_NUMBER = (kinds.is_floating, kinds.is_integer)
 _COLUMNS = {
-    "text": "cell dataset network pooling method variant optimizer bias_correction collapsed basis "
-    "model place",
-    "whole": "burn_in_steps d D epochs batch_size train_images test_images seed step "
-    "pruning_epochs newton_steps index",
-    "number": "learning_rate epoch gradient_norm gap singular_value x y",
-    "truth": "nested",
+    "cell dataset network pooling method variant optimizer bias_correction collapsed basis model "
+    "place": (kinds.is_string, kinds.is_large_string),
+    "burn_in_steps d D epochs batch_size train_images test_images seed step pruning_epochs "
+    "newton_steps index": (kinds.is_integer,),
+    "learning_rate epoch gradient_norm gap singular_value x y": _NUMBER,
+    "nested": (kinds.is_boolean,),
 }
-_KIND_OF = {name: kind for kind, names in _COLUMNS.items() for name in names.split()}
+_TYPES = {name: types for names, types in _COLUMNS.items() for name in names.split()}
 _METRICS = ("train_", "test_", "best_train_", "best_test_")
 
 
@@ -74,12 +68,11 @@ def _check_schema(cell: Cell, table: pa.Table) -> None:
         raise DamagedCell("a column occurs twice")
     own = isinstance(cell, CellConfig) and not type(cell.method).__module__.startswith("dofbook.")
     for field in table.schema:
-        metric = "number" if field.name.startswith(_METRICS) else None
-        kind = _KIND_OF.get(field.name, metric)
-        if kind is None:
+        types = _TYPES.get(field.name, _NUMBER if field.name.startswith(_METRICS) else None)
+        if types is None:
             if not own:  # a reader's method may have columns of its own
                 raise DamagedCell(f"it has a column {field.name}, which no such cell has")
-        elif not any(fits(field.type) for fits in _TYPES[kind]):
+        elif not any(fits(field.type) for fits in types):
             raise DamagedCell(f"its column {field.name} holds {field.type}")
 
 

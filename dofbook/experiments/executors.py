@@ -23,7 +23,7 @@ from dofbook.errors import RunFailed
 from dofbook.experiments import identity, timing
 from dofbook.experiments.cell import run_cell as run_one
 from dofbook.experiments.config import Cell
-from dofbook.experiments.index import Header, other_commits
+from dofbook.experiments.index import other_commits
 from dofbook.experiments.store import Store, StoredCell
 from dofbook.interrupts import heard_interrupts
 from dofbook.keys import SEEDS
@@ -103,12 +103,12 @@ def compute(
 
 def _relatives(cell: Cell) -> Iterator[Cell]:
     """List cells that may hold some of its runs: single seeds, and counts from its first."""
-    first, own = cell.seeds[0], set(cell.seeds)
+    first = cell.seeds[0]
     for count in range(_MOST_RUNS, 1, -1):
         seeds = tuple(range(first, first + count))
-        if seeds != cell.seeds and own & set(seeds) and seeds[-1] < SEEDS:
+        if seeds != cell.seeds and seeds[-1] < SEEDS:
             yield replace(cell, seeds=seeds)
-    if len(own) > 1:
+    if len(cell.seeds) > 1:
         yield from map(cell.with_seed, cell.seeds)
 
 
@@ -237,13 +237,12 @@ def run_sweep(
     if missing:
         known = [cell for cell in present.values() if cell]
         check_cells(missing, known, data_dir)
-        headers = [Header(cell.config, cell.provenance) for cell in known]
-        if progress is not None and (sentence := other_commits(headers)):
+        if progress is not None and (sentence := other_commits(known)):
             log.warning("%s", sentence)
         store.prepare()
         here = replace(store, root=store.root.absolute())  # workers may have another folder
         run = partial(compute, store=here, data_dir=data_dir, run_cell=run_cell)
-        with heard_interrupts() as caught, _Progress(cells, missing, headers, progress) as line:
+        with heard_interrupts() as caught, _Progress(cells, missing, known, progress) as line:
             for attempt in range(retries + 1):
                 tried = [c for c in missing if attempt == 0 or c.name in report.failures]
                 outcomes = executor.map(run, tried) if executor else ((c, run(c)) for c in tried)
@@ -286,7 +285,7 @@ def _note(report: SweepReport, store: Store, cell: Cell, outcome: Outcome, again
 class _Progress(tqdm):
     """Show the cells done, and the time left by the wall times seen so far."""
 
-    def __init__(self, cells, missing, known: list[Header], shown: bool | None):
+    def __init__(self, cells, missing, known: list[StoredCell], shown: bool | None):
         form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} cells [{elapsed}{postfix}]"
         done, disable = len(cells) - len(missing), None if shown else True
         super().__init__(total=len(cells), initial=done, bar_format=form, disable=disable)
@@ -299,7 +298,7 @@ class _Progress(tqdm):
             return
         if outcome.error is None and not outcome.found:
             origin = {"wall_seconds": outcome.seconds, "environment": environment()}
-            self._known.append(Header(cell, origin))
+            self._known.append(StoredCell(cell, None, origin))
             self._done.append(cell)
         # Time spent over work done: parallel workers count as they do.
         rates = timing.fit_rates(self._known)

@@ -34,10 +34,7 @@ _VARIABLES = ("XLA_FLAGS", "NVIDIA_TF32_OVERRIDE", "TF_CUDNN_DETERMINISTIC")
 
 
 def check_machine_settings() -> None:
-    """Refuse settings of JAX with which the same seed would mean other numbers.
-
-    >>> check_machine_settings()
-    """
+    """Refuse settings of JAX with which the same seed would mean other numbers."""
     for name, value in _PINNED.items():
         if (now := jax.config.values.get(name, value)) != value:
             raise InputError(

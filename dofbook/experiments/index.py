@@ -7,14 +7,16 @@ was verified under; what is in doubt is read and verified anew, and so is all wi
 import contextlib
 import json
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 
-from dofbook.experiments.config import Cell, canonical_json, cell_from_json
+from dofbook.experiments.config import canonical_json, cell_from_json
 from dofbook.experiments.contents import DamagedCell
 from dofbook.experiments.store import (
     Store,
+    StoredCell,
     StoreError,
     read_regular,
     seal,
@@ -30,17 +32,10 @@ _LARGEST = 2**28
 _COLUMNS = ["name", "stamp", "config", "provenance"]
 
 
-class Header(NamedTuple):
-    """Hold what a verified cell says of itself; its rows stay in their file."""
-
-    config: Cell
-    provenance: dict
-
-
 def read_headers(
     store: Store, names: Iterable[str] | None = None
-) -> tuple[dict[str, Header], dict[str, str]]:
-    """Read headers by name, all by default, and why the files of others cannot be trusted.
+) -> tuple[dict[str, StoredCell], dict[str, str]]:
+    """Read cells by name without rows, all by default, and why the files of others are damaged.
 
     >>> from pathlib import Path
     >>> read_headers(Store(Path("nowhere")))
@@ -52,7 +47,8 @@ def read_headers(
         if stamp is None:
             continue
         if entry and entry["stamp"] == list(stamp):
-            found[name] = Header(cell_from_json(entry["config"]), json.loads(entry["provenance"]))
+            cell, origin = cell_from_json(entry["config"]), json.loads(entry["provenance"])
+            found[name] = StoredCell(cell, None, origin)
             continue
         try:
             stored = store.read(name)
@@ -61,7 +57,7 @@ def read_headers(
         except DamagedCell as problem:
             damaged[name] = str(problem)
             continue
-        found[name], fresh = Header(stored.config, stored.provenance), fresh + 1
+        found[name], fresh = replace(stored, table=None), fresh + 1
         texts = canonical_json(stored.config), json.dumps(stored.provenance)
         entries[name] = dict(zip(_COLUMNS, (name, list(stamp), *texts), strict=True))
     if fresh >= _WORTH_KEEPING:
@@ -79,12 +75,8 @@ def _read(store: Store) -> dict[str, dict[str, Any]]:
         return {}
 
 
-def other_commits(stored: Iterable[Header]) -> str | None:
-    """Say in a sentence how many cells were computed at other commits of dofbook than this one.
-
-    >>> other_commits([]) is None
-    True
-    """
+def other_commits(stored: Iterable[StoredCell]) -> str | None:
+    """Say in a sentence how many cells were computed at other commits of dofbook than this one."""
     origins = [(cell.provenance.get("environment") or {}).get("git") or {} for cell in stored]
     here, found = (commit() or {}).get("commit"), [origin.get("commit") for origin in origins]
     others = [other for other in found if other and other != here]

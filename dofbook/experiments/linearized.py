@@ -56,12 +56,7 @@ def weights_after(task: Task, seed: int, steps: int, order: int = 0) -> jax.Arra
 
 @lru_cache(maxsize=4)
 def trained_as(task: Task) -> Model:
-    """Choose what is trained in place of a task: itself, unless it says ``linearized_at``.
-
-    >>> task = Task("mlp", "digits")
-    >>> trained_as(task).task is task
-    True
-    """
+    """Choose what is trained in place of a task: itself, unless it says ``linearized_at``."""
     config = task.config
     if config is None or (steps := config.linearized_at) is None:
         return Model(task, lambda subspace, seed: subspace)

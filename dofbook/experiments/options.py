@@ -61,14 +61,10 @@ def method_options() -> dict[str, list[type[Method]]]:
     return found
 
 
-def make_methods(
+def _make_methods(
     kind: type[Method], times: tuple[int, ...], chosen: dict[str, Any], released: bool
 ) -> tuple[Method, ...]:
-    """Make a method of a class at each burn-in time, from options by name; InputError if not its.
-
-    >>> make_methods(method_class("affine"), (0, 4), {"nested": True}, False)[1].t
-    4
-    """
+    """Make a method of a class at each burn-in time; InputError for options that are not its."""
     options = dict(kind.released_code) if released else {}
     for option, value in chosen.items():
         if option in kind.options():
@@ -134,7 +130,7 @@ def make_sweep(
         grid["baseline_learning_rates"] = ()
     if whole:
         return SweepConfig(task, (), **grid)
-    found = make_methods(kind, times, own, convention == "released_code")
+    found = _make_methods(kind, times, own, convention == "released_code")
     return SweepConfig(task, found, **grid)
 
 

@@ -19,10 +19,7 @@ _REMEDY = "the tables come with the repository, in its folder results/"
 
 
 def check_table_path(path: Path) -> None:
-    """Refuse the path of a table that cannot work, before anything is computed.
-
-    >>> check_table_path(Path("runs.parquet"))
-    """
+    """Refuse the path of a table that cannot work, before anything is computed."""
     if path.suffix != ".parquet":
         raise InputError(f"the table is to be named {path}; its name must end in .parquet.")
     if path.is_dir():

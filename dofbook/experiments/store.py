@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -53,7 +53,7 @@ class StoredCell:
     """Hold one verified result: cell, rows, and versions, device, commit, data and times."""
 
     config: Cell
-    table: pa.Table
+    table: Any  # a pa.Table; None where it was left in its file
     provenance: dict
 
 

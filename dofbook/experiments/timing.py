@@ -7,12 +7,10 @@ from datetime import datetime
 import numpy as np
 
 from dofbook.experiments.config import Cell
-from dofbook.experiments.index import Header
 from dofbook.experiments.store import StoredCell
 
 PRIOR_SLOPE = 6e-4
 """per_dimension / per_epoch before cells of several d are stored; Conv-2 on MNIST on a CPU."""
-Stored = Header | StoredCell
 
 
 @dataclass(frozen=True)
@@ -40,27 +38,27 @@ class Rates:
         return self.fixed + work.runs * each
 
 
-def device_of(cell: Stored) -> dict[str, str]:
+def device_of(cell: StoredCell) -> dict[str, str]:
     """Name the device that computed a cell, as ``provenance.devices`` does; {} if it is unknown."""
     return ((cell.provenance.get("environment") or {}).get("devices") or [{}])[0]
 
 
-def of_last_device(stored: Sequence[Stored]) -> list[Stored]:
+def of_last_device(stored: Sequence[StoredCell]) -> list[StoredCell]:
     """Keep the cells computed on the device that was used last: others have other rates."""
     last = max(stored, key=lambda cell: str(cell.provenance.get("started")), default=None)
     return [cell for cell in stored if last and device_of(cell) == device_of(last)]
 
 
-def fit_rates(stored: Iterable[Stored]) -> dict[tuple, Rates]:
+def fit_rates(stored: Iterable[StoredCell]) -> dict[tuple, Rates]:
     """Fit the time model to the wall times of each kind's stored cells on the device used last."""
-    groups: dict[tuple, list[Stored]] = {}
+    groups: dict[tuple, list[StoredCell]] = {}
     for cell in stored:
         if cell.provenance.get("wall_seconds") is not None:
             groups.setdefault(cell.config.work().kind, []).append(cell)
     return {kind: _fit_rates(of_last_device(cells)) for kind, cells in groups.items()}
 
 
-def _fit_rates(cells: Sequence[Stored]) -> Rates:
+def _fit_rates(cells: Sequence[StoredCell]) -> Rates:
     works = [cell.config.work() for cell in cells]
     rows = [(w.runs * w.epochs, w.runs * (w.epochs + w.before), w.d) for w in works]
     own, work, d = np.array(rows, float).T
@@ -91,7 +89,7 @@ def predict(rates: dict[tuple, Rates], cells: Sequence[Cell]) -> float | None:
     return total
 
 
-def parallelism(stored: Iterable[Stored]) -> float:
+def parallelism(stored: Iterable[StoredCell]) -> float:
     """Tell how many cells ran at a time, on average, while any ran; at least 1."""
     spans = []
     for cell in stored:
