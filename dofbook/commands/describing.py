@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from cyclopts import Group, Parameter
 from docstring_parser import parse
 
-from dofbook.commands.options import READING, Flat
+from dofbook.commands.options import READING
 from dofbook.errors import InputError
 from dofbook.experiments.options import GRID_OPTIONS, PROFILES, make_sweep, method_options
 from dofbook.methods import Method, methods
@@ -125,7 +125,7 @@ def sweep_options() -> Any:
 
 def describes_sweep(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command's argument ``chosen`` the options that describe a sweep."""
-    command.__annotations__["chosen"] = Annotated[sweep_options() | None, Flat]
+    command.__annotations__["chosen"] = Annotated[sweep_options() | None, Parameter(name="*")]
     return command
 
 

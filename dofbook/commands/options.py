@@ -63,5 +63,3 @@ Real = Annotated[float, READING[float]]
 Reals = Annotated[tuple[float, ...], READING[tuple[float, ...]]]
 Place = Annotated[Path, _reading(_path, "PATH")]
 OutFile = Annotated[Path, _reading(_path, "PATH"), Parameter(alias="-o")]
-Flat = Parameter(name="*")
-"""Makes each field of a dataclass an option of its own."""

@@ -8,9 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cyclopts import Parameter
+
 from dofbook.errors import InputError
 
 
+@Parameter(name="*")
 @dataclass(frozen=True)
 class Output:
     """Speak to people in text, or to machines in events: never both on one stream.

@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from dofbook.experiments.executors import Executor
     from dofbook.training import Batching
 
-FLAT = Parameter(name="*", group=Group("Where it runs", sort_key=100))
-ADAPTIVE = Parameter(name="*", group=Group("Adaptive sweeps", sort_key=101))
 
-
+@Parameter(name="*", group=Group("Where it runs", sort_key=100))
 @dataclass(frozen=True, kw_only=True)
 class Batched:
     """Say how the seeds of a cell go together.
@@ -109,6 +107,7 @@ class Running(Batched):
         return list(cells[int(number) - 1 :: int(count)])
 
 
+@Parameter(name="*", group=Group("Adaptive sweeps", sort_key=101))
 @dataclass(frozen=True, kw_only=True)
 class Adaptive:
     """Say which thresholds are wanted and how narrow.

@@ -1,12 +1,13 @@
 """``dofbook status`` and ``dofbook sweep --dry-run``: what is done, and what the rest will take."""
 
 import os
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from dofbook.commands.describing import described, describes_sweep
-from dofbook.commands.options import Flat, Place
+from dofbook.commands.options import Place
 from dofbook.commands.output import Output, cause, columns, duration, memory
 from dofbook.commands.running import Batched
 from dofbook.errors import InputError
@@ -28,7 +29,7 @@ def status(
     *,
     chosen: Any = None,
     store: Place = Path("store"),
-    out: Annotated[Output, Flat] = Output(),  # noqa: B008  (frozen)
+    out: Output = Output(),  # noqa: B008  (frozen)
 ) -> int:
     """Count the cells of a store, or of one sweep in it.
 
@@ -49,25 +50,24 @@ def status(
         out.event({"event": "status", "store": str(found.root), "cells": 0})
         return 0
     states = states_of(wanted, headers, damaged, failures)
-    counts: dict[tuple, list[str]] = {}
-    for cell, state in zip(wanted, states, strict=True):
-        counts.setdefault(tuple(place(cell)), []).append(state)
-    rows = [[*where, *(each.count(state) for state in STATES)] for where, each in counts.items()]
+    at: dict[tuple, Counter[str]] = {}
+    for cell, state in states.items():
+        at.setdefault(tuple(place(cell)), Counter())[state] += 1
+    rows = [[*where, *(counts[state] for state in STATES)] for where, counts in at.items()]
     out.say(columns([*PLACE, *STATES], rows))
-    for cell, state in zip(wanted, states, strict=True):
+    for cell, state in states.items():
         if state == "failed":
             *_, t, d = place(cell)
             why = cause(failures[cell.name].traceback)
             out.say(f"failed: {cell.name} (t = {t}, d = {d}): {why}")
-    left = [cell for cell, state in zip(wanted, states, strict=True) if state != "done"]
-    speed = _speed(list(headers.values()), left)
-    counted = count_states(states)
+    speed = _speed(list(headers.values()), [c for c, state in states.items() if state != "done"])
+    totals, counted = Counter(states.values()), count_states(states.values())
     out.say(f"{len(wanted)} cells in {found.root}: {counted}.{_say_speed(speed)}")
     if sentence := other_commits(headers.values()):
         out.complain(sentence)
     out.event({
         "event": "status", "store": str(found.root), "cells": len(wanted),
-        **{s: states.count(s) for s in STATES}, **speed,
+        **{state: totals[state] for state in STATES}, **speed,
     })  # fmt: skip
     return 0
 
@@ -93,13 +93,13 @@ def place(cell: Cell) -> list:
 def states_of(
     cells: Sequence[Cell], headers: Collection[str], damaged: Collection[str],
     failures: Collection[str],
-) -> list[str]:  # fmt: skip
+) -> dict[Cell, str]:  # fmt: skip
     """Tell the state of every cell by the names of those that are done, damaged or failed."""
     known = {"done": headers, "damaged": damaged, "failed": failures}
-    return [
-        next((state for state, names in known.items() if cell.name in names), "missing")
+    return {
+        cell: next((state for state, names in known.items() if cell.name in names), "missing")
         for cell in cells
-    ]
+    }
 
 
 def _order(cell: Cell) -> tuple:
@@ -107,13 +107,14 @@ def _order(cell: Cell) -> tuple:
     return *where, d if isinstance(d, int) else 0, cell.name
 
 
-def count_states(states: list[str]) -> str:
+def count_states(states: Iterable[str]) -> str:
     """Count states in words.
 
     >>> count_states(["failed", "done", "done"])
     '2 done, 1 failed'
     """
-    return ", ".join(f"{states.count(s)} {s}" for s in STATES if s in states)
+    counts = Counter(states)
+    return ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
 
 
 def _speed(stored: list[StoredCell], left: list[Cell]) -> dict:
@@ -146,10 +147,10 @@ def print_plan(
     """Print what is missing and what it takes, numbers after ``bound``, such as "at most "."""
     headers, damaged = read_headers(store, [cell.name for cell in cells])
     states = states_of(cells, headers, damaged, store.failures())
-    left = [cell for cell, state in zip(cells, states, strict=True) if state != "done"]
+    left = [cell for cell, state in states.items() if state != "done"]
     plans = _plans(left, list(headers.values()), where) if left else {}
     rows = []
-    for cell, state in zip(cells, states, strict=True):
+    for cell, state in states.items():
         row, known = [*place(cell), state, len(cell.seeds)], plans.get(cell.name)
         need, size, seconds = known or (None, 0.0, 0.0)
         shown = ["-"] * 3 if need is None else [need.steps, memory(size), duration(seconds)]
@@ -168,7 +169,7 @@ def print_plan(
             f"{bound}{duration(sum(times))} one after the other on this machine; "
             f"up to {memory(max(sizes))} at once."
         )
-    out.say(f"{len(cells)} cells in {store.root}: {count_states(states)}. {end}")
+    out.say(f"{len(cells)} cells in {store.root}: {count_states(states.values())}. {end}")
 
 
 def _plans(

@@ -4,14 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from dofbook import experiments
 from dofbook.cli import EXIT_FAILED, EXIT_INTERRUPTED
-from dofbook.commands import running
 from dofbook.commands.describing import described, describes_sweep
-from dofbook.commands.options import Flat, Place
+from dofbook.commands.options import Place
 from dofbook.commands.output import Output, cause, check_file
+from dofbook.commands.running import Adaptive, Running
 from dofbook.experiments.config import Cell
 from dofbook.experiments.index import other_commits, read_headers
 from dofbook.experiments.options import make_sweep
@@ -29,9 +29,9 @@ def sweep_command(
     store: Place = Path("store"),
     table: Place | None = None,
     dry_run: bool = False,
-    out: Annotated[Output, Flat] = Output(),  # noqa: B008  (frozen)
-    where: Annotated[running.Running, running.FLAT] = running.Running(),  # noqa: B008
-    levels: Annotated[running.Adaptive, running.ADAPTIVE] = running.Adaptive(),  # noqa: B008
+    out: Output = Output(),  # noqa: B008  (frozen)
+    where: Running = Running(),  # noqa: B008
+    levels: Adaptive = Adaptive(),  # noqa: B008
 ) -> int:
     """Run a sweep, or go on with one.
 
@@ -48,7 +48,7 @@ def sweep_command(
     cells = search.cells() if search else where.take_part(config.cells())
     if dry_run:  # said before JAX, which what is left needs, is loaded
         out.say(f"{len(cells)} cells wanted; looking at what they take on this machine.")
-    plain = replace(where, data_dir=None, part=None) == running.Running()
+    plain = replace(where, data_dir=None, part=None) == Running()
     keywords = {} if dry_run and plain else where.keywords(out)
     if not cells:
         out.say("There is nothing to do: no cells.")

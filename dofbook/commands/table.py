@@ -2,12 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pandas as pd
 
 from dofbook.commands.describing import described, describes_sweep
-from dofbook.commands.options import Flat, OutFile, Place, Real, Reals
+from dofbook.commands.options import OutFile, Place, Real, Reals
 from dofbook.commands.output import Output, check_file
 from dofbook.commands.status import existing_store
 from dofbook.errors import InputError
@@ -25,7 +25,7 @@ def table_command(
     store: Place = Path("store"),
     output: OutFile | None = None,
     csv: bool = False,
-    out: Annotated[Output, Flat] = Output(),  # noqa: B008  (frozen)
+    out: Output = Output(),  # noqa: B008  (frozen)
 ) -> int:
     """Join a store, or one sweep of it, into one table.
 

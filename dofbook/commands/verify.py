@@ -2,14 +2,14 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from dofbook import experiments
 from dofbook.cli import EXIT_FAILED
 from dofbook.commands.describing import described, describes_sweep
-from dofbook.commands.options import Flat, Place, Whole
+from dofbook.commands.options import Place, Whole
 from dofbook.commands.output import Output, duration
-from dofbook.commands.running import FLAT, Batched
+from dofbook.commands.running import Batched
 from dofbook.commands.status import existing_store, place
 from dofbook.errors import InputError
 
@@ -25,8 +25,8 @@ def verify_command(
     store: Place = Path("store"),
     sample: Whole = 3,
     seed: Whole = 0,
-    out: Annotated[Output, Flat] = Output(),  # noqa: B008  (frozen)
-    batched: Annotated[Batched, FLAT] = Batched(),  # noqa: B008
+    out: Output = Output(),  # noqa: B008  (frozen)
+    batched: Batched = Batched(),  # noqa: B008
 ) -> int:
     """Run a sample of runs again; the exit code is 1 if one differs more than machines explain.
 

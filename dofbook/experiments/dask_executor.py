@@ -81,7 +81,7 @@ class DaskExecutor:
                 before = len(left)
                 with self._client(address) as client, contextlib.suppress(*_LOST):
                     _check_workers(client)
-                    yield from _Lease(client, run, left, self.silence).outcomes()
+                    yield from _outcomes(client, run, left, self.silence)
                 if left:
                     log.warning("the scheduler was lost; %d cells are sent again.", len(left))
                     losses = losses + 1 if len(left) == before else 0
@@ -163,53 +163,53 @@ def _run_there(run: Callable[[Cell], Outcome], ours: tuple, name: str, cell: Cel
     return run(cell)
 
 
-class _Lease:
-    """Send out cells; give those of silent workers to others; take the first outcome of each."""
+def _outcomes(
+    client, run: Callable[[Cell], Outcome], left: dict[str, Cell], silence: float
+) -> Iterator[tuple[Cell, Outcome]]:
+    """Send cells, those of silent workers to others too, and yield the first outcome of each.
 
-    def __init__(self, client, run, left: dict[str, Cell], silence: float):
-        self._client, self._left, self._silence = client, left, silence
-        self._run = partial(_run_there, run, _version())
-        self._sent: dict = {}
-        self._ready = _distributed().as_completed(loop=client.loop)
-        for number, cell in enumerate(left.values()):
-            self._send(cell, priority=-number)  # earlier cells first
+    ``left`` loses the cells that have one. It ends when none is left, or the link breaks.
+    """
+    run_there, sent = partial(_run_there, run, _version()), {}
+    ready = _distributed().as_completed(loop=client.loop)
 
-    def _send(self, cell: Cell, **options) -> None:
+    def send(cell, **options):
         # Never taken from dask's memory: what counts is in the store.
         key = f"{cell.name}-{time.time_ns()}"
-        future = self._client.submit(self._run, cell.name, cell, pure=False, key=key, **options)
-        self._sent[future] = cell
-        self._ready.add(future)
+        future = client.submit(run_there, cell.name, cell, pure=False, key=key, **options)
+        sent[future] = cell
+        ready.add(future)
 
-    def outcomes(self) -> Iterator[tuple[Cell, Outcome]]:
-        """Yield outcomes until all cells have one, or the link breaks."""
-        looked = time.monotonic()
-        while self._left:
-            batch = self._ready.next_batch(block=False)
-            for future in batch:
-                cell = self._sent.pop(future)
-                if cell.name in self._left:
-                    outcome = _outcome(future)
-                    del self._left[cell.name]
-                    yield cell, outcome
-            if not batch:
-                time.sleep(0.02)
-            if time.monotonic() - looked > self._silence / 4:
-                looked = time.monotonic()
-                self._pass_on()
-
-    def _pass_on(self) -> None:
-        """Give cells that only silent workers hold to living ones."""
-        living, silent = _living(self._client, self._silence)
-        if not (living and silent):
-            return
-        held = self._client.processing()
-        stuck = {str(key) for worker in silent for key in held.get(worker, ())}
-        going = {cell.name for future, cell in self._sent.items() if future.key not in stuck}
-        for name in {key.partition("-")[0] for key in stuck} - going:
-            if name in self._left:
+    for number, cell in enumerate(left.values()):
+        send(cell, priority=-number)  # earlier cells first
+    looked = time.monotonic()
+    while left:
+        batch = ready.next_batch(block=False)
+        for future in batch:
+            cell = sent.pop(future)
+            if cell.name in left:
+                outcome = _outcome(future)
+                del left[cell.name]
+                yield cell, outcome
+        if not batch:
+            time.sleep(0.02)
+        if time.monotonic() - looked > silence / 4:
+            looked = time.monotonic()
+            names, living = _stuck(client, sent, silence)
+            for name in names & left.keys():
                 log.warning("a worker is silent; its cell %s goes to another.", name)
-                self._send(self._left[name], workers=living, priority=1)
+                send(left[name], workers=living, priority=1)
+
+
+def _stuck(client, sent: dict[Any, Cell], silence: float) -> tuple[set[str], list[str]]:
+    """Name the cells that only silent workers hold, and the workers that live."""
+    living, silent = _living(client, silence)
+    if not (living and silent):
+        return set(), living
+    held = client.processing()
+    stuck = {str(key) for worker in silent for key in held.get(worker, ())}
+    going = {cell.name for future, cell in sent.items() if future.key not in stuck}
+    return {key.partition("-")[0] for key in stuck} - going, living
 
 
 def _outcome(future) -> Outcome:

@@ -1,5 +1,6 @@
 """The one place where options by name become a ``SweepConfig``."""
 
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from numbers import Real
 from typing import Any
@@ -115,23 +116,21 @@ def make_sweep(
                 f"method {kind.name!r} is the baseline at its own learning rates; it takes no "
                 f"{', '.join(extra)}."
             )
-        chosen.pop("burn_in_steps", None)
+
+    def pick(names: Iterable[str]) -> dict[str, Any]:
+        return {name: chosen[name] for name in names if name in chosen}
+
     if learning_rate is not None:
         chosen["optimizer"] = OptimizerConfig(learning_rate=learning_rate)
-    task = TaskConfig(**{name: chosen[name] for name in TASK_OPTIONS if name in chosen})
+    task = TaskConfig(**pick(TASK_OPTIONS))
     if convention is not None:
-        explicit = {"pooling", "extra_burn_in_step"} & chosen.keys()
         task = follow_convention(task, convention)  # type: ignore[arg-type]  # checked there
-        task = replace(task, **{name: chosen[name] for name in explicit})
-    own = {name: chosen[name] for name in owned if name in chosen}
-    times = chosen.pop("burn_in_steps", (0,))
-    grid: dict[str, Any] = {name: chosen[name] for name in GRID_OPTIONS if name in chosen}
-    if not baseline:
-        grid["baseline_learning_rates"] = ()
+        task = replace(task, **pick(("pooling", "extra_burn_in_step")))
+    grid = pick(GRID_OPTIONS) | ({} if baseline else {"baseline_learning_rates": ()})
     if whole:
         return SweepConfig(task, (), **grid)
-    found = _make_methods(kind, times, own, convention == "released_code")
-    return SweepConfig(task, found, **grid)
+    times, released = chosen.get("burn_in_steps", (0,)), convention == "released_code"
+    return SweepConfig(task, _make_methods(kind, times, pick(owned), released), **grid)
 
 
 def fit_dims(sweep: SweepConfig, data_dir: str | None = None) -> SweepConfig:
