@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from dofbook.errors import InputError
 from dofbook.subspaces import axis_aligned, fastfood, hadamard, sparse
-from dofbook.subspaces.transform import factors, length_above, length_below, transform
+from dofbook.subspaces.structured import factors, length_above, length_below, transform
 
 
 def _columns(A):

@@ -4,8 +4,8 @@ Directions are pytrees with two methods, ``lift`` (theta -> A theta) and ``proje
 a method of the paper's Table 1 is a choice of offset and directions (see ``dofbook.methods``).
 
 - `affine`: the subspace itself, and what every kind of directions offers
-- `dense`, `sparse`: explicit columns, O(d D) and O(d nnz) memory
-- `hadamard`, `fastfood`: structured columns, O(D) memory and O(D log D) time at any d
+- `explicit`: dense or sparse columns, O(d D) and O(d nnz) memory
+- `structured`: Hadamard and Fastfood, O(D) memory and O(D log D) time at any d
 - `axis_aligned`: some coordinates, or all of them
 """
 
@@ -13,13 +13,11 @@ from typing import Literal, get_args
 
 import jax
 
-from dofbook.errors import InputError
+from dofbook import checks
 from dofbook.subspaces.affine import AffineSubspace, Directions, check_dimension
 from dofbook.subspaces.axis_aligned import AxisAligned, Identity, axis_aligned
-from dofbook.subspaces.dense import Dense, gaussian
-from dofbook.subspaces.fastfood import Fastfood, fastfood
-from dofbook.subspaces.hadamard import Hadamard, hadamard
-from dofbook.subspaces.sparse import Sparse, sparse
+from dofbook.subspaces.explicit import Dense, Sparse, gaussian, sparse
+from dofbook.subspaces.structured import Fastfood, Hadamard, fastfood, hadamard
 
 __all__ = [
     "KINDS", "AffineSubspace", "AxisAligned", "Dense", "Directions", "Fastfood", "Hadamard",
@@ -46,6 +44,4 @@ def directions(kind: Kind, key: jax.Array, d: int, D: int) -> Directions:
     >>> directions("sparse", jax.random.key(0), 2, 100).values.shape
     (2, 10)
     """
-    if kind not in KINDS:
-        raise InputError(f"the kind of directions is {kind!r}; allowed: {', '.join(KINDS)}.")
-    return _BUILDERS[kind](key, d, D)
+    return _BUILDERS[checks.choice("the kind of directions", kind, KINDS)](key, d, D)

@@ -1,6 +1,5 @@
 """The affine subspace of weight space that everything trains in, and what its directions offer."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,8 +66,3 @@ def check_dimension(d: int, D: int) -> None:
     """
     if not 1 <= d <= D:
         raise InputError(f"d is {d}; it must lie between 1 and D = {D}.")
-
-
-def transpose(lift: Callable[[jax.Array], jax.Array], d: int, g: jax.Array) -> jax.Array:
-    """Apply the transpose of a linear map R^d -> R^D, given as a program, to g (D,)."""
-    return jax.linear_transpose(lift, jax.ShapeDtypeStruct((d,), g.dtype))(g)[0]

@@ -1,4 +1,8 @@
-"""Random directions with few non-zero entries per column."""
+"""Directions held as columns, dense or sparse.
+
+Random column i depends on the key and i alone (given D and nnz): with the same key the subspace of
+dimension d lies inside that of any larger dimension.
+"""
 
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,6 +13,53 @@ import jax.numpy as jnp
 
 from dofbook.errors import InputError
 from dofbook.subspaces.affine import check_dimension
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Dense:
+    """Hold the columns of A explicitly, as the ``rows`` of A^T, (d, D).
+
+    In this layout both products read memory once and in order.
+
+    >>> Dense(jnp.array([[3.0, 4.0]])).project(jnp.ones(2))
+    Array([7.], dtype=float32)
+    """
+
+    rows: jax.Array
+
+    @property
+    def d(self) -> int:
+        return self.rows.shape[0]
+
+    def lift(self, theta: jax.Array) -> jax.Array:
+        return theta @ self.rows
+
+    def project(self, g: jax.Array) -> jax.Array:
+        return self.rows @ g
+
+
+def _unit_columns(key: jax.Array, d: int, length: int, batch_size: int | None = None) -> jax.Array:
+    def column(i):
+        g = jax.random.normal(jax.random.fold_in(key, i), (length,))
+        return g / jnp.linalg.norm(g)
+
+    return jax.lax.map(column, jnp.arange(d), batch_size=batch_size)
+
+
+_gaussian_rows = partial(jax.jit, static_argnames=("d", "length"))(_unit_columns)
+
+
+def gaussian(key: jax.Array, d: int, D: int) -> Dense:
+    """Draw dense Gaussian directions, d <= D columns of unit norm (paper, A.4); 4 d D bytes.
+
+    The span is uniform on the Grassmannian.
+
+    >>> gaussian(jax.random.key(0), 2, 5).rows.shape
+    (2, 5)
+    """
+    check_dimension(d, D)
+    return Dense(_gaussian_rows(key, d, D))
 
 
 @jax.tree_util.register_dataclass
@@ -39,7 +90,7 @@ class Sparse:
 
 
 @partial(jax.jit, static_argnames=("d", "D", "nnz"))
-def _draw(key: jax.Array, d: int, D: int, nnz: int) -> tuple[jax.Array, jax.Array]:
+def _draw_sparse(key: jax.Array, d: int, D: int, nnz: int) -> tuple[jax.Array, jax.Array]:
     indices_key, values_key = jax.random.split(key)
     columns = D // nnz
 
@@ -47,12 +98,8 @@ def _draw(key: jax.Array, d: int, D: int, nnz: int) -> tuple[jax.Array, jax.Arra
         order = jax.random.permutation(jax.random.fold_in(indices_key, block), D)
         return order[: columns * nnz].reshape(columns, nnz)
 
-    def column(i):
-        g = jax.random.normal(jax.random.fold_in(values_key, i), (nnz,))
-        return g / jnp.linalg.norm(g)
-
     indices = jax.lax.map(deal, jnp.arange(-(-d // columns))).reshape(-1, nnz)[:d]
-    return indices, jax.lax.map(column, jnp.arange(d), batch_size=min(d, 256))
+    return indices, _unit_columns(values_key, d, nnz, batch_size=min(d, 256))
 
 
 def sparse(key: jax.Array, d: int, D: int, nnz: int | None = None) -> Sparse:
@@ -62,8 +109,7 @@ def sparse(key: jax.Array, d: int, D: int, nnz: int | None = None) -> Sparse:
     Hastie and Church, 2006). Rows are dealt to the columns from a shuffled deck of all D,
     reshuffled when fewer than nnz are left: as long as d <= D // nnz the columns share no row, so
     they are exactly orthonormal, and the rows outside them never move. E |A^T g|^2 = d |g|^2 / D
-    for every g. Column i depends on the key and i alone (given D and nnz), so the subspaces of one
-    key are nested.
+    for every g.
 
     Source: Larsen et al. (2022), released code, option ``nnz`` (8192 there). It deals without
     replacement for d nnz <= D as here; beyond, it draws rows independently, so that one column may
@@ -76,5 +122,5 @@ def sparse(key: jax.Array, d: int, D: int, nnz: int | None = None) -> Sparse:
     nnz = isqrt(D - 1) + 1 if nnz is None else nnz
     if not 1 <= nnz <= D:
         raise InputError(f"nnz is {nnz}; it must lie between 1 and D = {D}.")
-    indices, values = _draw(key, d, D, nnz)
+    indices, values = _draw_sparse(key, d, D, nnz)
     return Sparse(indices, values, D)
