@@ -3,7 +3,7 @@
 // root.values holds what is shown, and exact(d), the probability drawn.
 explore.register("near_far", (root, data) => {
   const { make, svg, set, line, bold } = explore;
-  const EXACT = explore.ink(["#0072B2", "#56B4E9"]), SHARP = explore.ink("#D55E00", "10 6");
+  const EXACT = explore.ink(["#0072B2", "#56B4E9"]), SHARP = explore.ink("#E69F00", "10 6");
   const GORDON = explore.ink("#CC79A7", "3 4", 4);
   const CENTRE = explore.ink("var(--pst-color-text-base)", "10 4 2 4", 1.5);
   const PROMISED = 0.1, BALL = 44, START = 26;
