@@ -364,9 +364,9 @@ def test_one_dimension_one_run_can_be_drawn():
 def test_figures_show_themselves_in_notebooks_without_pyplot():
     figure = figure_12(make_table(runs=2))
     assert isinstance(figure, Figure)
-    data, size = figure._repr_png_()
-    assert data.startswith(b"\x89PNG")
-    assert size["width"] == round(96 * figure.get_figwidth())
+    assert f'width="{72 * figure.get_figwidth():g}pt"' in figure._repr_svg_()
+    assert figure.in_format("png").startswith(b"\x89PNG")
+    assert figure.in_format("pdf").startswith(b"%PDF")
     code = "import sys, dofbook.figures; print('matplotlib.pyplot' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -1,4 +1,4 @@
-// What scrolls inside its own box can be reached and scrolled by keyboard.
+// What scrolls inside its own box can be reached and scrolled by keyboard; what is printed is light.
 (() => {
   const BOXES = "article :is(table, pre, mjx-container[display=true], .cell_output, figure)";
   function reach() {
@@ -16,4 +16,10 @@
     for (const folded of document.querySelectorAll("details")) folded.addEventListener("toggle", reach);
   }
   addEventListener("load", begin);
+  // Paper is always light.
+  matchMedia("print").addEventListener("change", ({ matches }) => {
+    const { dataset } = document.documentElement;
+    if (matches) dataset.onScreen = dataset.theme;
+    dataset.theme = matches ? "light" : dataset.onScreen;
+  });
 })();

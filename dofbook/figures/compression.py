@@ -22,6 +22,7 @@ def _compression_axis(ax: Axes, ratios: np.ndarray) -> None:
     style.whole_ticks(ax, [2.0**i for i in range(first, last + 1, step)])
 
 
+@style.in_style
 def figure_6(
     table: pd.DataFrame, metric: str = "test_accuracy", *, baseline: float | None = None,
     limits: tuple[float, float] | None = None, columns: int = 2, value: Value = "best",
@@ -66,12 +67,13 @@ def _draw_range(ax: Axes, ratio: np.ndarray, runs: RunValues, metric: str, look:
     low, high = np.nanmin(values, axis=1), np.nanmax(values, axis=1)
     ax.fill_between(ratio, scale * low, scale * high, color=look["color"], alpha=0.15, linewidth=0)
     ax.plot(
-        ratio, scale * np.nanmean(values, axis=1), **look, linewidth=1.6, markersize=4.5,
-        markeredgecolor="white", markeredgewidth=0.4, gid="curve",
+        ratio, scale * np.nanmean(values, axis=1), **look, markeredgecolor="white",
+        markeredgewidth=0.4, gid="curve",
     )  # fmt: skip
     return np.concatenate([low, high])
 
 
+@style.in_style
 def figure_10(spectra: pd.DataFrame, *, relative: bool = True, columns: int = 2) -> Figure:
     """Draw the singular values of full-training paths, one line per seed.
 
@@ -100,13 +102,9 @@ def figure_10(spectra: pd.DataFrame, *, relative: bool = True, columns: int = 2)
             first = seed == part["seed"].min() and ax is axes[0]
             ax.plot(line["index"], values, color=look["color"], linestyle=look["linestyle"],
                     linewidth=1.1, alpha=0.8, label=basis if first else None)  # fmt: skip
-        ax.set_xscale("log")
-        ax.set_yscale("log")
-        ax.grid(color="0.9", linewidth=0.6)
+        ax.set(xscale="log", yscale="log")
+        ax.grid()
         ylabel = "singular value / largest" if relative else "singular value"
-        style.finish_panel(ax, style.block_label(block), "index", ylabel)
-    columns = min(len(bases), 3)
-    figure.legend(
-        loc="outside lower center", ncols=columns, fontsize=style.FONT_SIZE, frameon=False
-    )  # fmt: skip
+        ax.set(title=style.block_label(block), xlabel="index", ylabel=ylabel)
+    figure.legend(loc="outside lower center", ncols=min(len(bases), 3))
     return figure

@@ -9,12 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from dofbook.errors import InputError
-from dofbook.figures.style import FONT_SIZE, STYLES, NotebookFigure, finish_panel
+from dofbook.figures.style import STYLES, NotebookFigure, in_style
 from dofbook.landscape.slices import line_hits
 
 _COLOURS = {"random affine": 0, "burn-in affine": 3, "lottery subspace": 4}
 
 
+@in_style
 def figure_1(
     x: np.ndarray, y: np.ndarray, loss: np.ndarray, eps: float, path: np.ndarray,
     lines: Mapping[str, tuple[tuple[float, float], tuple[float, float]]],
@@ -33,7 +34,7 @@ def figure_1(
     """
     if loss.shape != (len(y), len(x)):
         raise InputError(f"loss has shape {loss.shape}; the grid asks for {(len(y), len(x))}.")
-    figure = NotebookFigure(figsize=(5.2, 4.4), layout="constrained")
+    figure = NotebookFigure(figsize=(5.2, 4.4))
     ax = figure.add_subplot()
     levels = np.geomspace(max(loss.min(), 1e-4), loss.max(), 14)
     ax.contour(x, y, loss, levels=levels, colors="0.7", linewidths=0.6)
@@ -48,10 +49,9 @@ def figure_1(
         ax.plot(*ends.T, color=colour, linestyle=style["linestyle"], linewidth=1.8, label=name)
         ax.plot(*point, marker=marker, color=colour, markersize=7, markeredgecolor="white")
     ax.plot(*path.T, color="black", linewidth=1, marker=".", markersize=3, label="full training")
-    ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
-    ax.set_aspect("equal")
-    finish_panel(ax, "", "distance along e1", "distance along e2")
-    figure.legend(loc="outside lower center", ncols=2, fontsize=FONT_SIZE, frameon=False)
+    ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), aspect="equal")
+    ax.set(xlabel="distance along e1", ylabel="distance along e2")
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
@@ -84,6 +84,7 @@ def sheet_data(table: pd.DataFrame, dataset: str) -> dict[str, Any]:
     }
 
 
+@in_style
 def figure_sheet(data: Mapping[str, Any], eps: float, angles: Sequence[float]) -> Figure:
     """Draw what the explorable figure "sheet" shows: the target {loss <= eps} and lines through w0.
 
@@ -101,7 +102,7 @@ def figure_sheet(data: Mapping[str, Any], eps: float, angles: Sequence[float]) -
         point = (start[0], start[1])
         return line_hits(x, y, loss, np.log10(eps), point, np.deg2rad(degrees))
 
-    figure = NotebookFigure(figsize=(5.2, 4.6), layout="constrained")
+    figure = NotebookFigure(figsize=(5.2, 4.6))
     ax = figure.add_subplot()
     ax.contour(
         x, y, loss, levels=[-1, -0.5, 0, 0.5, 1], colors="0.8", linewidths=0.7, linestyles="solid"
@@ -120,12 +121,10 @@ def figure_sheet(data: Mapping[str, Any], eps: float, angles: Sequence[float]) -
         ax.plot(*data[name], "o", color="black", markersize=5)
         ax.annotate(
             words, data[name], textcoords="offset points", xytext=(0, 7), ha="center",
-            fontsize=FONT_SIZE, path_effects=[withStroke(linewidth=3, foreground="white")],
+            path_effects=[withStroke(linewidth=3, foreground="white")],
         )  # fmt: skip
     share = 100 * hits(np.arange(0, 180, 0.5)).mean()
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), xticks=[], yticks=[], aspect="equal")
-    finish_panel(
-        ax, f"target: loss at most {eps:g}; {share:.0f} % of all directions hit it", None, None
-    )
-    figure.legend(loc="outside lower center", ncols=2, fontsize=FONT_SIZE, frameon=False)
+    ax.set_title(f"target: loss at most {eps:g}; {share:.0f} % of all directions hit it")
+    figure.legend(loc="outside lower center", ncols=2)
     return figure

@@ -13,15 +13,16 @@ from matplotlib.figure import Figure
 
 from dofbook.errors import InputError
 from dofbook.figures import style
-from dofbook.figures.style import DATASETS, FONT_SIZE, PANEL_HEIGHT, PANEL_WIDTH, STYLES
+from dofbook.figures.style import DATASETS, PANEL_HEIGHT, PANEL_WIDTH, STYLES
 from dofbook.success.tables import check_table, run_values
 
-MODELS = {"network": 0, "linearized": 1, "linearized, exact minimum": 2}
+MODELS = {"network": 0, "linearized": 1, "linearized, exact minimum": 5}
 """Curve of the figure to its place in ``STYLES``."""
 CUT_TITLES = {"network": "network", "linearized": "linearized around 1"}
 CUT_MARKS = {"w0": "w0", "optimum 1": "1", "optimum 2": "2"}
 
 
+@style.in_style
 def cuts(table: pd.DataFrame) -> Figure:
     """Draw cuts of the test loss through w0 and two optima, one row of panels per data set.
 
@@ -39,7 +40,7 @@ def cuts(table: pd.DataFrame) -> Figure:
     groups = list(table.groupby("dataset", sort=False))
     groups.sort(key=lambda group: style.dataset_place(group[0]))
     size = (PANEL_WIDTH * len(CUT_TITLES), (PANEL_HEIGHT + 0.9) * max(len(groups), 1))
-    figure = style.NotebookFigure(figsize=size, layout="constrained")
+    figure = style.NotebookFigure(figsize=size)
     axes = figure.subplots(len(groups), len(CUT_TITLES), sharey="row", squeeze=False)
     for row, (dataset, rows) in zip(axes, groups, strict=True):
         found = [_cut_grid(rows[rows["model"] == model]) for model in CUT_TITLES]
@@ -51,14 +52,14 @@ def cuts(table: pd.DataFrame) -> Figure:
             row, found, numbers, CUT_TITLES.values(), strict=True
         ):
             filled = ax.contourf(x, y, number, levels=levels, cmap="viridis")
+            filled.set_rasterized(True)
             ax.contour(
                 x, y, number, levels=levels[::3], colors="white", linestyles="solid", linewidths=0.4
             )
             _mark_places(ax, rows)
-            ax.set_title(name + title, fontsize=FONT_SIZE)
+            ax.set_title(name + title)
         bar = figure.colorbar(filled, ax=list(row), location="bottom", shrink=0.8, aspect=30)
-        bar.set_label("log10 of the test loss", fontsize=FONT_SIZE)
-        bar.ax.tick_params(labelsize=FONT_SIZE)
+        bar.set_label("log10 of the test loss")
         ticks = np.arange(np.ceil(levels[0]), levels[-1] + 1e-9)
         bar.set_ticks(list(ticks if len(ticks) > 1 else levels[[0, -1]].round(1)))
     return figure
@@ -78,15 +79,11 @@ def _mark_places(ax: Axes, rows: pd.DataFrame) -> None:
     for (place, label), marker in zip(CUT_MARKS.items(), "os^", strict=True):
         a, b = points.loc[place, ["x", "y"]]
         ax.plot(a, b, marker, color="white", markeredgecolor="black", markersize=6)
-        ax.annotate(
-            label, (a, b), xytext=(5, 4), textcoords="offset points", color="white",
-            fontsize=FONT_SIZE,
-        )  # fmt: skip
-    ax.set_aspect("equal")
-    ax.tick_params(labelsize=FONT_SIZE)
-    ax.set_xlabel("towards optimum 1", fontsize=FONT_SIZE)
+        ax.annotate(label, (a, b), xytext=(5, 4), textcoords="offset points", color="white")
+    ax.set(aspect="equal", xlabel="towards optimum 1")
 
 
+@style.in_style
 def thresholds(
     table: pd.DataFrame, metrics: Sequence[str] = ("train_loss", "test_accuracy"), *,
     delta: float = 0.1, limits: dict[str, tuple[float, float]] | None = None,
@@ -109,7 +106,7 @@ def thresholds(
     model = model_of(table["variant"])
     rows = table[model.isin(MODELS)]
     size = (PANEL_WIDTH * max(len(metrics), 2), PANEL_HEIGHT + 1.0)
-    figure = style.NotebookFigure(figsize=size, layout="constrained")
+    figure = style.NotebookFigure(figsize=size)
     axes = figure.subplots(1, len(metrics), squeeze=False)[0]
     for i, (ax, metric) in enumerate(zip(axes, metrics, strict=True)):
         check_table(rows, metric)
@@ -119,20 +116,16 @@ def thresholds(
             if (model == name).any()
         ]
         lines = {} if i else extra or {}
-        for (name, (d, level)), look in zip(lines.items(), STYLES[3:], strict=False):
+        for (name, (d, level)), look in zip(lines.items(), STYLES[2:], strict=False):
             plain = {key: look[key] for key in ("color", "linestyle")}
-            ax.plot(d, level, **plain, linewidth=1.6, label=name, gid="prediction")
+            ax.plot(d, level, **plain, label=name, gid="prediction")
         style.dimension_axis(ax, np.unique(rows["d"].to_numpy(float)), 1.2)
         given = (limits or {}).get(metric)
         style.level_axis(ax, given or style.choose_limits(np.concatenate(shown), metric), metric)
-        ax.grid(color="0.9", linewidth=0.6)
-        words = style.metric_label(metric)
-        style.finish_panel(ax, "", "threshold training\ndimension d*", words)
+        ax.grid()
+        ax.set(xlabel="threshold training\ndimension d*", ylabel=style.metric_label(metric))
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=2, fontsize=FONT_SIZE, frameon=False,
-        handlelength=3.2,
-    )  # fmt: skip
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return figure
 
 

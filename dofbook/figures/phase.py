@@ -13,19 +13,19 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import t as student
 
 from dofbook.checks import integer
 from dofbook.errors import InputError
 from dofbook.figures import style
 from dofbook.methods import label
-from dofbook.success import CurveKey, RunValues, phase_boundary
+from dofbook.success import CurveKey, RunValues, half_width, phase_boundary
 from dofbook.success.probability import LEVEL_RTOL
 from dofbook.success.tables import Value
 
 _SPLITS = ("train", "test")
 
 
+@style.in_style
 def figure_2(
     table: pd.DataFrame, metric: str = "train_accuracy", *, delta: float = 0.1,
     baseline: float | None = None, limits: tuple[float, float] | None = None, columns: int = 2,
@@ -67,8 +67,7 @@ def figure_2(
         mesh, ax=axes, location="top", shrink=2.5 / width, aspect=25, pad=0.15 / height,
         ticks=[0, 0.5, 1],
     )  # fmt: skip
-    bar.set_label("success probability", fontsize=style.FONT_SIZE)
-    bar.ax.tick_params(labelsize=style.FONT_SIZE)
+    bar.set_label("success probability")
     style.draw_legend(figure, styles, widest, "--" if baselines else None)
     return figure
 
@@ -99,10 +98,11 @@ def _draw_block(
         words = f"{style.block_label(block)}\n{style.metric_label(metric)}"
         ylabel = words if place.is_first_col() else None
         title = "all thresholds" if ax is overlay else label(*list(members)[i].name)
-        style.finish_panel(ax, title, "training dimension d", ylabel)
+        ax.set(title=title, xlabel="training dimension d", ylabel=ylabel)
     return mesh
 
 
+@style.in_style
 def figure_3(
     table: pd.DataFrame, metrics: Sequence[str] = ("train_accuracy", "test_accuracy"), *,
     delta: float = 0.1, baseline: float | None = None, limits: tuple[float, float] | None = None,
@@ -144,6 +144,7 @@ def figure_3(
     return figure
 
 
+@style.in_style
 def figure_12(
     table: pd.DataFrame, metric: str = "train_accuracy", *, max_d: int = 128, band: str = "range",
     confidence: float = 0.95, baseline: float | None = None,
@@ -199,11 +200,10 @@ def _summary(
     mean = np.array([sample.mean() for sample in samples])
     if band == "range":
         return mean, np.array([x.min() for x in samples]), np.array([x.max() for x in samples])
-    half = np.zeros(len(samples))  # a single run shows no spread
-    for i, x in enumerate(samples):
-        if len(x) > 1:
-            reach = student.ppf((1 + confidence) / 2, len(x) - 1)
-            half[i] = reach * x.std(ddof=1) / math.sqrt(len(x))
+    # A single run shows no spread, nor do diverged ones.
+    half = np.array(
+        [half_width(x, confidence) if np.isfinite(x).all() else np.nan for x in samples]
+    )
     return mean, mean - half, mean + half
 
 

@@ -1,8 +1,7 @@
 """What the figures share: panels, axes, styles and the arrangement of a table by method.
 
-Two panels make a figure 5.2 inches wide, whose 10-point text can still be read on a screen of 390
-pixels. Methods look the same in every figure (Okabe and Ito's colours first, which colour-blind
-readers tell apart).
+Fonts and lines are those of ``book.mplstyle``. Two panels make a figure 5.2 inches wide, whose text
+can still be read on a screen of 390 pixels. Methods look the same in every figure.
 """
 
 import io
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import style as looks
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -33,7 +33,6 @@ from dofbook.success import (
 from dofbook.success.tables import Value, baseline_accuracy, check_table, metric_kind
 
 PANEL_WIDTH, PANEL_HEIGHT = 2.6, 2.5  # inches
-FONT_SIZE = 10  # points
 LEVELS = 120  # rows of a success map
 LEGEND_LETTERS = 24  # of a label that still fits below one panel
 
@@ -61,14 +60,23 @@ Block = tuple[str, str]  # (dataset, network)
 Name = tuple[str, int, str]  # (method, t, variant)
 
 
+in_style = looks.context("dofbook.figures.book")
+"""Draws a function's figure in the book's style."""
+
+
 class NotebookFigure(Figure):
     """A matplotlib Figure that a notebook shows even if pyplot was never imported."""
 
-    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+    def _repr_svg_(self) -> str:
+        return self.in_format("svg").decode()
+
+    @in_style
+    def in_format(self, format: str) -> bytes:
+        """Draw the figure as a file of a format, such as "svg"."""
         buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=200)
-        width, height = (round(96 * inches) for inches in self.get_size_inches())
-        return buffer.getvalue(), {"width": width, "height": height}
+        undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+        self.savefig(buffer, format=format, metadata=undated.get(format))
+        return buffer.getvalue()
 
 
 # --- data -----------------------------------------------------------------------------------------
@@ -190,10 +198,7 @@ def panel_grid(count: int, columns: int, extra: float) -> tuple[Figure, list[Axe
 def new_figure(columns: int, rows: int, extra: float) -> Figure:
     """Make an empty figure, never narrower than two panels; extra inches for legend and bar."""
     width = PANEL_WIDTH * max(columns, 2)
-    figure = NotebookFigure(figsize=(width, PANEL_HEIGHT * rows + extra), layout="constrained")
-    engine: Any = figure.get_layout_engine()
-    engine.set(w_pad=0.06, h_pad=0.06)
-    return figure
+    return NotebookFigure(figsize=(width, PANEL_HEIGHT * rows + extra))
 
 
 def dimension_axis(ax: Axes, dims: np.ndarray, margin: float, zero: bool = False) -> None:
@@ -252,8 +257,8 @@ def draw_curve(
     if halo:
         ax.plot(dims, levels, color="white", linewidth=4)
     ax.plot(
-        dims, levels, **style, linewidth=1.8, markersize=5,
-        markeredgecolor="white", markeredgewidth=0.8 if halo else 0.4, gid="curve",
+        dims, levels, **style, markeredgecolor="white", markeredgewidth=0.8 if halo else 0.4,
+        gid="curve",
     )  # fmt: skip
 
 
@@ -275,8 +280,7 @@ def draw_map(ax: Axes, runs: RunValues, limits: tuple[float, float], metric: str
 def draw_legend(figure: Figure, styles: dict, columns: int, baseline: str | None) -> None:
     """Put one legend for all panels below them."""
     handles: list[Any] = [
-        Line2D([], [], **style, linewidth=1.8, markersize=4.5, label=label(*name))
-        for name, style in styles.items()
+        Line2D([], [], **style, label=label(*name)) for name, style in styles.items()
     ]
     if baseline is not None:
         plain = {"color": "black", "linewidth": 1.3, "linestyle": baseline}
@@ -286,20 +290,7 @@ def draw_legend(figure: Figure, styles: dict, columns: int, baseline: str | None
     ncols = min(len(handles), max(columns // 2, 1) if wide else max(columns, 2))
     lines = math.ceil(len(handles) / ncols)
     figure.set_figheight(figure.get_figheight() + 0.2 * max(0, lines - 2))
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=ncols,
-        fontsize=FONT_SIZE, handlelength=3.2, frameon=False,
-    )  # fmt: skip
-
-
-def finish_panel(ax: Axes, title: str, xlabel: str | None, ylabel: str | None) -> None:
-    """Write title and labels of a panel in the common size."""
-    ax.set_title(title, fontsize=FONT_SIZE)
-    ax.tick_params(labelsize=FONT_SIZE)
-    if xlabel:
-        ax.set_xlabel(xlabel, fontsize=FONT_SIZE)
-    if ylabel:
-        ax.set_ylabel(ylabel, fontsize=FONT_SIZE)
+    figure.legend(handles=handles, loc="outside lower center", ncols=ncols)
 
 
 def finish_level_panel(
@@ -309,8 +300,8 @@ def finish_level_panel(
     """Set the axis of levels to what is shown, draw the baseline, and write the labels."""
     level_axis(ax, limits or choose_limits(shown, metric), metric)
     draw_baseline(ax, baseline, metric, ":")
-    ax.grid(color="0.9", linewidth=0.6)
-    finish_panel(ax, block_label(block), xlabel, metric_label(metric))
+    ax.grid()
+    ax.set(title=block_label(block), xlabel=xlabel, ylabel=metric_label(metric))
 
 
 def runs_up_to(runs: RunValues, max_d: float | None) -> RunValues:

@@ -9,6 +9,7 @@ from dofbook.figures import style
 from dofbook.success import phase_boundary, success_counts, wilson_interval
 
 
+@style.in_style
 def plot_success(
     runs: pd.DataFrame,
     metric: str = "train_accuracy",
@@ -32,7 +33,7 @@ def plot_success(
     blocks, scale = style.block_runs(runs, metric, "best"), style.percent_scale(metric)
     styles, words = style.choose_styles(blocks), style.metric_label(metric)
     size = (2 * style.PANEL_WIDTH, style.PANEL_HEIGHT * len(blocks) + 0.7)
-    figure = style.NotebookFigure(figsize=size, layout="constrained")
+    figure = style.NotebookFigure(figsize=size)
     axes = figure.subplots(len(blocks), 2, squeeze=False)
     for (left, right), (block, members) in zip(axes, blocks.items(), strict=True):
         boundaries = {
@@ -48,11 +49,12 @@ def plot_success(
         dims = np.concatenate([member.dims for member in members.values()])
         for ax in (left, right):
             style.dimension_axis(ax, dims, 1.2)
-            ax.grid(color="0.9", linewidth=0.6)
+            ax.grid()
+            ax.set_xlabel("training dimension d")
         right.set_ylim(-0.03, 1.03)
-        style.finish_panel(left, style.block_label(block), "training dimension d", words)
+        left.set(title=style.block_label(block), ylabel=words)
         title = f"P of {words.removesuffix(' (%)')} {scale * chosen:.3g}"
-        style.finish_panel(right, title, "training dimension d", "success probability")
+        right.set(title=title, ylabel="success probability")
     style.draw_legend(figure, styles, 2, None)
     return figure
 
@@ -68,11 +70,11 @@ def _draw_runs(ax: Axes, member, boundary: np.ndarray, scale: float, look: dict)
     ax.plot(d, scale * member.values.ravel(), **plain, linestyle="", markersize=3, alpha=0.5)
     shown = np.where(np.isfinite(boundary), scale * boundary, np.nan)
     plain = {"color": look["color"], "linestyle": look["linestyle"]}
-    ax.plot(member.dims, shown, **plain, linewidth=1.8, gid="curve")
+    ax.plot(member.dims, shown, **plain, gid="curve")
 
 
 def _draw_probability(ax: Axes, member, level: float, look: dict) -> None:
     k, n = success_counts(member.values, [level], kind=member.kind, present=member.present)
     low, high = (end[:, 0] for end in wilson_interval(k, n))
     ax.fill_between(member.dims, low, high, color=look["color"], alpha=0.2, linewidth=0)
-    ax.plot(member.dims, k[:, 0] / n, **look, linewidth=1.8, markersize=4.5, gid="curve")
+    ax.plot(member.dims, k[:, 0] / n, **look, gid="curve")
