@@ -20,7 +20,7 @@ unexport MPLBACKEND
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test doctest sweep sweeps book preview browser notebooks lint style types format bench lock clean
+.PHONY: help venv test doctest sweep sweeps book preview browser pdf figures notebooks lint style types format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -58,6 +58,12 @@ preview: $(STAMP) ## build one page while writing it: make preview PAGE=book/x.m
 
 browser: $(STAMP) ## open every page of the built book in Chromium (after make book)
 	DOFBOOK_BROWSER_REQUIRED=1 $(PY) -m pytest tests/browser -n 2 -m browser $(ARGS)
+
+pdf: $(STAMP) ## print the built book to one PDF (after make book; needs Chromium)
+	$(PY) scripts/print_book.py _build/book.pdf
+
+figures: $(STAMP) ## export every figure of the chapters by name: make figures ARGS="--format pdf"
+	$(PY) -m dofbook figures $(filter-out book/sweeps/%,$(CHAPTERS)) --output _build/figures $(ARGS)
 
 notebooks: $(STAMP) ## collect the executed chapters for Colab (after make book)
 	$(PY) scripts/export_notebooks.py _build/notebooks

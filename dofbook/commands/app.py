@@ -20,7 +20,7 @@ COMMANDS = {
     "table": ("table:table_command", "Join a store, or one sweep of it, into one tidy table."),
     "thresholds": ("table:thresholds_command", "Find d* with its interval for every curve."),
     "verify": ("verify:verify_command", "Run a random sample of stored runs again and compare."),
-    "figures": ("figures:figures", "Draw the paper's figures from a tidy table."),
+    "figures": ("figures:figures", "Draw figures from a tidy table, or export those of chapters."),
     "run": ("run:run", "Execute a chapter with other parameters."),
     "list": ("info:show_list", "Name the data sets, networks, methods or figures there are."),
     "info": ("info:info", "Show versions, devices and data sets."),

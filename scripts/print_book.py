@@ -1,0 +1,153 @@
+"""Prints the built book to one PDF, with contents, page numbers and bookmarks.
+
+    python scripts/print_book.py _build/book.pdf          # after make book
+
+The articles of all pages become one page, which Chromium prints twice: the first print tells on
+which page each section begins.
+"""
+# ruff: noqa: T201  (a command-line program: its output is its purpose)
+
+import argparse
+import io
+import os
+import shutil
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from bs4 import BeautifulSoup
+from playwright.sync_api import sync_playwright
+from pypdf import PdfReader
+from sphinx_external_toc.parsing import parse_toc_yaml
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ROOT = Path(__file__).parents[1]
+WIDTH = 658  # of the text in px: A4 less twice 18 mm
+STYLE = """
+article { break-before: page } article h1 { margin-top: 0 }
+pre, pre * { white-space: pre-wrap !important; overflow-wrap: anywhere }
+.bd-article table { display: table; font-size: 0.8rem; width: auto; background: none }
+.bd-article .math, .cell_output, figure, table, pre { overflow: visible !important }
+mjx-container { background: none !important; overflow: visible !important }
+figure, img, mjx-container, tr { break-inside: avoid } h1, h2, h3, h4 { break-after: avoid }
+.headerlink, .copybtn, .explore { display: none !important } .explore-fallback { display: block !important }
+#contents a { display: flex; justify-content: space-between; color: inherit; text-decoration: none }
+#contents .h2 { padding-left: 1.5rem; font-size: 0.9rem } #contents .h1 { font-weight: bold; margin-top: 0.4rem }
+"""  # noqa: E501
+# What is wider than the paper is made smaller.
+FIT = f"""() => {{
+    for (const box of document.querySelectorAll("table, mjx-container[display=true], img")) {{
+        const inner = box.querySelector(":scope > svg") ?? box;
+        const wide = Math.max(box.scrollWidth, inner.getBoundingClientRect().width);
+        const room = Math.min({WIDTH}, box.parentElement.clientWidth || {WIDTH});
+        if (wide > room) box.style.zoom = room / wide;
+    }}
+}}"""
+FOOT = (
+    '<div style="width: 100%; text-align: center; font: 9px sans-serif"><span class="pageNumber">'
+    "</span></div>"
+)
+
+
+def anchor(path: Path, fragment: str = "") -> str:
+    """Names a place of a page within the one page."""
+    return f"{path.stem}--{fragment}"
+
+
+def join(html: Path, pages: list[str]) -> BeautifulSoup:
+    """Joins the articles of all pages below the head of the first, with a list of contents."""
+    paths = [(html / f"{page}.html").resolve() for page in pages]
+    book = BeautifulSoup(paths[0].read_text(), "html.parser")
+    title = book.find("title").text.split(" — ")[-1]
+    scripts = [s for s in book.find_all("script") if "mathjax" in str(s).lower()]
+    sheets = book.find_all("link", rel="stylesheet")
+    for link in [*sheets, *scripts]:
+        for name in ("href", "src"):
+            if name in link.attrs:
+                link[name] = (paths[0].parent / urlsplit(link[name]).path).resolve().as_uri()
+    one = BeautifulSoup(
+        f'<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8">'
+        f"<title>{title}</title><style>{STYLE}</style><main class='bd-content'><h1>{title}</h1>"
+        "<nav id='contents'></nav></main></html>", "html.parser",
+    )  # fmt: skip
+    one.title.insert_after(*sheets, *scripts)
+    for path in paths:
+        article = BeautifulSoup(path.read_text(), "html.parser").find("article")
+        article["id"] = ""
+        for element in article.find_all(id=True):
+            element["id"] = anchor(path, element["id"])
+        article["id"] = anchor(path)
+        for link in article.find_all("a", href=True):
+            parts = urlsplit(link["href"])
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            if not parts.scheme and target in paths:
+                link["href"] = "#" + anchor(target, parts.fragment)
+        for image in article.find_all("img", src=True):
+            image["src"] = (path.parent / image["src"]).resolve().as_uri()
+            image.attrs.pop("loading", None)
+        for folded in article.find_all("details"):
+            folded["open"] = ""
+        one.main.append(article)
+        for heading in article.find_all(["h1", "h2"]):
+            section = heading.find_parent("section")
+            place = section["id"] if section else article["id"]
+            line = one.new_tag("a", href=f"#{place}", attrs={"class": heading.name})
+            words = heading.get_text().removesuffix("#").strip()
+            line.extend([words, one.new_tag("span", attrs={"class": "page"})])
+            one.nav.append(line)
+    return one
+
+
+def print_book(html: Path, pages: list[str], output: Path) -> int:
+    """Prints the book and returns its number of pages."""
+    program = os.environ.get("DOFBOOK_CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM)))
+    source = output.with_suffix(".html")
+    source.write_text(str(join(html, pages)))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": WIDTH, "height": 1000})
+        page.set_default_timeout(0)
+        page.emulate_media(media="print", color_scheme="light")
+        page.goto(source.as_uri(), wait_until="load")
+        page.evaluate("() => MathJax.startup.promise")
+        page.evaluate(FIT)
+
+        def draw() -> bytes:
+            return page.pdf(
+                format="A4", outline=True, tagged=True, print_background=True,
+                display_header_footer=True, header_template="<span></span>", footer_template=FOOT,
+                margin=dict.fromkeys(("top", "bottom", "left", "right"), "18mm"),
+            )  # fmt: skip
+
+        reader = PdfReader(io.BytesIO(draw()))
+        numbers = {
+            name.lstrip("/"): reader.get_destination_page_number(place) + 1
+            for name, place in reader.named_destinations.items()
+        }
+        page.evaluate(
+            """numbers => { for (const link of document.querySelectorAll("#contents a"))
+                link.lastChild.textContent = numbers[link.getAttribute("href").slice(1)] }""",
+            numbers,
+        )
+        output.write_bytes(draw())
+        browser.close()
+    source.unlink()
+    return len(reader.pages)
+
+
+def main() -> None:
+    """Runs the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--source", type=Path, default=ROOT, help="folder of _toc.yml")
+    options = parser.parse_args()
+    html = options.source / "_build" / "html"
+    if not (html / "index.html").is_file():
+        parser.exit(1, "error: there is no built book; run `make book` first\n")
+    pages = [str(page) for page in parse_toc_yaml(options.source / "_toc.yml")]
+    output = options.output.resolve()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    print(f"{output}: {print_book(html, pages, output)} pages")
+
+
+if __name__ == "__main__":
+    main()
