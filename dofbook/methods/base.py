@@ -5,20 +5,20 @@ t. It owns all that depends on it. A new method is a subclass in one file; see C
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from dofbook import checks
+from dofbook import checks, training
 from dofbook.errors import InputError
+from dofbook.keys import Role, run_key
 from dofbook.references import is_reference, resolve
 
 if TYPE_CHECKING:  # methods are described, hashed and listed without JAX
     import jax
 
     from dofbook.subspaces import AffineSubspace
-    from dofbook.training import Optimizer, Task
 
 
 @dataclass(frozen=True)
@@ -44,32 +44,37 @@ class Method:
     name: ClassVar[str] = ""
     styles: ClassVar[dict[int, int]] = {}
     released_code: ClassVar[dict[str, Any]] = {}
+    # How configurations, whose hashes must not change, write the options: where, under which names
+    # if not their own, and with what beside them. ``_silent`` are no part of a label.
+    _group: ClassVar[str] = "options"
+    _renamed: ClassVar[dict[str, str]] = {}
+    _constant: ClassVar[dict[str, Any]] = {}
+    _silent: ClassVar[tuple[str, ...]] = ("nested",)
 
     def __post_init__(self):
         object.__setattr__(self, "t", checks.integer("burn_in_steps", self.t))
+        if "nested" in self.options():
+            checks.instance("nested", self.is_nested, bool)
         self.validate()
 
     def validate(self) -> None:
         """Refuse values that are not allowed; called when an object is made."""
 
-    def subspace(self, task: "Task", seed: int, d: int) -> "AffineSubspace":
+    def subspace(self, task: "training.Task", seed: int, d: int) -> "AffineSubspace":
         """Build the subspace of a run; it depends on the method, the task, the seed and d alone."""
         raise NotImplementedError
 
-    def offset(self, task: "Task", seed: int) -> "jax.Array":
+    def offset(self, task: "training.Task", seed: int) -> "jax.Array":
         """Train a run in the full space up to step t: w_t (D,), the same for every method and d."""
-        from dofbook.keys import Role, run_key
-        from dofbook.training import burn_in
-
         steps = self.t + (task.extra_burn_in_step if self.t else 0)
         key = run_key(seed, Role.BURN_IN_BATCHES)
-        return burn_in(task, task.initialization(seed), key, steps)
+        return training.burn_in(task, task.initialization(seed), key, steps)
 
-    def optimizer(self, task: "Task") -> "Optimizer":
+    def optimizer(self, task: "training.Task") -> "training.Optimizer":
         """Choose the optimizer inside the subspace."""
         return task.optimizer
 
-    def columns(self, task: "Task", subspace: "AffineSubspace") -> dict[str, object]:
+    def columns(self, task: "training.Task", subspace: "AffineSubspace") -> dict[str, object]:
         """Tabulate what else is to be known of a run: columns of its rows."""
         return {}
 
@@ -87,7 +92,7 @@ class Method:
         """Make its subspaces nested in d, for bisection; InputError if they cannot be."""
         if self.is_nested:
             return self
-        if all(f.name != "nested" for f in fields(self)):
+        if "nested" not in self.options():
             raise InputError(f"method is {self.name!r}; only nested subspaces can be searched.")
         return replace(self, nested=True)
 
@@ -95,7 +100,7 @@ class Method:
         """Choose the training dimensions it is run at, of those of a sweep."""
         return dims
 
-    def check(self, task: "Task", d: int | None) -> None:
+    def check(self, task: "training.Task", d: int | None) -> None:
         """Refuse a d that cannot be trained, by an InputError before anything is."""
         if d is not None and d > task.network.D:
             raise InputError(
@@ -130,16 +135,17 @@ class Method:
 
     @property
     def variant(self) -> str:
-        """Words for what distinguishes it from the default of its class; "" for the default."""
-        return ", ".join(self._changes())
+        """Words for what distinguishes it from the default of its class; "" for the default.
 
-    def _changes(self, ignored: tuple[str, ...] = ("t", "nested")) -> Iterator[str]:
-        """Name the fields that differ: a word stands alone, a number has its field's name."""
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if f.name not in ignored and value != f.default:
-                words = f.name.replace("_", " ")
-                yield value if isinstance(value, str) else f"{words} {value}"
+        A word stands alone, a number has its field's name.
+        """
+        words = []
+        for name, default in self.options().items():
+            value = getattr(self, name)
+            if name not in self._silent and value != default:
+                name = name.replace("_", " ")
+                words.append(value if isinstance(value, str) else f"{name} {value}")
+        return ", ".join(words)
 
     @classmethod
     def words(cls, t: int) -> str:
@@ -153,20 +159,22 @@ class Method:
 
     def written(self) -> dict[str, Any]:
         """Give what is hashed of it in a cell's configuration, ready for JSON."""
-        options = {k: v for k, v in asdict(self).items() if k not in ("t", "nested")}
-        return self._plain(**({"options": options} if options else {}))
-
-    def _plain(self, **more: Any) -> dict[str, Any]:
-        return {"method": self.name, "burn_in_steps": self.t, "nested": self.is_nested, **more}
+        named = {k: v for k, v in asdict(self).items() if k not in ("t", "nested")}
+        options = {self._renamed.get(k, k): v for k, v in named.items()} | self._constant
+        own = {self._group: options} if options else {}
+        return {"method": self.name, "burn_in_steps": self.t, "nested": self.is_nested, **own}
 
     @classmethod
     def read(cls, content: dict[str, Any]) -> Self:
         """Make the object that ``written`` describes; ``content`` loses what is used."""
-        nested = content.pop("nested")
-        own = {"nested": nested} if any(f.name == "nested" for f in fields(cls)) else {}
-        options = content.pop("options", {})
-        lists = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
-        return cls(t=content.pop("burn_in_steps"), **own, **lists)
+        nested, known = content.pop("nested"), cls.options()
+        own: dict[str, Any] = {"nested": nested} if "nested" in known else {}
+        names = {cls._renamed.get(k, k): k for k in known}
+        stored: dict[str, Any] = content.pop(cls._group, {})
+        for k, v in stored.items():
+            if k not in cls._constant:
+                own[names.get(k, k)] = tuple(v) if isinstance(v, list) else v
+        return cls(t=content.pop("burn_in_steps"), **own)
 
 
 def methods() -> dict[str, type[Method]]:

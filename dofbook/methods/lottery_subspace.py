@@ -1,16 +1,13 @@
 """Lottery subspaces: the top directions of a full training (paper, section 4)."""
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, ClassVar, get_args
+from dataclasses import dataclass
+from typing import ClassVar, get_args
 
-from dofbook import checks
+from dofbook import checks, training
 from dofbook.cache import Cache
 from dofbook.errors import InputError
 from dofbook.methods.base import Method
 from dofbook.methods.trajectories import Basis, Spectrum, record, spectrum, stored_steps
-
-if TYPE_CHECKING:
-    from dofbook.training import Task
 
 _SPECTRA = Cache(2**31)
 
@@ -45,6 +42,8 @@ class LotterySubspace(Method):
     name: ClassVar[str] = "lottery_subspace"
     styles: ClassVar[dict[int, int]] = {0: 4}
     released_code: ClassVar = {"extra_first_step": 1}
+    _group = "lottery"
+    _renamed: ClassVar = {"trajectory_steps": "steps"}
 
     def validate(self) -> None:
         checks.choice("basis", self.basis, get_args(Basis))
@@ -55,16 +54,15 @@ class LotterySubspace(Method):
         """List the updates after which the path of a training of so many is stored, (T,)."""
         return stored_steps(self.trajectory_steps or steps, self.spacing, self.extra_first_step)
 
-    def spectrum(self, task: "Task", seed: int) -> Spectrum:
+    def spectrum(self, task: "training.Task", seed: int) -> Spectrum:
         """Train, store and decompose; kept and shared, so that one path serves all d of a seed."""
         stored = self.points(task.steps)
-        path = (self.basis, tuple(stored.tolist()), task.batch_size, task.burn_in_optimizer)
-
-        def compute():
-            return spectrum(record(task, seed, stored), self.basis)
-
-        source = (task.network, task.objective, task.data)
-        return _SPECTRA.get(source, (seed, *path), compute, lambda found: found.rows.nbytes)
+        return _SPECTRA.get(
+            (task.network, task.objective, task.data),
+            (seed, self.basis, tuple(stored.tolist()), task.batch_size, task.burn_in_optimizer),
+            lambda: spectrum(record(task, seed, stored), self.basis),
+            lambda found: found.rows.nbytes,
+        )
 
     def subspace(self, task, seed, d):
         import jax.numpy as jnp
@@ -95,15 +93,3 @@ class LotterySubspace(Method):
 
     def epochs_before(self, epochs):
         return epochs
-
-    def written(self):
-        options = {k: v for k, v in asdict(self).items() if k != "t"}
-        options["steps"] = options.pop("trajectory_steps")
-        return self._plain(lottery=options)
-
-    @classmethod
-    def read(cls, content):
-        del content["nested"]
-        options = content.pop("lottery")
-        steps = options.pop("steps")
-        return cls(content.pop("burn_in_steps"), trajectory_steps=steps, **options)

@@ -1,19 +1,18 @@
 """Lottery tickets: the weights largest after training, rewound to w0 or to w_t."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from dofbook import checks
+from dofbook import checks, training
 from dofbook.cache import Cache
+from dofbook.keys import Role, run_key
+from dofbook.methods.full_space import FullSpace
 from dofbook.methods.pruning import Pruned, Retraining, keep_largest, keep_schedule, masked
 
 if TYPE_CHECKING:
     import jax
-
-    from dofbook.training import Task
 
 _TRAINED = Cache(2**28)
 
@@ -51,6 +50,8 @@ class LotteryTicket(Pruned):
     name: ClassVar[str] = "lottery_ticket"
     styles: ClassVar[dict[int, int]] = {0: 5}
     released_code: ClassVar = {"retraining": "released_code"}
+    _constant: ClassVar = {"criterion": "magnitude"}
+    _silent = ("nested", "pruning_epochs")  # the epochs have a column of their own
 
     def validate(self) -> None:
         super().validate()
@@ -62,78 +63,47 @@ class LotteryTicket(Pruned):
         w_t = self.offset(task, seed)
         return masked(w_t, self.kept(task, seed, d, w_t))
 
-    def kept(self, task: "Task", seed: int, d: int, rewound: "jax.Array") -> np.ndarray:
+    def kept(self, task: "training.Task", seed: int, d: int, rewound: "jax.Array") -> np.ndarray:
         """Train, prune by magnitude, and repeat if asked: the coordinates kept, (d,), ascending.
 
         The first round trains the full network from w0, in the batch order of the burn-in; its
         result is kept and serves all d of a seed. Later rounds train what is left from
         ``rewound`` (D,).
         """
-        from dofbook.keys import Role, run_key
-        from dofbook.subspaces import AffineSubspace, Identity, check_dimension
+        from dofbook.subspaces import check_dimension
 
         check_dimension(d, task.network.D)
-        fit = self._trainer(task)
-
-        def first():
-            full = AffineSubspace(task.initialization(seed), Identity(task.network.D))
-            return fit(full, run_key(seed, Role.BURN_IN_BATCHES))
-
-        settings = (self.pruning_epochs, self.weight_decay, task.batch_size, task.burn_in_optimizer)
-        source = (task.network, task.objective, task.data)
-        w = _TRAINED.get(source, (seed, *settings), first, lambda w: w.nbytes)
+        key = run_key(seed, Role.BURN_IN_BATCHES)
+        w = _TRAINED.get(
+            (task.network, task.objective, task.data),
+            (seed, self.pruning_epochs, self.weight_decay, task.batch_size, task.burn_in_optimizer),
+            lambda: self._train(task, FullSpace().subspace(task, seed), key),
+            lambda w: w.nbytes,
+        )
         once, *rounds = keep_schedule(task.network.D, d, self.iterations)
         kept = keep_largest(w, once)
         for i, count in enumerate(rounds, start=1):
-            w = fit(masked(rewound, kept), run_key(seed, Role.BURN_IN_BATCHES, i))
-            kept = keep_largest(w, count, kept)
+            again = run_key(seed, Role.BURN_IN_BATCHES, i)
+            kept = keep_largest(self._train(task, masked(rewound, kept), again), count, kept)
         return kept
 
-    def _trainer(self, task: "Task") -> Callable[..., np.ndarray]:
-        """Make the function that trains for the epochs before pruning, giving weights."""
+    def _train(self, task: "training.Task", subspace, key) -> np.ndarray:
+        """Train for the epochs before pruning: the weights (D,)."""
         import jax.numpy as jnp
-
-        from dofbook.training import fit
 
         decay = np.zeros(task.network.D, np.float32)
         for layer in task.network.layers:
             if len(layer.shape) > 2:
                 decay[layer.start : layer.stop] = self.weight_decay
-        decayed = jnp.asarray(decay) if decay.any() else None
-        blank = jnp.zeros(len(task.objective.metric_names))  # of no interest; spares an evaluation
-
-        def weights(subspace, key):
-            found = fit(
-                task, subspace, key, optimizer=task.burn_in_optimizer, at_offset=blank,
-                epochs=self.pruning_epochs, decay=decayed,
-            )  # fmt: skip
-            return np.asarray(subspace.point(found.theta))
-
-        return weights
+        found = training.fit(
+            task, subspace, key, optimizer=task.burn_in_optimizer, epochs=self.pruning_epochs,
+            decay=jnp.asarray(decay) if decay.any() else None,
+            at_offset=jnp.zeros(len(task.objective.metric_names)),  # of no interest
+        )  # fmt: skip
+        return np.asarray(subspace.point(found.theta))
 
     def columns(self, task, subspace) -> dict[str, object]:
         return {"pruning_epochs": self.pruning_epochs} | super().columns(task, subspace)
 
     def epochs_before(self, epochs):
         return self.pruning_epochs * self.iterations
-
-    def _changes(self, ignored=("t", "nested", "pruning_epochs")):
-        """Leave out the epochs before pruning: a setting with a column of its own."""
-        return super()._changes(ignored)
-
-    def written(self):
-        options = {
-            "criterion": "magnitude", "training_epochs": self.pruning_epochs,
-            "iterations": self.iterations, "schedule": self.retraining,
-            "weight_decay": self.weight_decay,
-        }  # fmt: skip
-        return self._plain(pruning=options)
-
-    @classmethod
-    def read(cls, content):
-        del content["nested"]
-        options = content.pop("pruning")
-        return cls(
-            content.pop("burn_in_steps"), options["training_epochs"], options["iterations"],
-            options["schedule"], options["weight_decay"],
-        )  # fmt: skip

@@ -5,13 +5,12 @@ affine subspace, the offset is the masked weights and A selects the kept coordin
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from dofbook import checks
+from dofbook import checks, training
 from dofbook.errors import InputError
 from dofbook.methods.base import Method
 
@@ -24,24 +23,23 @@ if TYPE_CHECKING:
 Retraining = Literal["common", "released_code"]
 
 
-@dataclass(frozen=True)
 class Pruned(Method):
     """Share what pruned networks have in common; not a method by itself."""
 
-    def validate(self) -> None:
-        checks.choice("retraining", self._retraining, get_args(Retraining))
+    retraining: Retraining
+    _group = "pruning"
+    _renamed: ClassVar = {"pruning_epochs": "training_epochs", "retraining": "schedule"}
 
-    @property
-    def _retraining(self) -> str:
-        return getattr(self, "retraining", "common")
+    def validate(self) -> None:
+        checks.choice("retraining", self.retraining, get_args(Retraining))
 
     def optimizer(self, task):
         """Choose the task's, or momentum SGD at rate 0.1 with the released code's steps."""
-        from dofbook.training import OptimizerConfig
-
-        if self._retraining == "common":
+        if self.retraining == "common":
             return task.optimizer
-        return OptimizerConfig(name="momentum", learning_rate=0.1, schedule="released_code")
+        return training.OptimizerConfig(
+            name="momentum", learning_rate=0.1, schedule="released_code"
+        )
 
     def columns(self, task, subspace) -> dict[str, object]:
         """Name the kernels that kept nothing, joined by blanks."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 from dofbook import checks
+from dofbook.keys import Role, run_key
 from dofbook.methods.base import Method
 
 Directions = Literal["gaussian", "sparse", "fastfood", "hadamard"]
@@ -32,18 +33,16 @@ class RandomAffine(Method):
 
     def validate(self) -> None:
         checks.choice("directions", self.directions, get_args(Directions))
-        checks.instance("nested", self.nested, bool)
 
     def subspace(self, task, seed, d):
         from dofbook import subspaces
-        from dofbook.keys import Role, run_key
 
         key = run_key(seed, Role.DIRECTIONS, *(() if self.nested else (d,)))
         drawn = subspaces.directions(self.directions, key, d, task.network.D)
         return subspaces.AffineSubspace(self.offset(task, seed), drawn)
 
     def explicit_dimension(self, d):
-        return (d or 0) if self.directions == "gaussian" else 0
+        return super().explicit_dimension(d) if self.directions == "gaussian" else 0
 
     def directions_like(self, d, D):
         import jax
@@ -57,10 +56,12 @@ class RandomAffine(Method):
         return "burn-in affine" if t else "random affine"
 
     def written(self):
-        gaussian = self.directions == "gaussian"
-        return self._plain(**({} if gaussian else {"directions": self.directions}))
+        content = super().written()
+        options = content.pop("options")
+        return content if self.directions == "gaussian" else content | options
 
     @classmethod
     def read(cls, content):
-        given = {"directions": content.pop("directions")} if "directions" in content else {}
-        return cls(content.pop("burn_in_steps"), nested=content.pop("nested"), **given)
+        if "directions" in content:
+            content["options"] = {"directions": content.pop("directions")}
+        return super().read(content)

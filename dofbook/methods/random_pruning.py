@@ -3,21 +3,16 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dofbook import checks
+from dofbook.keys import Role, run_key
 from dofbook.methods.pruning import Pruned, Retraining, keep_random, masked
-
-# What a configuration of the first edition says of pruning without training.
-_WRITTEN = {"criterion": "random", "training_epochs": 2, "iterations": 1, "weight_decay": 1e-4}
 
 
 @dataclass(frozen=True)
 class RandomPruning(Pruned):
     """Keep d random weights, training from their value in w_t; the others are zero.
 
-    Args:
-        nested: Whether the weights kept at d are among those kept at any larger d; otherwise every
-            d has a draw of its own.
-        retraining: As in ``LotteryTicket``.
+    If ``nested``, the weights kept at d are among those kept at any larger d; otherwise every d has
+    a draw of its own. ``retraining`` is as in ``LotteryTicket``.
 
     >>> from dofbook.training import Task
     >>> RandomPruning().subspace(Task("mlp", "digits"), seed=0, d=100).d
@@ -29,22 +24,11 @@ class RandomPruning(Pruned):
 
     name: ClassVar[str] = "random_pruning"
     styles: ClassVar[dict[int, int]] = {0: 6}
-
-    def validate(self) -> None:
-        super().validate()
-        checks.instance("nested", self.nested, bool)
+    _constant: ClassVar = {  # the first edition wrote the options of tickets here too
+        "criterion": "random", "training_epochs": 2, "iterations": 1, "weight_decay": 1e-4,
+    }  # fmt: skip
 
     def subspace(self, task, seed, d):
-        from dofbook.keys import Role, run_key
-
         key = run_key(seed, Role.DIRECTIONS, *(() if self.nested else (d,)))
         kept = keep_random(key, d, task.network.D)
         return masked(self.offset(task, seed), kept)
-
-    def written(self):
-        return self._plain(pruning=_WRITTEN | {"schedule": self.retraining})
-
-    @classmethod
-    def read(cls, content):
-        retraining = content.pop("pruning")["schedule"]
-        return cls(content.pop("burn_in_steps"), content.pop("nested"), retraining)

@@ -4,14 +4,13 @@ The path is stored at a spacing, T points of R^D. Its singular values and direct
 T x T Gram matrix, summed in float64 over blocks of coordinates (method of snapshots).
 """
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+from dofbook import training
 from dofbook.errors import InputError
-
-if TYPE_CHECKING:
-    from dofbook.training import Task
+from dofbook.keys import Role, run_key
 
 Basis = Literal["increments", "centred", "uncentred"]
 
@@ -47,7 +46,7 @@ def stored_steps(steps: int, spacing: int = 5, extra_first_step: int = 0) -> np.
     return stored
 
 
-def record(task: "Task", seed: int, stored: np.ndarray) -> np.ndarray:
+def record(task: "training.Task", seed: int, stored: np.ndarray) -> np.ndarray:
     """Train in the full space and store where training passes: w - w0, (T, D) float32.
 
     ``stored`` are numbers of updates, ascending, (T,). Initialization and batches are those of the
@@ -57,7 +56,6 @@ def record(task: "Task", seed: int, stored: np.ndarray) -> np.ndarray:
     >>> record(Task("mlp", "digits"), 0, stored_steps(10)).shape
     (2, 2410)
     """
-    from dofbook.keys import Role, run_key
     from dofbook.training.loop import displacements
 
     points = np.empty((len(stored), task.network.D), np.float32)
@@ -71,15 +69,8 @@ def record(task: "Task", seed: int, stored: np.ndarray) -> np.ndarray:
     return points
 
 
-def arrange(points: np.ndarray, basis: Basis) -> np.ndarray:
-    """Form the matrix that is decomposed from displacements w - w0 (T, D), in float64.
-
-    "increments" (T, D); "centred": points of w_{0:T} less their mean (T + 1, D); "uncentred": the
-    displacements themselves.
-
-    >>> arrange(np.array([[1.0], [3.0]]), "increments").ravel()
-    array([1., 2.])
-    """
+def _arrange(points: np.ndarray, basis: Basis) -> np.ndarray:
+    """Form the matrix that is decomposed, (T, D) or centred (T + 1, D), in float64."""
     points = np.asarray(points, np.float64)
     if basis == "uncentred":
         return points
@@ -89,24 +80,10 @@ def arrange(points: np.ndarray, basis: Basis) -> np.ndarray:
     return with_w0 - with_w0.mean(0)
 
 
-def _blocks(points: np.ndarray, basis: Basis, size: int | None):
-    """Cut the matrix into blocks of coordinates, each formed in float64 when its turn comes."""
-    size = size or max(1, BLOCK_BYTES // (8 * len(points)))
-    for start in range(0, points.shape[1], size):
-        columns = slice(start, start + size)
-        yield columns, arrange(points[:, columns], basis)
-
-
-def _orthonormalise(rows: np.ndarray, gram: np.ndarray, size: int) -> None:
-    """Orthonormalise nearly orthonormal rows in place, first to last (Cholesky QR)."""
-    from scipy import linalg
-
-    lower = linalg.cholesky(gram, lower=True)
-    for start in range(0, rows.shape[1], size):
-        columns = slice(start, start + size)
-        rows[:, columns] = linalg.solve_triangular(
-            lower, rows[:, columns].astype(np.float64), lower=True
-        )
+def _blocks(rows: np.ndarray, size: int | None) -> list[slice]:
+    """Cut the coordinates of rows into blocks."""
+    size = size or max(1, BLOCK_BYTES // (8 * len(rows)))
+    return [slice(start, start + size) for start in range(0, rows.shape[1], size)]
 
 
 def spectrum(points: np.ndarray, basis: Basis = "increments", size: int | None = None) -> Spectrum:
@@ -118,16 +95,18 @@ def spectrum(points: np.ndarray, basis: Basis = "increments", size: int | None =
     lose. Beyond ``points``, memory is 4 r D + O(T^2) bytes and a few blocks. Raises InputError if
     the trajectory does not move or is not finite.
 
-    Source:
-        Larsen et al. (2022), section 4 and A.2; L. Sirovich, Turbulence and the dynamics of
-        coherent structures I, Quart. Appl. Math. 45 (1987).
+    Source: Larsen et al. (2022), section 4 and A.2; L. Sirovich, Turbulence and the dynamics of
+    coherent structures I, Quart. Appl. Math. 45 (1987).
 
     >>> spectrum(np.array([[3.0, 0.0], [3.0, 4.0]])).singular_values
     array([4., 3.])
     """
     from scipy import linalg
 
-    gram = np.asarray(sum(block @ block.T for _, block in _blocks(points, basis, size)))
+    gram = np.zeros(())
+    for columns in _blocks(points, size):
+        block = _arrange(points[:, columns], basis)
+        gram = gram + block @ block.T
     if not np.isfinite(gram).all() or not gram.any():
         raise InputError("the trajectory has no directions: its points coincide or are not finite.")
     squares, vectors = linalg.eigh(gram)
@@ -138,10 +117,13 @@ def spectrum(points: np.ndarray, basis: Basis = "increments", size: int | None =
 
     rows = np.empty((rank, points.shape[1]), np.float32)
     overlaps = np.zeros((rank, rank))
-    for columns, block in _blocks(points, basis, size):
-        piece = weights @ block
+    for columns in _blocks(points, size):
+        piece = weights @ _arrange(points[:, columns], basis)
         overlaps += piece @ piece.T
         rows[:, columns] = piece
     if np.abs(overlaps - np.eye(rank)).max() > 1e-7:
-        _orthonormalise(rows, overlaps, size or max(1, BLOCK_BYTES // (8 * rank)))
+        lower = linalg.cholesky(overlaps, lower=True)  # Cholesky QR, first to last
+        for columns in _blocks(rows, size):
+            block = rows[:, columns].astype(np.float64)
+            rows[:, columns] = linalg.solve_triangular(lower, block, lower=True)
     return Spectrum(values, rows)
