@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 from dofbook import checks
 from dofbook.errors import InputError
 
-_MOST_CLASSES = 256  # labels of images are hashed as bytes
 _KINDS = (np.dtype(np.float32), np.dtype(np.int32))
 
 
@@ -18,13 +17,12 @@ _KINDS = (np.dtype(np.float32), np.dtype(np.int32))
 class Dataset:
     """Hold a data set, ready to be put on the device: read-only arrays that fit together.
 
-    Build it with `load`, `from_arrays`, `from_pixels` or `subset`. Inputs, float32 or int32, have
-    shape (N, ...) and (M, ...): images (N, H, W, C) are pixels in [0, 1] minus ``mean_image``, the
-    float32 mean (H, W, C) over training images. Targets are int32, such as labels from 0 on, or
-    float32; ``num_classes`` is None where they are no labels. ``source`` says in words where the
-    data came from. ``fingerprint`` is a sha256 (hex), equal for equal data whatever their source:
-    of images, of the uint8 pixels and labels; of a subset, of the parent's fingerprint and the
-    chosen indices.
+    Inputs, float32 or int32, have shape (N, ...) and (M, ...): images (N, H, W, C) are pixels in
+    [0, 1] minus ``mean_image``, the float32 mean (H, W, C) over training images. Targets are int32,
+    such as labels from 0 on, or float32; ``num_classes`` is None where they are no labels.
+    ``source`` says in words where the data came from. ``fingerprint`` is a sha256 (hex), equal for
+    equal data whatever their source: of images, of the uint8 pixels and labels; of a subset, of the
+    parent's fingerprint and the chosen indices.
 
     >>> x, y = np.eye(4), [0, 1, 0, 1]
     >>> Dataset.from_arrays(x, y, x, y).num_classes
@@ -173,7 +171,7 @@ def from_pixels(
     """
     arrays = (x_train, y_train, x_test, y_test)
     x_train, y_train, x_test, y_test = (_as_array(name, array) for array in arrays)
-    checks.integer("num_classes", num_classes, 1, _MOST_CLASSES)
+    checks.integer("num_classes", num_classes, 1, 256)  # labels are hashed as bytes
     checks.integer("white", white, 1, 255)
     for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
         if x.ndim != 4 or x.dtype != np.uint8 or x.size == 0 or x.shape[1:] != x_train.shape[1:]:
@@ -184,13 +182,15 @@ def from_pixels(
         check_labels(f"y_{part} of {name}", y, num_classes)  # before they are cast
     total = x_train.sum(axis=0, dtype=np.uint64)
     mean_image = (total / (white * len(x_train))).astype(np.float32)
-    hashed, splits = fingerprint(x_train, y_train, x_test, y_test), {}
-    for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
-        centred = np.divide(x, np.float32(white), dtype=np.float32, order="C")
-        centred -= mean_image
-        splits |= {f"x_{part}": centred, f"y_{part}": y.astype(np.int32)}
-    about = {"num_classes": num_classes, "source": source, "fingerprint": hashed}
-    return Dataset(name, **splits, **about, mean_image=mean_image)
+
+    def centred(x):
+        scaled = np.divide(x, np.float32(white), dtype=np.float32, order="C")
+        return np.subtract(scaled, mean_image, out=scaled)
+
+    return Dataset(
+        name, centred(x_train), y_train.astype(np.int32), centred(x_test), y_test.astype(np.int32),
+        num_classes, source, fingerprint(x_train, y_train, x_test, y_test), mean_image,
+    )  # fmt: skip
 
 
 def fingerprint(x_train, y_train, x_test, y_test) -> str:

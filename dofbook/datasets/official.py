@@ -53,11 +53,10 @@ class Release:
 
 
 def _idx(torchvision: str, checksums: tuple[str, ...], fingerprint: str) -> Release:
-    names = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in _IDX_KINDS]
-    sizes = (47040016, 60008, 7840016, 10008)
-    files = tuple(map(File, names, sizes, checksums))
-    folders = (f"{torchvision}/raw", "raw")
-    known = {"others": folders, "fingerprint": fingerprint}
+    kinds = ("images-idx3", "labels-idx1")
+    names = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in kinds]
+    files = tuple(map(File, names, (47040016, 60008, 7840016, 10008), checksums))
+    known = {"others": (f"{torchvision}/raw", "raw"), "fingerprint": fingerprint}
     return Release("idx", files[:2], files[2:], (60000, 10000), (28, 28, 1), **known)
 
 
@@ -65,19 +64,16 @@ def _cifar(classes: int, binary: tuple[File, ...], python: dict[str, str], **off
     """Describe both versions of a release; the last file is the test split."""
 
     def release(kind, files, folder, version, **known):
-        archive = f"cifar-{classes}-{version}.tar.gz"
-        train, test = files[:-1], files[-1:]
-        split = (50000, 10000)
-        return Release(kind, train, test, split, (32, 32, 3), classes, folder, archive, **known)
+        where = f"cifar-{classes}-{folder}", f"cifar-{classes}-{version}.tar.gz"
+        sizes, shape = (50000, 10000), (32, 32, 3)
+        return Release(kind, files[:-1], files[-1:], sizes, shape, classes, *where, **known)
 
     folders = ("batches-bin", "batches-py") if classes == 10 else ("binary", "python")
-    folders = [f"cifar-{classes}-{folder}" for folder in folders]
     pickles = tuple(File(name, md5=md5) for name, md5 in python.items())
     twin = release("pickle", pickles, folders[1], "python")
     return release("cifar", binary, folders[0], "binary", python=twin, **official)
 
 
-_IDX_KINDS = ("images-idx3", "labels-idx1")
 _CIFAR10 = {
     "data_batch_1": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
     "data_batch_2": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",

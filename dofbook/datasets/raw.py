@@ -14,8 +14,9 @@ import stat
 import tarfile
 import zlib
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,7 +31,7 @@ _KINDS = {stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a dev
 
 
 class Pixels(NamedTuple):
-    """Hold a data set as it is stored: uint8 images (N, H, W, C) and uint8 labels (N,)."""
+    """Hold a data set as it is stored: uint8 images (N, H, W, C) and labels (N,)."""
 
     x_train: np.ndarray
     y_train: np.ndarray
@@ -71,7 +72,7 @@ def read_raw(name: str, root: Path, verify: bool) -> tuple[Pixels, str] | None:
     if found.archive:
         contents = _unpack_archive(found.archive, release)
     else:
-        contents = {f.name: _unpack(found.files[f.name], _limit(f)) for f in release.files}
+        contents = {file.name: _unpack(found.files[file.name], file) for file in release.files}
     if release.format == "pickle":  # before anything in them is interpreted
         _verify_files(release, contents, None)
     pixels, official = _parse(release, contents), release.format == "pickle"
@@ -83,31 +84,27 @@ def read_raw(name: str, root: Path, verify: bool) -> tuple[Pixels, str] | None:
 def find_raw(name: str, root: Path) -> RawFiles | None:
     """Find the official raw files in `root / name` or `root`; InputError if only some are there."""
     releases = [r for r in (RELEASES[name], RELEASES[name].python) if r]
-    places = ((base, release) for base in (root / name, root) for release in releases)
-    return next(filter(None, (_find(base, release) for base, release in places)), None)
+    for base, release in product((root / name, root), releases):
+        # Two of the pickles are called "train" and "test", as much else is.
+        here = [""] if release.format != "pickle" or base.name == release.folder else []
+        for place in (release.folder, release.archive, *here, *release.others):
+            found = None if place is None else _find(base / place, release)
+            if found:
+                return found
+    return None
 
 
-def _find(base: Path, release: Release) -> RawFiles | None:
-    """Find the files in their folder, in the archive, in `base` itself, or in other folders."""
-    within = release.folder and _find_files(base / release.folder, release)
-    if within:
-        return within
-    if release.archive and is_regular(base / release.archive):
-        return RawFiles(release, {}, base / release.archive)
-    # Two of the pickles are called "train" and "test", as much else is.
-    here = [base] if release.format != "pickle" or base.name == release.folder else []
-    folders = here + [base / other for other in release.others]
-    return next(filter(None, (_find_files(folder, release) for folder in folders)), None)
-
-
-def _find_files(folder: Path, release: Release) -> RawFiles | None:
+def _find(place: Path, release: Release) -> RawFiles | None:
+    """Find the archive, or the files in a folder."""
+    if place.name == release.archive:
+        return RawFiles(release, {}, place) if is_regular(place) else None
     names = [file.name for file in release.files]
-    paths = {name: list(filter(is_regular, _paths(folder, name))) for name in names}
+    paths = {name: list(filter(is_regular, _paths(place, name))) for name in names}
     missing = [name for name in names if not paths[name]]
     if missing == names:
         return None
     if missing:
-        where = f"{folder}, where the other files of the data set are"
+        where = f"{place}, where the other files of the data set are"
         raise InputError(f"{', '.join(missing)} missing from {where}; put it beside them.")
     return RawFiles(release, {name: paths[name][0] for name in names})
 
@@ -149,8 +146,8 @@ def open_regular(path: Path) -> Iterator[io.BufferedReader]:
         yield stream
 
 
-def _limit(file: File) -> int:
-    return file.size or _LARGEST_PICKLE
+def _damaged(where: str | Path, fault: str) -> InputError:
+    return InputError(f"{where} {fault}; {_AGAIN}.")
 
 
 @contextlib.contextmanager
@@ -158,67 +155,50 @@ def _damage_named(where: str, kind: str) -> Iterator[None]:
     try:
         yield
     except EOFError:
-        raise InputError(f"{where} is truncated: its gzip data ends too early; {_AGAIN}.") from None
+        raise _damaged(where, "is truncated: its gzip data ends too early") from None
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{where} is not an intact {kind} file ({error}); {_AGAIN}.") from None
+        raise _damaged(where, f"is not an intact {kind} file ({error})") from None
     except OSError as error:
         raise InputError(f"{where} cannot be read ({error.strerror or error}).") from None
 
 
-def _unpack(path: Path, limit: int) -> Content:
+def _unpack(path: Path, file: File) -> Content:
     with _damage_named(str(path), "gzip"), open_regular(path) as stream:
         unpacked = gzip.GzipFile(fileobj=stream) if path.suffix == ".gz" else stream
-        return Content(str(path), _read(unpacked, limit, str(path)))
+        return Content(str(path), _read(unpacked, file, str(path)))
 
 
-def _read(stream, limit: int, where: str) -> bytes:
+def _read(stream, file: File, where: str) -> bytes:
+    limit = file.size or _LARGEST_PICKLE
     data = stream.read(limit + 1)
     if len(data) > limit:
         most = f"the {limit} bytes unpacked that the official file has"
-        raise InputError(f"{where} holds more than {most}; {_AGAIN}.")
+        raise _damaged(where, f"holds more than {most}")
     return data
-
-
-class _Limited:
-    """Read a stream up to a limit, for tarfile, which believes the sizes that headers claim."""
-
-    def __init__(self, stream, limit: int, where: str):
-        self._stream, self._limit, self._where = stream, limit, where
-        self.tell = stream.tell
-
-    def _refuse(self, end: int) -> None:
-        if end > self._limit:
-            most = f"more than {self._limit} bytes unpacked, more than the official archive"
-            raise InputError(f"{self._where} holds or claims {most}; {_AGAIN}.")
-
-    def read(self, size: int) -> bytes:
-        data = self._stream.read(min(size, self._limit + 1 - self.tell()))
-        self._refuse(self.tell())
-        return data
-
-    def seek(self, position: int) -> int:
-        self._refuse(position)
-        return self._stream.seek(position)
 
 
 def _unpack_archive(path: Path, release: Release) -> dict[str, Content]:
     wanted = {f"{release.folder}/{file.name}": file for file in release.files}
-    limit = sum(map(_limit, release.files)) + 2**20
+    limit = sum(file.size or _LARGEST_PICKLE for file in release.files) + 2**20
     contents: dict[str, Content] = {}
     with _damage_named(str(path), ".tar.gz"), open_regular(path) as packed:
-        stream: Any = _Limited(gzip.GzipFile(fileobj=packed), limit, str(path))
-        with tarfile.open(fileobj=stream, mode="r:") as archive:
+        # Unpacked before tarfile sees it, which believes the sizes that headers claim.
+        unpacked, stream = io.BytesIO(), gzip.GzipFile(fileobj=packed)
+        while unpacked.write(stream.read(2**20)):
+            if unpacked.tell() > limit:
+                most = f"more than {limit} bytes unpacked, more than the official archive"
+                raise _damaged(path, f"holds or claims {most}")
+        unpacked.seek(0)
+        with tarfile.open(fileobj=unpacked, mode="r:") as archive:
             for member in archive:
                 file = wanted.get(member.name.removeprefix("./"))
                 if file and member.isfile():
                     where = f"{member.name} in {path}"
-                    data = _read(archive.extractfile(member), _limit(file), where)
-                    contents[file.name] = Content(where, data)
-        while stream.read(1 << 20):  # gzip checks its own checksum at the very end
-            pass
+                    found = _read(archive.extractfile(member), file, where)
+                    contents[file.name] = Content(where, found)
     missing = [member for member, file in wanted.items() if file.name not in contents]
     if missing:
-        raise InputError(f"{path} does not hold {', '.join(missing)}; {_AGAIN}.")
+        raise _damaged(path, f"does not hold {', '.join(missing)}")
     return contents
 
 
@@ -271,16 +251,14 @@ def _parse_idx(content: Content, ndim: int) -> np.ndarray:
     where, data = content
     start = 4 * (1 + ndim)
     if len(data) < start:
-        raise InputError(f"{where} ends inside its IDX header ({len(data)} bytes); {_AGAIN}.")
+        raise _damaged(where, f"ends inside its IDX header ({len(data)} bytes)")
     magic, *shape = (int(n) for n in np.frombuffer(data, ">u4", 1 + ndim))
     if magic != 0x0800 + ndim:
-        kind = "images" if ndim == 3 else "labels"
-        other = f"where an IDX file of {kind} has {0x0800 + ndim}"
-        raise InputError(f"{where} starts with the magic number {magic} {other}; {_AGAIN}.")
-    size = start + math.prod(shape)
-    if len(data) != size:
-        sizes = f"{len(data)} bytes unpacked, but its header promises {size}"
-        raise InputError(f"{where} holds {sizes}; {_AGAIN}.")
+        other = f"an IDX file of {'images' if ndim == 3 else 'labels'} has {0x0800 + ndim}"
+        raise _damaged(where, f"starts with the magic number {magic} where {other}")
+    size, found = start + math.prod(shape), len(data)
+    if found != size:
+        raise _damaged(where, f"holds {found} bytes unpacked, but its header promises {size}")
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
@@ -290,8 +268,8 @@ def _parse_cifar(content: Content, release: Release) -> tuple[np.ndarray, np.nda
     label_bytes = 2 if release.num_classes == 100 else 1  # CIFAR-100: coarse, then fine label
     size = label_bytes + 3072
     if len(data) == 0 or len(data) % size:
-        sizes = f"{len(data)} bytes, not a whole number of {size}-byte records"
-        raise InputError(f"{where} holds {sizes}; {_AGAIN}.")
+        whole = f"a whole number of {size}-byte records"
+        raise _damaged(where, f"holds {len(data)} bytes, not {whole}")
     records = np.frombuffer(data, np.uint8).reshape(-1, size)
     return _channels_last(records[:, label_bytes:]), records[:, label_bytes - 1]
 
@@ -346,14 +324,13 @@ def _parse_mat(content: Content, release: Release) -> tuple[np.ndarray, np.ndarr
             raise ValueError(f"X or y claims more than {most} images")
         arrays = scipy.io.loadmat(io.BytesIO(data), variable_names=("X", "y"))
     except Exception as error:  # scipy raises many kinds on damaged files
-        fault = f"is not an intact MATLAB file ({first_line(error)})"
-        raise InputError(f"{where} {fault}; {_AGAIN}.") from None
+        raise _damaged(where, f"is not an intact MATLAB file ({first_line(error)})") from None
     x, y = arrays.get("X"), arrays.get("y")
     if x is None or y is None or x.ndim != 4 or x.dtype != np.uint8:
-        raise InputError(f"{where} does not hold X, uint8 (32, 32, 3, N), and y; {_AGAIN}.")
+        raise _damaged(where, "does not hold X, uint8 (32, 32, 3, N), and y")
     y = y.ravel()
     if y.dtype.kind not in "iuf" or not np.isin(y, np.arange(1, 11)).all() or not y.size:
-        raise InputError(f"{where} has labels outside 1 to 10; {_AGAIN}.")
+        raise _damaged(where, "has labels outside 1 to 10")
     return np.ascontiguousarray(np.moveaxis(x, -1, 0)), (y % 10).astype(np.uint8)
 
 
