@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from math import prod
+from itertools import accumulate
 from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from dofbook import checks
@@ -125,25 +124,21 @@ def _blank(example) -> jax.Array:
     )
 
 
-class _Leaf(NamedTuple):
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    free: bool
-
-
 def _functions(name, module, blank, trainable):
     """Write init and apply of the flat weights; count and name their parts."""
     form, key = find_form(module, blank), jax.random.key(0)
     with own_code(name, _WAYS_OUT):
         tree = jax.eval_shape(form.make, key)
         found, treedef = jax.tree_util.tree_flatten_with_path(tree)
-        leaves = [_leaf(form, path, leaf, trainable) for path, leaf in found]
+        names, leaves = [form.name(path) for path, _ in found], [leaf for _, leaf in found]
+        free = [i for i, (path, _) in enumerate(found) if _moves(form, path, leaves[i], trainable)]
         x = jax.ShapeDtypeStruct((2, *blank.shape[1:]), blank.dtype)
         outputs = jax.eval_shape(form.call, tree, x)
-    _check(name, leaves, blank.shape[1:], outputs, trainable)
-    free = [i for i, leaf in enumerate(leaves) if leaf.free]
-    held = [i for i, leaf in enumerate(leaves) if not leaf.free]
+    sizes, layers = [leaves[i].size for i in free], []
+    for i, stop in zip(free, accumulate(sizes), strict=True):
+        layers.append(Layer(names[i], leaves[i].shape, stop - leaves[i].size, stop))
+    _check(name, layers, names if trainable else [], blank.shape[1:], outputs)
+    held = [i for i in range(len(leaves)) if i not in free]
 
     def make(key, chosen):
         drawn = jax.tree.leaves(form.make(key))
@@ -152,38 +147,20 @@ def _functions(name, module, blank, trainable):
     def init(key):
         return ravel_pytree([array.astype(jnp.float32) for array in make(key, free)])[0]
 
-    D, unravel = _measure([leaves[i].shape for i in free])
     fixed = jax.jit(lambda key: make(key, held))(key) if held else []
 
     def apply(w, x):
         arrays = dict(zip(held, fixed, strict=True))
-        for i, array in zip(free, unravel(jnp.asarray(w, jnp.float32)), strict=True):
-            arrays[i] = array.astype(leaves[i].dtype)
+        parts = jax.lax.split(jnp.asarray(w, jnp.float32), sizes)
+        for i, part in zip(free, parts, strict=True):
+            arrays[i] = part.reshape(leaves[i].shape).astype(leaves[i].dtype)
         tree = jax.tree.unflatten(treedef, [arrays[i] for i in range(len(leaves))])
         return form.call(tree, x).astype(jnp.float32)
 
-    layers, start = [], 0
-    for i in free:
-        stop = start + prod(leaves[i].shape)
-        layers.append(Layer(leaves[i].name, leaves[i].shape, start, stop))
-        start = stop
-    return jax.jit(init), apply, D, tuple(layers)
+    return jax.jit(init), apply, sum(sizes), tuple(layers)
 
 
-def _measure(shapes) -> tuple[int, Callable[[jax.Array], list[jax.Array]]]:
-    """Give the number of parameters of such arrays, and what cuts a vector into them."""
-    cuts = []
-
-    def ravel(arrays):
-        flat, unravel = ravel_pytree(arrays)
-        cuts.append(unravel)
-        return flat
-
-    arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    return jax.eval_shape(ravel, arrays).size, cuts[0]
-
-
-def _leaf(form, path, leaf, trainable) -> _Leaf:
+def _moves(form, path, leaf, trainable) -> bool:
     name = form.name(path)
     free = form.trains(path) and jnp.issubdtype(leaf.dtype, jnp.inexact)
     free = free and (trainable is None or bool(trainable(name, leaf)))
@@ -191,7 +168,7 @@ def _leaf(form, path, leaf, trainable) -> _Leaf:
         raise InputError(
             f"the parameter {name} is {leaf.dtype}; give its two parts as real arrays."
         )
-    return _Leaf(name, tuple(leaf.shape), leaf.dtype, free)
+    return free
 
 
 _WAYS_OUT = (
@@ -204,16 +181,16 @@ _WAYS_OUT = (
 )  # fmt: skip
 
 
-def _check(name, leaves, shape, outputs, trainable) -> None:
-    for leaf in leaves:
-        if leaf.free and 0 in leaf.shape:
+def _check(name, layers, offered, shape, outputs) -> None:
+    for layer in layers:
+        if 0 in layer.shape:
             raise InputError(
-                f"the parameter {leaf.name} of {name} has the shape {leaf.shape} for inputs of "
+                f"the parameter {layer.name} of {name} has the shape {layer.shape} for inputs of "
                 f"shape {shape}; they are too small for it, or have their channels first where it "
                 "takes (height, width, channels)."
             )
-    if not any(leaf.free for leaf in leaves):
-        among = f" among {', '.join(leaf.name for leaf in leaves)}" if trainable and leaves else ""
+    if not layers:
+        among = f" among {', '.join(offered)}" if offered else ""
         raise InputError(f"{name} has no parameters to train{among}; D must be at least 1.")
     if not hasattr(outputs, "dtype"):
         raise InputError(

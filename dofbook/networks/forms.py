@@ -78,7 +78,9 @@ def _pair(pair, blank):
     if len(pair) != 2 or not all(map(callable, pair)):
         raise InputError(f"network is a {type(pair).__name__} of {len(pair)}; give {ALLOWED}.")
     init, apply = pair
-    given = (blank,) if len(_needed(init)) > 1 else ()
+    needed = [p for p in _parameters(init).values() if p.default is p.empty]
+    positional = [p for p in needed if p.kind not in (p.VAR_KEYWORD, p.KEYWORD_ONLY)]
+    given = (blank,) if len(positional) > 1 else ()  # *args counts as one
 
     def take_apart(tree):
         arrays, rest = _split(jax.tree_util.tree_map_with_path(_as_leaf, tree))
@@ -96,29 +98,22 @@ def _as_leaf(path, leaf):
     return jnp.asarray(leaf) if isinstance(leaf, np.ndarray | np.generic) else leaf
 
 
-def _parameters(function):
+def _parameters(function) -> dict[str, inspect.Parameter]:
     try:  # a class may hide the arguments of its __init__ behind those of a metaclass
         known = inspect.signature(function.__init__ if isinstance(function, type) else function)
     except (TypeError, ValueError):
-        return []
-    return list(known.parameters.values())
-
-
-def _needed(function) -> list:
-    """List the positional arguments that a function must be given, *args counting as one."""
-    keywords = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return [p for p in _parameters(function) if p.kind not in keywords and p.default is p.empty]
+        return {}
+    return dict(known.parameters)
 
 
 def _drawn(function):
     name = getattr(function, "__name__", type(function).__name__)
-    names = {parameter.name for parameter in _parameters(function)}
-    word = next((word for word in ("rngs", "key") if word in names), None)
-    if word is None:
+    known = _parameters(function)
+    if not {"rngs", "key"} & known.keys():
         raise InputError(f"network is {name}, which takes no rngs and no key; give {ALLOWED}.")
 
     def build(key):
-        if word == "key":
+        if "rngs" not in known:
             return function(key=key)
         from flax import nnx
 

@@ -3,15 +3,13 @@
 Autodiff turns the gradients of a convolution into convolutions with unusual layouts, which XLA's
 CPU backend runs about forty times slower inside any loop. Here they are written as ordinary
 convolutions and matrix products. On a GPU every convolution is a matrix product with patches of the
-images: of runs that train together each has its own kernels, and ``vmap`` turns that into one
-batched product, not into a convolution of many groups. Other backends, and shapes not covered
-(dilation, groups, other layouts), get ``lax.conv_general_dilated`` unchanged.
+images: ``vmap`` over runs, each with its own kernels, makes that one batched product, not a
+convolution of many groups. Other backends, and dilation, groups and other layouts, get
+``lax.conv_general_dilated`` unchanged. One's own network may take the convolution alone:
+``nn.Conv(..., conv_general_dilated=layers.conv_general_dilated)``.
 
-``CONVOLUTIONS``, ``BIASES`` and ``MAX_POOLS`` hold layers by what can be differentiated. One's own
-network may take the convolution alone: ``nn.Conv(...,
-conv_general_dilated=layers.conv_general_dilated)``.
-
-Images and feature maps are (N, H, W, C), kernels (kh, kw, C, features).
+Images and feature maps are (N, H, W, C), kernels (kh, kw, C, features). ``CONVOLUTIONS``,
+``BIASES`` and ``MAX_POOLS`` hold layers by what can be differentiated.
 """
 
 from collections.abc import Callable
@@ -82,14 +80,12 @@ def loop_convolution(x, kernel, strides, padding):
 
 def _spread(x_shape, kernel_shape, strides, padding, cotangent):
     """Undo the stride by zeros between the cotangent's entries, and pad it to the input's reach."""
-    low = [kernel_shape[a] - 1 - padding[a][0] for a in (0, 1)]
-    high = [
-        x_shape[1 + a] + padding[a][0] - 1 - (cotangent.shape[1 + a] - 1) * strides[a]
-        for a in (0, 1)
-    ]
-    zero = jnp.zeros((), cotangent.dtype)
+    reach = []
+    for a in (0, 1):
+        low, last = padding[a][0], (cotangent.shape[1 + a] - 1) * strides[a]
+        reach.append((kernel_shape[a] - 1 - low, x_shape[1 + a] + low - 1 - last))
     inside = [(0, 0, 0), (0, 0, strides[0] - 1), (0, 0, strides[1] - 1), (0, 0, 0)]
-    return lax.pad(cotangent, zero, inside), ((low[0], high[0]), (low[1], high[1]))
+    return lax.pad(cotangent, jnp.zeros((), cotangent.dtype), inside), reach
 
 
 def _backward(strides, padding, saved, cotangent):
@@ -102,15 +98,11 @@ def _backward(strides, padding, saved, cotangent):
         dkernel = jnp.tensordot(patches, cotangent, axes=((0, 1, 2), (0, 1, 2)))
         return dx, dkernel.reshape(kernel.shape)
     # Channels play the batch and the batch plays the channels: again an ordinary convolution.
-    ends = [
-        kernel.shape[a] - 1 + spread.shape[1 + a] - x.shape[1 + a] - padding[a][0] for a in (0, 1)
+    pads = [
+        (low, kernel.shape[a] - 1 + spread.shape[1 + a] - x.shape[1 + a] - low)
+        for a, (low, _) in enumerate(padding)
     ]
-    dkernel = _convolve(
-        x.transpose(3, 1, 2, 0),
-        spread.transpose(1, 2, 0, 3),
-        (1, 1),
-        ((padding[0][0], ends[0]), (padding[1][0], ends[1])),
-    )
+    dkernel = _convolve(x.transpose(3, 1, 2, 0), spread.transpose(1, 2, 0, 3), (1, 1), pads)
     return dx, dkernel.transpose(1, 2, 0, 3)
 
 

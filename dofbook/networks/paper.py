@@ -199,13 +199,13 @@ def build(
     pooling: Pooling = "max",
     derivatives: Derivatives = "gradient",
 ) -> Any:
-    """Build a network by name.
+    """Build a network by name, one of ``networks.NAMES``, or as "module:function".
 
-    ``name`` is one of ``networks.NAMES``, or "module:function": a function of the number of classes
-    that returns anything ``flatten`` takes, on which the other options have no influence.
-    ``num_classes`` is the number of logits; None, for data without classes, means one output (and
-    is what a reader's function is given). ``pooling`` is "max" (the paper's text) or "average" (its
-    released code); resnet20 and mlp have none. ``derivatives``: see ``layers.Derivatives``.
+    A reader's function, of the number of classes, returns anything ``flatten`` takes; the other
+    options have no influence on it. ``num_classes`` is the number of logits; None, for data without
+    classes, means one output (and is what the function is given). ``pooling`` is "max" (the paper's
+    text) or "average" (its released code); resnet20 and mlp have none. ``derivatives``: see
+    ``layers.Derivatives``.
 
     >>> build("conv2", 10).channels
     (16, 32)
