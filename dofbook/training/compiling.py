@@ -1,7 +1,7 @@
 """Compilation with the options that measure fastest on this backend."""
 
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import cache
 
 import jax
 
@@ -22,18 +22,9 @@ def _compiler_options() -> dict[str, str] | None:
 
 
 def fast_jit(function: Callable) -> Callable:
-    """Compile at the first call, as ``jax.jit`` does, with the CPU options where there is one.
+    """Compile as ``jax.jit`` does, with the CPU options where there is one.
 
     >>> float(fast_jit(lambda x: 2 * x)(1.5))
     3.0
     """
-
-    @cache
-    def compiled():
-        return jax.jit(function, compiler_options=_compiler_options())
-
-    @wraps(function)
-    def call(*args):
-        return compiled()(*args)
-
-    return call
+    return jax.jit(function, compiler_options=_compiler_options())

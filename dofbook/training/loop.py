@@ -53,16 +53,8 @@ _decaying.defvjp(
 )
 
 
-def weights(subspace: AffineSubspace, theta: jax.Array, decay: jax.Array | None) -> jax.Array:
-    """Map theta to w; with a decay, the gradient of any loss at w gains decay * w.
-
-    That is the penalty sum_k decay_k w_k^2 / 2 on the weights (not on theta), decay (D,).
-
-    >>> from dofbook.subspaces import Identity
-    >>> line = AffineSubspace(jnp.ones(2), Identity(2))
-    >>> jax.grad(lambda theta: weights(line, theta, jnp.full(2, 0.1)).sum())(jnp.zeros(2))
-    Array([1.1, 1.1], dtype=float32)
-    """
+def _weights(subspace: AffineSubspace, theta: jax.Array, decay: jax.Array | None) -> jax.Array:
+    """Map theta to w; with a decay (D,), the gradient of any loss at w gains decay * w."""
     w = subspace.point(theta)
     return w if decay is None else _decaying(w, decay)
 
@@ -72,7 +64,7 @@ def batch_gradient(
 ) -> jax.Array:
     """Differentiate by theta the mean loss of the examples ``indices`` (batch,) of x and y.
 
-    It goes in chunks where the network asks for them; ``decay`` as in ``weights``.
+    It goes in chunks where the network asks for them; ``decay`` as in ``fit``.
     """
 
     def mean_loss(w, x, y):
@@ -80,9 +72,9 @@ def batch_gradient(
 
     size = network.gradient_chunk
     if size is None or len(indices) % size or len(indices) == size:
-        inside = lambda theta: mean_loss(weights(subspace, theta, decay), x[indices], y[indices])  # noqa: E731
+        inside = lambda theta: mean_loss(_weights(subspace, theta, decay), x[indices], y[indices])  # noqa: E731
         return jax.grad(inside)(theta)
-    w, pull_back = jax.vjp(lambda theta: weights(subspace, theta, decay), theta)
+    w, pull_back = jax.vjp(lambda theta: _weights(subspace, theta, decay), theta)
 
     def add(total, part):
         return total + jax.grad(mean_loss)(w, x[part], y[part]), None
@@ -160,9 +152,7 @@ def evaluate(task: Task, w: jax.Array) -> jax.Array:
     return jnp.concatenate([train, program(w, data.x_test, data.y_test)])
 
 
-@jax.jit
-def _point(subspace: AffineSubspace, theta: jax.Array) -> jax.Array:
-    return subspace.point(theta)
+_point = jax.jit(AffineSubspace.point)
 
 
 @partial(jax.jit, static_argnames="examples")
@@ -251,8 +241,8 @@ def fit(
     """Minimise the training loss inside an affine subspace (Larsen et al., 2022, 2 and A.4).
 
     Each epoch is a fresh permutation drawn from ``key``; ``optimizer``, of theta, and ``epochs``
-    are the task's by default; ``decay`` (D,) is that of ``weights``; ``at_offset``, the same for
-    every d, spares ``evaluate`` at the offset.
+    are the task's by default; ``decay`` (D,) adds the penalty sum_k decay_k w_k^2 / 2 on the
+    weights; ``at_offset``, the same for every d, spares ``evaluate`` at the offset.
 
     >>> task = Task("mlp", "digits", epochs=1)
     >>> space = AffineSubspace(task.initialization(0), Identity(task.network.D))

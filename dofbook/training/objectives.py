@@ -6,6 +6,7 @@ A metric whose name ends in "loss" or "error" counts down; every other counts up
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
@@ -88,8 +89,7 @@ class Objective:
                 )
 
 
-def _cross_entropy(outputs, targets):
-    return optax.softmax_cross_entropy_with_integer_labels(outputs, targets)
+_cross_entropy = optax.softmax_cross_entropy_with_integer_labels
 
 
 def _hit(outputs, targets):
@@ -104,7 +104,9 @@ def _difference(outputs, targets):
     return outputs.reshape(targets.shape) - targets
 
 
-def _labels_fit(outputs, part, targets, shape, what) -> str | None:
+def _labels_fit(what, outputs, part, targets) -> str | None:
+    positions = targets.shape[1:2] if targets.ndim > 1 else (1,)
+    shape = () if what == "classification" else positions
     if targets.dtype.kind not in "iu":
         return (
             f"{part} is {targets.dtype}; {what} takes integer labels: convert them with "
@@ -128,15 +130,6 @@ def _axes(shape) -> str:
     return "".join(f", {length}" for length in shape)
 
 
-def _classes_fit(outputs, part, targets):
-    return _labels_fit(outputs, part, targets, (), "classification")
-
-
-def _tokens_fit(outputs, part, targets):
-    shape = targets.shape[1:2] if targets.ndim > 1 else (1,)
-    return _labels_fit(outputs, part, targets, shape, "next_token")
-
-
 def _values_fit(outputs, part, targets):
     wanted = targets.shape[1:]
     if outputs == wanted or (outputs == (1,) and wanted == ()):
@@ -147,7 +140,12 @@ def _values_fit(outputs, part, targets):
     )
 
 
-classification = Objective("classification", _cross_entropy, (("accuracy", _hit),), _classes_fit)
+classification = Objective(
+    "classification",
+    _cross_entropy,
+    (("accuracy", _hit),),
+    partial(_labels_fit, "classification"),
+)
 """Cross-entropy and accuracy: outputs (N, classes), integer labels (N,)."""
 
 regression = Objective(
@@ -163,7 +161,7 @@ next_token = Objective(
     "next_token",
     lambda outputs, targets: _mean(_cross_entropy(outputs, targets)),
     (("accuracy", lambda outputs, targets: _mean(_hit(outputs, targets))),),
-    _tokens_fit,
+    partial(_labels_fit, "next_token"),
 )
 """Cross-entropy and accuracy, each the mean over positions: outputs (N, positions, vocabulary),
 tokens (N, positions)."""

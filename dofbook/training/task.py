@@ -1,8 +1,8 @@
 """A task: network, data, objective and how to train, brought together."""
 
-from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import lru_cache, partial
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -28,9 +28,7 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
     return -(-count // batch_size)
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class DeviceData:
+class DeviceData(NamedTuple):
     """Hold a data set on the device: inputs (N, ...) and targets (N, ...) of both splits."""
 
     x_train: jax.Array
@@ -51,13 +49,11 @@ def put(data: Dataset) -> DeviceData:
     >>> put(load("digits")).x_train.shape
     (1438, 8, 8, 1)
     """
-    return DeviceData(*(jnp.asarray(getattr(data, f.name)) for f in fields(DeviceData)))
+    return DeviceData(*(jnp.asarray(getattr(data, name)) for name in DeviceData._fields))
 
 
 @lru_cache(maxsize=1)
-def _load_part(
-    name: str, train_size: int | None, test_size: int | None, data_dir: str | None
-) -> Dataset:
+def _load_part(name: str, train_size, test_size, data_dir: str | None) -> Dataset:
     data = load(name, data_dir)
     return data if train_size is test_size is None else subset(data, train_size, test_size)
 
@@ -126,7 +122,7 @@ class Task:
         for optimizer in (self.optimizer, self.burn_in_optimizer):
             make_optimizer(optimizer)
         w = jax.ShapeDtypeStruct((self.network.D,), jnp.float32)
-        example = jax.ShapeDtypeStruct((1, *self.data.x_train.shape[1:]), self.data.x_train.dtype)
+        example = jax.ShapeDtypeStruct((1, *self.data.input_shape), self.data.x_train.dtype)
         self.objective.check(jax.eval_shape(self.network.apply, w, example).shape, self.data)
 
     def _names(self) -> tuple[str, ...] | None:
@@ -153,9 +149,8 @@ class Task:
 
     def _enough_epochs(self) -> int:
         known = written.default_epochs(self.data.name, self.network.name)
-        if self.data.name in DATASETS:
-            return known
-        return max(known, -(-written.DEFAULT_STEPS // self.steps_per_epoch))
+        enough = -(-written.DEFAULT_STEPS // self.steps_per_epoch)
+        return known if self.data.name in DATASETS else max(known, enough)
 
     @property
     def arrays(self) -> DeviceData:
@@ -192,8 +187,8 @@ def _as_network(network: Any, data: Dataset, pooling: Pooling) -> Network:
     if isinstance(network, Network):
         return network
     if isinstance(network, str):
-        shape, dtype = data.x_train.shape[1:], str(data.x_train.dtype)
-        return paper_network(network, shape, data.num_classes, pooling, dtype=dtype)
+        dtype = str(data.x_train.dtype)
+        return paper_network(network, data.input_shape, data.num_classes, pooling, dtype=dtype)
     return flatten(network, data.x_train[:1])
 
 
