@@ -1,18 +1,126 @@
-"""The threshold training dimension of a matrix of outcomes, by a choice of rules."""
+"""The threshold training dimension of a matrix of outcomes, by a choice of rules.
 
+The probit rule fits P_s(d) = Phi((log2 d - centre) / width) by penalised likelihood. A grid of
+octaves often does not identify the width. A log-normal prior settles it, around the most that
+theory gives a convex sublevel set at fixed initialization: variance 2 d* of the transition in d
+(McCoy and Tropp, 2014, "From Steiner formulas for cones to concentration of intrinsic volumes").
+For networks that is a scale to start from, not a law.
+"""
+
+import math
 from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import log_ndtr, ndtri
 
 from dofbook import checks
-from dofbook.success.checks import Kind, check_runs
+from dofbook.errors import InputError
+from dofbook.success.checks import Kind, check_grid_counts, check_runs
 from dofbook.success.probability import success_counts
-from dofbook.success.probit import probit_threshold
-from dofbook.success.thresholds import Threshold, first_threshold, isotonic_threshold
+from dofbook.success.thresholds import (
+    Threshold,
+    first_threshold,
+    inverted_interval,
+    isotonic_threshold,
+)
 
 Rule = Literal["first", "isotonic", "interpolated", "probit"]
+Interval = Literal["inverted"]
+LN2 = math.log(2)
+PRIOR_SD = 1.0
+"""Default of ln(width / theoretical width): a factor e either way is one standard deviation."""
+STEPS = 200  # of Levenberg-Marquardt; about 10 are used
+
+
+def probit_threshold(
+    dims: ArrayLike, successes: ArrayLike, runs: ArrayLike, delta: float, *,
+    prior_sd: float | None = PRIOR_SD,
+) -> np.ndarray:  # fmt: skip
+    """Read d* off probit fits, for many curves at once, censored to the grid of two or more d.
+
+    Shapes are those of `first_threshold`. `prior_sd` is the standard deviation of ln(width /
+    theoretical width); None leaves the width to the data, above 1/100 of the finest grid spacing.
+    Thresholds are inf beyond the largest d and d_min below the smallest.
+
+    >>> print(probit_threshold([16, 32, 64, 128], [0, 2, 9, 10], 10, delta=0.1).round(1))
+    62.7
+    """
+    grid, k, n = check_grid_counts(dims, successes, runs)
+    z = ndtri(1 - checks.probability("delta", delta))
+    centre, width = _fit_curves(grid, k.reshape(len(k), -1), n.reshape(len(k), -1), prior_sd)
+    d = np.exp2(np.clip(centre + z * width, -99, 99))
+    return np.where(d > grid[-1], np.inf, np.maximum(d, grid[0])).reshape(k.shape[1:])
+
+
+def _fit_curves(grid, k, n, prior_sd) -> tuple[np.ndarray, np.ndarray]:
+    """Fit each column of successes k and runs n, (dims, curves): centres and widths."""
+    if len(grid) < 2:
+        raise InputError(f"dims has length {len(grid)}; a probit fit needs two or more.")
+    if prior_sd is not None:
+        checks.positive("prior_sd", prior_sd)
+    x = np.log2(grid)
+    span, finest = x[-1] - x[0], np.diff(x).min()
+    middle = isotonic_threshold(grid, k, n, 0.5, interpolate=True)
+    m = np.log2(np.clip(middle, grid[0], grid[-1]))
+    log_s = np.log(finest / 2) if prior_sd is None else np.log(_theoretical_width(m))
+    low = np.array([[x[0] - span - 3], [math.log(finest / 100)]])
+    high = np.array([[x[-1] + span + 3], [math.log(100 * span)]])
+    start = np.clip(np.stack([m, np.broadcast_to(log_s, m.shape)]), low, high)
+    m, log_s = _minimise(start, low, high, lambda p: _loss(p, x[:, None], k, n - k, prior_sd))
+    m = np.where(k.sum(axis=0) == 0, np.inf, np.where((n - k).sum(axis=0) == 0, -np.inf, m))
+    return m, np.exp(log_s)
+
+
+def _theoretical_width(centre: np.ndarray) -> np.ndarray:
+    """Compute the width in octaves of a convex set's transition, at most sqrt(2 / d*) / ln 2."""
+    return np.sqrt(2 * np.exp2(-centre)) / LN2
+
+
+def _loss(p, x, k, failures, prior_sd) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Evaluate minus the log posterior of (centre, ln width), its gradient and information."""
+    m, log_s = p
+    s = np.exp(log_s)
+    z = (x - m) / s
+    up, down = log_ndtr(z), log_ndtr(-z)
+    log_density = -0.5 * z**2 - 0.5 * math.log(2 * math.pi)
+    slope = k * np.exp(log_density - up) - failures * np.exp(log_density - down)
+    information = (k + failures) * np.exp(2 * log_density - up - down)
+    dz = np.stack([np.broadcast_to(-1 / s, z.shape), -z])  # of z by centre and by ln width
+    value = -np.sum(k * up + failures * down, axis=0)
+    gradient = -np.einsum("dc,pdc->pc", slope, dz)
+    curvature = np.einsum("dc,pdc,qdc->pqc", information, dz, dz)
+    if prior_sd is not None:
+        gap = (log_s - np.log(_theoretical_width(m))) / prior_sd
+        towards = np.array([LN2 / 2, 1.0]) / prior_sd  # the theoretical width falls with d
+        value = value + 0.5 * gap**2
+        gradient = gradient + towards[:, None] * gap
+        curvature = curvature + np.outer(towards, towards)[:, :, None]
+    return value, gradient, curvature
+
+
+def _minimise(p, low, high, loss) -> np.ndarray:
+    """Minimise many two-parameter losses at once by Levenberg-Marquardt within bounds."""
+    damping = np.full(p.shape[1], 1e-2)
+    value, gradient, curvature = loss(p)
+    for _ in range(STEPS):
+        (a, b), (_, c) = curvature
+        a, c = a * (1 + damping) + 1e-12, c * (1 + damping) + 1e-12
+        step = np.stack([b * gradient[1] - c * gradient[0], b * gradient[0] - a * gradient[1]])
+        trial = np.clip(p + np.clip(step / (a * c - b**2), -1, 1), low, high)
+        found = loss(trial)
+        better = found[0] <= value
+        moved = np.abs(trial - p).max()
+        p = np.where(better, trial, p)
+        value = np.where(better, found[0], value)
+        gradient = np.where(better, found[1], gradient)
+        curvature = np.where(better, found[2], curvature)
+        damping = np.where(better, damping / 5, damping * 5)
+        if moved < 1e-9:
+            break
+    return p
+
 
 RULES: dict[str, Callable[..., np.ndarray]] = {
     "first": first_threshold,
@@ -25,19 +133,28 @@ RULES: dict[str, Callable[..., np.ndarray]] = {
 
 def threshold_dimensions(
     dims: ArrayLike, values: ArrayLike, levels: ArrayLike, *, kind: Kind, delta: float = 0.1,
-    rule: Rule = "first", present: ArrayLike | None = None,
+    rule: Rule = "first", present: ArrayLike | None = None, interval: Interval | None = None,
+    confidence: float = 0.95,
 ) -> list[Threshold]:  # fmt: skip
-    """Estimate the threshold training dimension at each level, without interval.
+    """Estimate the threshold training dimension at each level.
 
     `values` holds the best value of each run, shape (dims, runs), NaN counting as failure;
     `present` marks the runs that were made. Rules: "first", the smallest d of the grid with P_s >=
     1 - delta (paper, Definition 2.1); "isotonic", the same on the isotonic fit; "interpolated", the
-    isotonic fit crossed between grid points in log2 d; "probit", a probit curve in log2 d.
+    isotonic fit crossed between grid points in log2 d; "probit", a probit curve in log2 d. The
+    interval is "inverted" (`inverted_interval`, whatever the rule) or None.
 
     >>> threshold_dimensions([16, 64], [[0.9, 0.7], [0.4, 0.2]], [0.5, 0.3], kind="loss")
     [64, > 64]
     """
     grid, array, mask = check_runs(dims, values, present)
-    counts, runs = success_counts(array, levels, kind=kind, present=mask)
-    found = RULES[checks.choice("rule", rule, RULES)](grid, counts, runs, delta)
-    return [Threshold(float(d), float(grid[0]), float(grid[-1])) for d in found]
+    k, n = success_counts(array, levels, kind=kind, present=mask)
+    found = RULES[checks.choice("rule", rule, RULES)](grid, k, n, delta)
+    coverage, ends = None, (np.full(found.shape, np.nan),) * 2
+    if checks.choice("interval", interval, ("inverted", None)):
+        coverage, ends = confidence, inverted_interval(grid, k, n, delta, confidence=confidence)
+    first, last = float(grid[0]), float(grid[-1])
+    return [
+        Threshold(float(d), first, last, float(low), float(high), coverage)
+        for d, low, high in zip(found, *ends, strict=True)
+    ]

@@ -17,9 +17,8 @@ from numpy.typing import ArrayLike
 from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.success.checks import KINDS, Kind, check_levels, metric_kind
-from dofbook.success.estimates import Rule, threshold_dimensions
+from dofbook.success.estimates import Interval, Rule, threshold_dimensions
 from dofbook.success.probability import success_counts, wilson_interval
-from dofbook.success.thresholds import inverted_interval
 
 BASELINE = "full"
 """What the column `method` calls training in the full space."""
@@ -34,7 +33,6 @@ CONFIGURATION = (
 )  # fmt: skip
 
 Value = Literal["best", "final"]
-Interval = Literal["inverted"]
 
 
 class CurveKey(NamedTuple):
@@ -60,8 +58,7 @@ class CurveKey(NamedTuple):
 class RunValues:
     """One value per (d, seed) of a curve: the matrix `values` with its axes `dims` and `seeds`.
 
-    A value is NaN for diverged and for absent runs; `present` tells them apart. One seed is one
-    initialization at every d.
+    A value is NaN for diverged and for absent (not `present`) runs; a seed is one initialization.
 
     >>> made = np.array([[True, True], [True, False]])
     >>> runs = RunValues(np.array([4, 8]), np.array([0, 1]), np.ones((2, 2)), made, "loss")
@@ -120,9 +117,7 @@ def _require_columns(table: pd.DataFrame, names: Iterable[str]) -> None:
 def curves(
     table: pd.DataFrame, *, baseline: bool = False
 ) -> Iterator[tuple[CurveKey, pd.DataFrame]]:
-    """Split a table into its curves: each key with its rows, sorted by the key.
-
-    With `baseline` those of full training, else the others.
+    """Split a table into curves, sorted: those of full training if `baseline`, or the others.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": ["full", "affine"],
     ...                       "burn_in_steps": 0, "d": [1000, 16]})
@@ -147,8 +142,7 @@ def _variants(table: pd.DataFrame) -> pd.Series:
 def run_values(table: pd.DataFrame, metric: str, value: Value = "best") -> RunValues:
     """Arrange the rows of one curve as a matrix over d and seed.
 
-    `value` is "best", reached at any checkpoint (as in the paper), or "final". Rows of several
-    curves or several configurations are refused.
+    `value` is "best", at any checkpoint (as in the paper), or "final". Several curves are refused.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine",
     ...     "burn_in_steps": 0, "d": [4, 4, 8], "seed": [0, 0, 0], "step": [0, 5, 5],
@@ -213,9 +207,8 @@ def success_map(
 ) -> pd.DataFrame:  # fmt: skip
     """Tabulate P_s(d, level) for every curve but baselines (method "full"), with Wilson intervals.
 
-    `value` is that of `run_values`. One row per curve, d and level: dataset, network, method,
-    burn_in_steps, variant, d, level, successes, runs, probability, lower, upper. Paper, Eq. 2.3,
-    Fig. 2.
+    `value` is that of `run_values`. Columns: dataset, network, method, burn_in_steps, variant, d,
+    level, successes, runs, probability, lower, upper. Paper, Eq. 2.3, Fig. 2.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine",
     ...     "burn_in_steps": 0, "d": 4, "seed": [0, 1], "step": 5, "best_train_loss": [2.3, 0.9]})
@@ -242,28 +235,21 @@ def threshold_table(
 ) -> pd.DataFrame:  # fmt: skip
     """Tabulate the threshold training dimension for every curve but baselines, and every level.
 
-    `rule` is that of `threshold_dimensions`, `value` of `run_values`. The interval is "inverted"
-    (`inverted_interval`, whatever the rule) or None. One row per curve and level: dataset, network,
-    method, burn_in_steps, variant, level, threshold (inf above the grid), censored, lower, upper,
-    d_min, d_max, runs (fewest at any d), text, interval. Paper, Definition 2.1 and Fig. 3.
+    `rule` and `interval` are those of `threshold_dimensions`, `value` of `run_values`. Columns:
+    dataset, network, method, burn_in_steps, variant, level, threshold (inf above the grid),
+    censored, lower, upper, d_min, d_max, runs (fewest at any d), text, interval. Paper, Fig. 3.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine",
     ...     "burn_in_steps": 0, "d": [4, 8], "seed": 0, "step": 5, "best_train_loss": [2.3, 0.9]})
     >>> threshold_table(table, "train_loss", [1.0, 0.5]).text.tolist()
     ['8', '> 8']
     """
-    checks.choice("interval", interval, ("inverted", None))
     grid, rows = check_levels(levels), []
     for key, runs in _curve_runs(table, metric, value):
-        shared = {"kind": runs.kind, "present": runs.present, "delta": delta, "rule": rule}
-        each = threshold_dimensions(runs.dims, runs.values, grid, **shared)
-        if interval == "inverted":
-            k, n = success_counts(runs.values, grid, kind=runs.kind, present=runs.present)
-            ends = zip(
-                *inverted_interval(runs.dims, k, n, delta, confidence=confidence), strict=True
-            )
-            each = [replace(d, lower=float(a), upper=float(b), confidence=confidence)
-                    for d, (a, b) in zip(each, ends, strict=True)]  # fmt: skip
+        each = threshold_dimensions(
+            runs.dims, runs.values, grid, kind=runs.kind, delta=delta, rule=rule,
+            present=runs.present, interval=interval, confidence=confidence,
+        )  # fmt: skip
         fewest = int(runs.present.sum(axis=1).min())
         rows += [
             {
