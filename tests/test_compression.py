@@ -9,6 +9,7 @@ from dofbook.figures import figure_6, figure_10
 from dofbook.success import compression_table, nested_best
 
 D = 1024
+NESTED = ("lottery_subspace",)
 ACCURACY = {
     # Seeds 0 and 1; the second falls back at d = 4.
     ("lottery_subspace", 0): {1: (0.5, 0.4), 2: (0.9, 0.93), 4: (0.97, 0.5)},
@@ -39,7 +40,7 @@ def table():
 
 
 def test_nested_subspaces_keep_what_a_smaller_one_reached(table):
-    carried = nested_best(table)
+    carried = nested_best(table, NESTED)
     lottery = carried[carried.method == "lottery_subspace"]
     best = lottery.groupby(["d", "seed"]).best_test_accuracy.max().unstack()
     np.testing.assert_array_equal(best, [[0.5, 0.4], [0.9, 0.93], [0.97, 0.93]])
@@ -56,8 +57,8 @@ def test_nested_subspaces_keep_what_a_smaller_one_reached(table):
 
 
 def test_carrying_over_twice_changes_nothing(table):
-    once = nested_best(table)
-    pd.testing.assert_frame_equal(nested_best(once), once)
+    once = nested_best(table, NESTED)
+    pd.testing.assert_frame_equal(nested_best(once, NESTED), once)
 
 
 def test_compression_is_D_over_the_threshold(table):
@@ -102,7 +103,7 @@ def test_without_a_baseline_there_is_nothing_to_compare_with(table):
 
 
 def test_figure_6_draws_the_means_at_their_compression(table):
-    figure = figure_6(nested_best(table))
+    figure = figure_6(nested_best(table, NESTED))
     ax = figure.axes[0]
     curves = {line.get_color(): line for line in ax.lines if line.get_gid() == "curve"}
     assert len(curves) == 2

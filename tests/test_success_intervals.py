@@ -11,7 +11,6 @@ from dofbook.errors import InputError
 from dofbook.success import (
     first_threshold,
     hit_dimensions,
-    interpolated_hits,
     inverted_interval,
     success_counts,
     threshold_band,
@@ -110,21 +109,21 @@ def test_interpolated_hits_lie_within_the_step_that_reaches_the_level(seed, leve
     dims = np.array([1, 2, 4, 8, 16])
     values = np.random.default_rng(seed).random((5, 4))
     hits = hit_dimensions(dims, values, level, kind="accuracy")
-    between = interpolated_hits(dims, values, level, kind="accuracy")
+    between = hit_dimensions(dims, values, level, kind="accuracy", interpolate=True)
     finite = np.isfinite(hits)
     np.testing.assert_array_equal(finite, np.isfinite(between))
     assert (between <= hits * (1 + 1e-12)).all()
     assert (between >= np.maximum(hits / 2, 1) * (1 - 1e-12))[finite].all()
-    harder = interpolated_hits(dims, values, min(level + 0.05, 1.0), kind="accuracy")
+    harder = hit_dimensions(dims, values, min(level + 0.05, 1.0), kind="accuracy", interpolate=True)
     assert (harder >= between * (1 - 1e-12)).all()
 
 
 def test_interpolated_hits_are_exact_where_curves_are_straight_in_log_d():
     dims, slopes = 2.0 ** np.arange(8), np.array([0.1, 0.12])
     accuracy = np.log2(dims)[:, None] * slopes
-    found = interpolated_hits(dims, accuracy, 0.33, kind="accuracy")
+    found = hit_dimensions(dims, accuracy, 0.33, kind="accuracy", interpolate=True)
     np.testing.assert_allclose(found, 2 ** (0.33 / slopes))
-    found = interpolated_hits(dims, dims[:, None] ** -slopes, 0.9, kind="loss")
+    found = hit_dimensions(dims, dims[:, None] ** -slopes, 0.9, kind="loss", interpolate=True)
     np.testing.assert_allclose(found, 0.9 ** (-1 / slopes))
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from dofbook.errors import InputError
 from dofbook.figures import DATASETS, NETWORKS
-from dofbook.success import RunValues, baseline_accuracy, interpolated_hits, run_values
+from dofbook.success import RunValues, baseline_accuracy, hit_dimensions, run_values
 from ledger.criteria import BURN_INS, DIMS, FRACTIONS, LEAST_RUNS
 from ledger.evidence import Evidence
 from ledger.verdicts import Finding
@@ -199,7 +199,8 @@ def share_seeds(*curves: RunValues) -> list[RunValues]:
 
 def crossings(curve: RunValues, level: float) -> np.ndarray:
     """Find log2 of each seed's d_hit, interpolated between grid points; inf where it misses."""
-    return np.log2(interpolated_hits(curve.dims, curve.values, level, kind=curve.kind))
+    hits = hit_dimensions(curve.dims, curve.values, level, kind=curve.kind, interpolate=True)
+    return np.log2(hits)
 
 
 def settlings(curve: RunValues, level: float) -> np.ndarray:
@@ -210,7 +211,9 @@ def settlings(curve: RunValues, level: float) -> np.ndarray:
     up = np.where(np.isnan(up), -1e12, up)  # diverged: far below every level
     # From the largest d downwards, the first failure is the last one.
     downwards = curve.dims[-1] / curve.dims[::-1]
-    failed = interpolated_hits(downwards, -up[::-1], -np.nextafter(goal, -np.inf), kind="accuracy")
+    failed = hit_dimensions(
+        downwards, -up[::-1], -np.nextafter(goal, -np.inf), kind="accuracy", interpolate=True
+    )
     settled = np.log2(curve.dims[-1] / np.minimum(failed, downwards[-1]))
     return np.where(up[-1] >= goal, settled, np.inf)
 

@@ -1,19 +1,17 @@
 """Success probability, threshold training dimension, their intervals and fits.
 
-Functions take plain arrays (`threshold`, `success_probability` and what lies below them) or the
-tidy table of runs (`tables`, `compression`). Arguments outside their range raise `InputError`. The
-paper is Larsen et al. (2022).
+Functions take plain arrays, or the tidy table of runs (`tables`, `compression`, `means`). Arguments
+outside their range raise `InputError`. The paper is Larsen et al. (2022).
 """
 
 from dofbook import lazily
 
 _NAMES = {
     "bisection": (
-        "Search", "hit_dimensions", "interpolated_hits", "quantile_error", "quantile_interval",
-        "threshold_band",
+        "Search", "hit_dimensions", "quantile_error", "quantile_interval", "threshold_band",
     ),
     "compression": ("compression_table", "nested_best"),
-    "estimates": ("threshold_dimensions",),
+    "estimates": ("probit_threshold", "threshold_dimensions"),
     "means": (
         "best_values", "equal_dimensions", "mean_best", "paired_gain", "steepest_rise",
         "transition_widths",
@@ -22,7 +20,6 @@ _NAMES = {
         "jeffreys_interval", "running_maximum", "success_counts", "success_fraction",
         "wilson_interval",
     ),
-    "probit": ("probit_threshold",),
     "summaries": ("compare_hits", "half_width", "success_probability", "threshold"),
     "tables": (
         "BASELINE", "CurveKey", "METRICS", "RunValues", "baseline_accuracy", "curves",

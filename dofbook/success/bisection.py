@@ -1,8 +1,8 @@
 """Where an initialization first succeeds on a grid of d, d_hit, and the interval on d* from many.
 
-d* at failure probability delta is the 1 - delta quantile of d_hit over initializations. Its
-interval takes log2 d_hit as normal: (quantile - mean) / s is then exactly a multiple of a
-noncentral t variable.
+d* at failure probability delta is the 1 - delta quantile of d_hit over initializations. In its
+interval log2 d_hit is normal: (quantile - mean) / s is a multiple of a noncentral t variable.
+`values` are (dims, runs), a column being one initialization at every d, NaN a failure.
 """
 
 import math
@@ -24,8 +24,7 @@ from dofbook.success.thresholds import Threshold
 class Search:
     """Find the first success on a grid of n points by galloping from a guess, then bisecting.
 
-    Points are numbered from 0. Success must be monotone: a point of the smaller subspace is still
-    in the larger one.
+    Points are numbered from 0. Success must be monotone, as in nested subspaces.
 
     >>> grid = [1, 2, 4, 8, 16, 32]
     >>> found = Search(len(grid)).run(lambda point: grid[point] >= 7, guess=1)
@@ -91,10 +90,9 @@ def quantile_interval(
 
     `hits` holds the point of the grid at which each initialization, two or more, first succeeded,
     and len(grid) where none did. d* is computed from the geometric middles of the grid steps that
-    these close, the interval's ends from the steps' ends, so that no interval is narrower than a
-    step; the spread is at least that of a uniform law within the step. Where an initialization
-    never succeeded, value and upper end are inf; where one succeeded at the grid's start, the lower
-    end is that.
+    these close, the interval's ends from the steps' ends, so that it is no narrower than a step;
+    the spread is at least that of a uniform law in it. Where an initialization never succeeded,
+    value and upper end are inf; where one succeeded at the grid's start, the lower end is that.
 
     >>> quantile_interval([8, 16, 32, 64], [1, 2, 2, 1, 2], delta=0.5)
     17.1 [<= 8, 38.9]
@@ -129,9 +127,7 @@ def threshold_band(
     dims: ArrayLike, values: ArrayLike, levels: ArrayLike, *, kind: Kind, delta: float = 0.1,
     confidence: float = 0.95,
 ) -> Arrays:  # fmt: skip
-    """Bound d* at each level by `quantile_interval` of the runs' first hits: two ends (levels,).
-
-    `values` has shape (dims, runs), a column being one initialization at every d; two runs or more.
+    """Bound d* at each level by `quantile_interval` of two or more runs' hits: two ends (levels,).
 
     >>> values = [[0.9, 0.7, 0.8], [0.4, 0.6, 0.3], [0.2, 0.2, 0.1]]
     >>> low, high = threshold_band([16, 32, 64], values, [0.95, 0.75], kind="loss", delta=0.5)
@@ -172,42 +168,34 @@ def reach(threshold: Threshold) -> float:
     return float(np.abs(np.diff(np.log2(ends))).max()) if np.isfinite(ends).all() else math.inf
 
 
-def hit_dimensions(dims: ArrayLike, values: ArrayLike, level: float, *, kind: Kind) -> np.ndarray:
-    """Find d_hit of each run: the smallest d of the grid at which it reached the level.
+def hit_dimensions(
+    dims: ArrayLike, values: ArrayLike, level: float, *, kind: Kind, interpolate: bool = False
+) -> np.ndarray:
+    """Find d_hit of each run: the smallest d of the grid at which it reached the level, or inf.
 
-    `values` has shape (dims, runs), a column being one initialization at every d, NaN a failure;
-    the result (runs,) is inf where a run never reached it.
+    With `interpolate` it lies between that point and the one before: straight, in log d and in the
+    accuracy or the logarithm of the loss. A run that reaches the level at once has the smallest d.
 
     >>> hit_dimensions([16, 64], [[0.9, 0.4], [0.4, 0.2]], 0.5, kind="loss")
     array([64., 16.])
-    """
-    grid, _, reached = _reached(dims, values, level, kind)
-    return np.where(reached.any(axis=0), grid[reached.argmax(axis=0)], np.inf)
-
-
-def interpolated_hits(
-    dims: ArrayLike, values: ArrayLike, level: float, *, kind: Kind
-) -> np.ndarray:
-    """Find d_hit of each run as `hit_dimensions` does, interpolated between the points of the grid.
-
-    Straight, in log d and in the accuracy or the logarithm of the loss, between the grid point that
-    first reaches the level and the one before; a run that reaches it at once gets the smallest d.
-
-    >>> interpolated_hits([16, 64], [[0.6, 0.4], [0.8, 0.9]], 0.7, kind="accuracy").round()
+    >>> values = [[0.6, 0.4], [0.8, 0.9]]
+    >>> hit_dimensions([16, 64], values, 0.7, kind="accuracy", interpolate=True).round()
     array([32., 37.])
     """
     grid, array, reached = _reached(dims, values, level, kind)
-    x = np.log2(grid)
     first, runs = reached.argmax(axis=0), np.arange(array.shape[1])
-    before = np.maximum(first - 1, 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        y, goal = (np.log(array), np.log(level)) if kind == "loss" else (array, level)
-        low, high = y[before, runs], y[first, runs]
-        part = (goal - low) / (high - low)
-    # A diverged run before the hit, or a loss of 0 at it, leaves nothing to interpolate.
-    part = np.where(np.isfinite(low) & np.isfinite(high), np.clip(part, 0, 1), 1.0)
-    found = x[before] + part * (x[first] - x[before])
-    return np.where(reached.any(axis=0), np.where(first == 0, grid[0], 2.0**found), np.inf)
+    found = grid[first]
+    if interpolate:
+        x, before = np.log2(grid), np.maximum(first - 1, 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            y, goal = (np.log(array), np.log(level)) if kind == "loss" else (array, level)
+            low, high = y[before, runs], y[first, runs]
+            part = (goal - low) / (high - low)
+        # A diverged run before the hit, or a loss of 0 at it, leaves nothing to interpolate.
+        part = np.where(np.isfinite(low) & np.isfinite(high), np.clip(part, 0, 1), 1.0)
+        between = 2.0 ** (x[before] + part * (x[first] - x[before]))
+        found = np.where(first == 0, found, between)
+    return np.where(reached.any(axis=0), found, np.inf)
 
 
 def _reached(dims, values, level: float, kind: Kind) -> Arrays:

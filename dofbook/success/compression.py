@@ -1,27 +1,22 @@
 """Thresholds relative to full training, and nested subspaces: Table 1 and Fig. 6 as numbers."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.success.estimates import Rule
-from dofbook.success.tables import (
-    BASELINE,
-    Interval,
-    Value,
-    baseline_accuracy,
-    curves,
-    metric_kind,
-    threshold_table,
-)
-
-NESTED_METHODS = ("lottery_subspace",)
+from dofbook.success import tables
+from dofbook.success.checks import Kind, metric_kind
+from dofbook.success.estimates import Interval, Rule
+from dofbook.success.probability import running_maximum
+from dofbook.success.tables import BASELINE, Value
 
 
-def nested_best(table: pd.DataFrame, methods: tuple[str, ...] = NESTED_METHODS) -> pd.DataFrame:
-    """Let every run count the best value of its seed at any smaller d, where subspaces are nested.
+def nested_best(table: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
+    """Let every run of nested methods count the best value of its seed at any smaller d.
 
     A smaller subspace lies inside a larger one, so a worse value at a larger d is an error of
     optimization. Gives the table with the columns `best_...` of those methods replaced, as in the
@@ -29,28 +24,27 @@ def nested_best(table: pd.DataFrame, methods: tuple[str, ...] = NESTED_METHODS) 
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "lottery_subspace",
     ...     "burn_in_steps": 0, "d": [4, 8], "seed": 0, "step": 5, "best_train_loss": [0.3, 0.5]})
-    >>> nested_best(table).best_train_loss.tolist()
+    >>> nested_best(table, ["lottery_subspace"]).best_train_loss.tolist()
     [0.3, 0.3]
     """
     if not isinstance(methods, tuple | list) or not all(isinstance(m, str) for m in methods):
         raise InputError("methods must be a tuple of names.")
     changed = checks.instance("table", table, pd.DataFrame).copy()
     columns = [c for c in table.columns if c.startswith(("best_train_", "best_test_"))]
-    for key, rows in curves(table):
+    for key, rows in tables.curves(table):
         for column in columns if key.method in methods else ():
             kind = metric_kind(column.removeprefix("best_"))
             changed.loc[rows.index, column] = _carried(rows, column, kind)
     return changed
 
 
-def _carried(rows: pd.DataFrame, column: str, kind: str) -> np.ndarray:
+def _carried(rows: pd.DataFrame, column: str, kind: Kind) -> np.ndarray:
     """Take the better of a row's value and the best of its seed's runs at smaller d."""
     better = np.fmin if kind == "loss" else np.fmax
-    grouped = rows.groupby(["d", "seed"])[column]
-    runs = (grouped.min() if kind == "loss" else grouped.max()).unstack("seed").sort_index()
-    before = runs.copy()
-    before[:] = better.accumulate(runs.to_numpy(float), axis=0)
-    before = before.shift(1).stack(future_stack=True)
+    runs = rows.groupby(["d", "seed"])[column].agg("min" if kind == "loss" else "max")
+    matrix = runs.unstack("seed").sort_index()
+    best = pd.DataFrame(running_maximum(matrix, kind=kind), matrix.index, matrix.columns)
+    before = best.shift(1).stack(future_stack=True)
     index = pd.MultiIndex.from_frame(rows[["d", "seed"]])
     return better(rows[column].to_numpy(float), before.reindex(index).to_numpy(float))
 
@@ -63,9 +57,9 @@ def compression_table(
     """Tabulate how far each method compresses at given fractions of full training's accuracy.
 
     The table must hold the full-space baselines (method "full"); see `nested_best`. Fractions lie
-    in (0, 1], the metric counts up, the options are those of `threshold_table`. To its columns come
-    D, fraction, compression = D / d* (0 where no d of the grid succeeds), compression_lower and
-    compression_upper. Paper, Table 1 and Fig. 6.
+    in (0, 1], the metric counts up, options are those of `threshold_table`. To its columns come D,
+    fraction, compression = D / d* (0 where no d succeeds), compression_lower and compression_upper.
+    Paper, Table 1 and Fig. 6.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "burn_in_steps": 0,
     ...     "method": ["full", "affine", "affine"], "d": [900, 30, 90], "D": 900, "seed": 0,
@@ -80,7 +74,7 @@ def compression_table(
     fractions = np.atleast_1d(checks.finite("fractions", fractions))
     if not ((fractions > 0) & (fractions <= 1)).all():
         raise InputError(f"fractions are {fractions.tolist()}; each must lie in (0, 1].")
-    baselines = baseline_accuracy(table, metric, value)
+    baselines = tables.baseline_accuracy(table, metric, value)
     if "D" not in table.columns:
         raise InputError("the table has no column D, the number of parameters.")
     if baselines.empty:
@@ -91,7 +85,7 @@ def compression_table(
         rows = table[(table["dataset"] == block.dataset) & (table["network"] == block.network)]
         if (rows["method"] == BASELINE).all():
             continue
-        found = threshold_table(rows, metric, fractions * block.baseline, **options)
+        found = tables.threshold_table(rows, metric, fractions * block.baseline, **options)
         fraction = dict(zip(fractions * block.baseline, fractions, strict=True))
         parts.append(found.assign(D=int(rows["D"].max()), fraction=found["level"].map(fraction)))
     if not parts:

@@ -15,8 +15,7 @@ from dofbook.success.tables import check_table, curves, run_values
 def best_values(table: pd.DataFrame, metric: str = "train_accuracy") -> pd.Series:
     """Find the best value of each run, by method, burn_in_steps, variant, d and seed.
 
-    The table holds one data set and one network, and each curve one configuration; baselines
-    (method "full") are left out.
+    The table holds one data set and network, one configuration a curve; baselines are left out.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine", "seed": 0,
     ...     "burn_in_steps": 0, "d": [4, 4, 8], "step": [0, 5, 5],
@@ -51,8 +50,7 @@ def mean_best(table: pd.DataFrame, metric: str = "train_accuracy") -> pd.Series:
 def paired_gain(before: pd.Series, after: pd.Series) -> pd.DataFrame:
     """Average over the seeds of both what `after` is above `before`, at each d of both.
 
-    Both are values by d and seed, as `best_values(table)[method, t, variant]`. Columns: seeds,
-    gain, half_width (of Student's 95 % interval).
+    Both are by d and seed (`best_values`). Columns: seeds, gain, half_width (Student's, 95 %).
 
     >>> runs = pd.MultiIndex.from_product([[8], [0, 1, 2]], names=["d", "seed"])
     >>> paired_gain(pd.Series(0.5, runs), pd.Series([0.6, 0.7, 0.8], runs)).round(2)

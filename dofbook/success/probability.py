@@ -2,8 +2,9 @@
 
 By Eq. 2.3 of the paper it is the probability, over subspace and initialization, that an affine
 subspace of dimension d meets the set. The best value that training reached replaces the minimum
-over the subspace, which makes the estimate a lower bound. Accuracy takes superlevel sets. A run
-that diverged (NaN) has failed; a run that was not made is absent, which is not the same.
+over the subspace, which makes the estimate a lower bound. Accuracy takes superlevel sets. `values`
+have shape (dims, runs): a run that diverged (NaN) has failed; a run that was not made is absent,
+which is not the same. `successes` have shape (dims, ...), `runs` that shape, (dims,) or ().
 """
 
 import numpy as np
@@ -18,9 +19,7 @@ LEVEL_RTOL = 2.0**-22
 
 
 def success_indicator(values: ArrayLike, levels: ArrayLike, *, kind: Kind) -> np.ndarray:
-    """Mark which run reached which level: values <= level for a loss, >= level for an accuracy.
-
-    `values` has shape (dims, runs), NaN counting as failure; the result (dims, runs, levels).
+    """Mark which run reached which level: <= for a loss, >= for an accuracy; (dims, runs, levels).
 
     >>> success_indicator([[0.3, 0.2], [0.1, float("nan")]], 0.2, kind="loss")[..., 0].tolist()
     [[False, True], [True, False]]
@@ -35,9 +34,7 @@ def success_indicator(values: ArrayLike, levels: ArrayLike, *, kind: Kind) -> np
 def success_counts(
     values: ArrayLike, levels: ArrayLike, *, kind: Kind, present: ArrayLike | None = None
 ) -> Arrays:
-    """Count successes, shape (dims, levels), and runs, shape (dims,).
-
-    `present` marks the runs that were made, shape (dims, runs).
+    """Count successes (dims, levels) and runs (dims,) among those made, `present` (dims, runs).
 
     >>> k, n = success_counts([[0.9, 0.8], [0.1, 0.7]], [0.2, 0.8], kind="loss")
     >>> k.tolist(), n.tolist()
@@ -61,9 +58,7 @@ def success_fraction(
 
 
 def wilson_interval(successes: ArrayLike, runs: ArrayLike, confidence: float = 0.95) -> Arrays:
-    """Bound success probabilities by Wilson's score interval (1927).
-
-    `successes` has shape (dims, ...), `runs` that shape, (dims,) or (), and is at least 1.
+    """Bound success probabilities by Wilson's score interval (1927), from 1 run on.
 
     >>> low, high = wilson_interval([9, 10], 10)
     >>> low.round(2), high.round(2)
@@ -99,8 +94,7 @@ def running_maximum(values: ArrayLike, *, kind: Kind = "accuracy") -> np.ndarray
     """Carry each run's best value over to every larger d, shape (dims, runs) like `values`.
 
     Where subspaces are nested the larger contains the smaller one's best point, so the running
-    maximum of accuracy (minimum of loss) over d is a valid value. NaN is passed over. Paper,
-    Section 4, Fig. 3.
+    maximum (minimum of a loss) is a valid value. NaN is passed over. Paper, Section 4, Fig. 3.
 
     >>> running_maximum([[0.4, 0.3], [0.9, 0.2]], kind="loss").tolist()
     [[0.4, 0.3], [0.4, 0.2]]

@@ -10,7 +10,7 @@ from scipy import stats
 from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.success import tables
-from dofbook.success.bisection import interpolated_hits
+from dofbook.success.bisection import hit_dimensions
 from dofbook.success.checks import check_levels, check_runs
 from dofbook.success.tables import REQUIRED, CurveKey, metric_kind, run_values
 from dofbook.success.thresholds import Threshold
@@ -95,7 +95,7 @@ def compare_hits(
     """Compare seed by seed the d at which runs first succeed at two burn-in times of a method.
 
     One row per level: seeds (that succeed at both), ratio (mean of log2 d_hit at `second` over that
-    at `first`, by `interpolated_hits`) and half_width (of Student's 95 % interval of it).
+    at `first`, by `hit_dimensions`) and half_width (of Student's 95 % interval of it).
 
     >>> names = ["dataset", "network", "method", "burn_in_steps", "d", "seed", "step"]
     >>> rows = [("x", "y", "affine", t, d, s, 1, d * (1 + t) / 64) for t in (0, 1)
@@ -114,7 +114,9 @@ def compare_hits(
         runs.append(run_values(rows, metric))
     found = []
     for level in check_levels(levels):
-        before, after = (interpolated_hits(r.dims, r.values, level, kind=r.kind) for r in runs)
+        before, after = (
+            hit_dimensions(r.dims, r.values, level, kind=r.kind, interpolate=True) for r in runs
+        )
         both = np.isfinite(before) & np.isfinite(after)
         ratio = np.log2(after[both] / before[both])
         mean = ratio.mean() if ratio.size else np.nan

@@ -1,8 +1,7 @@
 """Threshold training dimension d*(eps, t, delta): where the success probability crosses 1 - delta.
 
-Definition 2.1 of the paper: the minimal d with P_s(d, eps, t) >= 1 - delta. Numbers code what lies
-outside a grid of d, here and in the fits: inf where no d succeeds ("> d_max"), d_min where the
-smallest one already does ("<= d_min").
+Definition 2.1 of the paper: the minimal d with P_s(d, eps, t) >= 1 - delta. Outside the grid of d
+it is inf where no d succeeds ("> d_max"), d_min where the smallest one already does ("<= d_min").
 """
 
 import math
@@ -26,8 +25,7 @@ class Threshold:
     """A threshold training dimension d* with its censoring and interval.
 
     `value`, `lower` and `upper` are inf above the grid from `d_min` to `d_max`, and d_min at or
-    below its start; the ends are NaN without an interval. `confidence` is the coverage that it aims
-    at.
+    below its start; the ends are NaN without an interval, `confidence` its intended coverage.
 
     >>> Threshold(64, 1, 512, lower=45, upper=91, confidence=0.95), Threshold(math.inf, 1, 512)
     (64 [45, 91], > 512)
@@ -103,9 +101,8 @@ def required_successes(runs: ArrayLike, delta: float) -> np.ndarray:
 def selected_probability(runs: ArrayLike, delta: float) -> np.ndarray:
     """Compute the P with P(Binomial(runs, P) >= required successes) = 1/2, shape of runs.
 
-    It is the true success probability at which the rule "P_s >= 1 - delta" is as likely met as not.
-    With all but one of 10, 5 and 3 runs it is 0.84, 0.69 and 0.50: thresholds from different
-    numbers of runs are different quantiles and cannot be compared.
+    It is the true success probability at which "P_s >= 1 - delta" is as likely met as not. With all
+    but one of 10, 5 and 3 runs it is 0.84, 0.69 and 0.50: other numbers of runs, other quantiles.
 
     >>> print(selected_probability(10, 0.1).round(2))
     0.84
@@ -136,10 +133,9 @@ def phase_boundary(
     """Find the best level with d* <= d, for every d: Definition 2.1 read the other way.
 
     d*(level) <= d exactly if the boundary at d is at least as good as the level, so it traces the
-    curves of the paper's Figs. 2 and 3 without a grid of levels. `values` has shape (dims, runs,
+    curves of Figs. 2 and 3 of the paper without a grid of levels. `values` has shape (dims, runs,
     ...), d increasing, NaN counting as failure, and `present` marks the runs that were made; the
-    result has shape (dims, ...): -inf for accuracy and inf for loss where diverged runs leave no
-    level.
+    result has shape (dims, ...): -inf (inf for a loss) where diverged runs leave no level.
 
     >>> phase_boundary([[0.9, 0.7], [0.4, 0.5]], 0.1, kind="loss")
     array([0.9, 0.5])
@@ -213,10 +209,9 @@ def inverted_interval(
 
     Where P_s increases with d, d* <= d exactly if P_s(d) >= 1 - delta. Unlike a bootstrap this
     knows what few runs cannot tell: ten successes out of ten do not show P_s >= 0.9. Shapes are
-    those of `first_threshold`, with at least 1 run everywhere; `interval` is `wilson_interval` or
+    those of `first_threshold`, at least 1 run everywhere; `interval` is `wilson_interval` or
     `jeffreys_interval`. The lower end is the grid point, or d_min, before the first d whose
-    interval reaches up to 1 - delta; the upper the first d from which on every interval lies above
-    it, else inf.
+    interval reaches up to 1 - delta, the upper the first d from which on all lie above it, or inf.
 
     >>> low, high = inverted_interval([16, 32, 64, 128], [2, 6, 19, 20], 20, delta=0.5)
     >>> print(low, high)
