@@ -10,7 +10,6 @@ solve sum_i lambda_i^2 w0_i^2 / (lambda_i + kappa) = c; exactly one is positive,
 |kappa_i| / kappa_1, which needs no dense matrix.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,10 +32,7 @@ _BISECTIONS = 60  # halvings of (0, 1): to the last bit of a float64
 class EllipticCone:
     """A closed elliptic cone z_1 >= sqrt(sum tau_i z_i^2) in its principal axes.
 
-    `tau` holds the D - 1 squared cotangents of the half-angles, none negative; 0 is 90 degrees. The
-    columns of `axes`, (D, D) and orthogonal, are the principal axes, the first pointing into the
-    cone. Points, (..., D), are given in the original coordinates if the cone has axes, else in the
-    principal ones.
+    `tau` holds the D - 1 squared cotangents of the half-angles, none negative. Points are (..., D).
 
     >>> cone = EllipticCone([1.0])
     >>> cone.contains([[2.0, 1.0], [1.0, 2.0]]).tolist()
@@ -46,7 +42,6 @@ class EllipticCone:
     """
 
     tau: np.ndarray
-    axes: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         tau = checks.finite("tau", self.tau, None, 0).copy()
@@ -54,9 +49,6 @@ class EllipticCone:
             raise InputError(f"tau has shape {tau.shape}; it must be (D - 1,).")
         tau.setflags(write=False)
         object.__setattr__(self, "tau", tau)
-        if self.axes is not None:
-            axes = checks.finite("axes", self.axes, (self.D, self.D))
-            object.__setattr__(self, "axes", axes)
 
     @property
     def D(self) -> int:
@@ -69,28 +61,24 @@ class EllipticCone:
         return 1 / (1 + self.tau)
 
     def project(self, points: ArrayLike) -> np.ndarray:
-        """Find the nearest points of the cone, (..., D) in the coordinates of the points."""
-        y = self._principal(points)
-        z = _project_rows(self.tau, y.reshape(-1, self.D)).reshape(y.shape)
-        return z if self.axes is None else z @ self.axes.T
+        """Find the nearest points of the cone, (..., D)."""
+        y = self._points(points)
+        return _project_rows(self.tau, y.reshape(-1, self.D)).reshape(y.shape)
 
     def contains(self, points: ArrayLike) -> np.ndarray:
         """Tell which points lie in the cone: (...) booleans."""
-        y = self._principal(points)
+        y = self._points(points)
         return y[..., 0] >= np.sqrt(np.square(y[..., 1:]) @ self.tau)
 
-    def _principal(self, points: ArrayLike) -> np.ndarray:
+    def _points(self, points: ArrayLike) -> np.ndarray:
         points = checks.finite("points", points)
         if points.shape[-1:] != (self.D,):
             raise InputError(f"points have shape {points.shape}; it must be (..., {self.D}).")
-        return points if self.axes is None else points @ self.axes
+        return points
 
 
-def hitting_cone(well: QuadraticWell, eps: float, axes: bool = False) -> EllipticCone:
-    """Build the cone of directions from w0 that hit the sublevel set S(eps), 0 < eps < L(w0).
-
-    With `axes` it has its principal axes, by a dense O(D^3) eigendecomposition; without, the
-    half-angles come from the confocal equation in O(D^2).
+def hitting_cone(well: QuadraticWell, eps: float) -> EllipticCone:
+    """Build the cone of directions from w0 that hit S(eps), 0 < eps < L(w0), in O(D^2).
 
     >>> cone = hitting_cone(QuadraticWell([1.0, 1.0], [2.0, 0.0]), eps=0.5)
     >>> cone.sine_squares.round(6)  # a circle of radius 1 seen from distance 2
@@ -101,15 +89,8 @@ def hitting_cone(well: QuadraticWell, eps: float, axes: bool = False) -> Ellipti
     if not 0 < eps < well.initial_loss:
         span = f"0 < eps < L(w0) = {well.initial_loss:.6g}"
         raise InputError(f"eps is {eps:.6g}; the cone exists only for {span}")
-    c = 2 * (well.initial_loss - eps)
-    if not axes:
-        kappa = float(closed_form(well, eps).kappa)
-        return EllipticCone(np.sort(_confocal_roots(well, c)) / kappa)
-    h = well.eigenvalues * well.w0
-    roots, vectors = np.linalg.eigh(np.outer(h, h) - c * np.diag(well.eigenvalues))
-    roots, vectors = roots[::-1], vectors[:, ::-1].copy()
-    vectors[:, 0] *= -np.sign(h @ vectors[:, 0])  # into the cone: h^T v < 0
-    return EllipticCone(np.maximum(-roots[1:], 0) / roots[0], vectors)
+    kappa = float(closed_form(well, eps).kappa)
+    return EllipticCone(np.sort(_confocal_roots(well, 2 * (well.initial_loss - eps))) / kappa)
 
 
 def _confocal_roots(well: QuadraticWell, c: float) -> np.ndarray:
@@ -152,9 +133,7 @@ def _interlaced_roots(poles: jax.Array, weight: jax.Array) -> jax.Array:
     return jax.lax.map(one, jnp.arange(poles.size - 1))
 
 
-def _bisect(
-    below: Callable[[jax.Array], jax.Array], low: ArrayLike, high: ArrayLike
-) -> tuple[jax.Array, jax.Array]:
+def _bisect(below, low: ArrayLike, high: ArrayLike) -> tuple[jax.Array, jax.Array]:
     """Halve [low, high] to the last bit; below(x) tells that the root lies above x."""
 
     def halve(_, bounds):
@@ -205,8 +184,7 @@ class ConeSize(NamedTuple):
     """Monte Carlo sizes of a closed convex cone C.
 
     `delta` is the statistical dimension E|Pi_C g|^2, `width` the Gaussian width E sup <g, u> over
-    the unit vectors u of C, `sigma` = sqrt(Var|Pi_C g|^2 - 2 delta) the standard deviation of the
-    intrinsic volumes: the width of the transition in d.
+    unit u in C, `sigma` = sqrt(Var|Pi_C g|^2 - 2 delta) the width of the transition in d.
     """
 
     delta: Estimate
