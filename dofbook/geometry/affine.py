@@ -1,8 +1,8 @@
 """Random affine subspaces and an affine target (Appendix B.3, corrected).
 
-A is a d-dimensional affine subspace of R^D through x0 with a uniformly random direction, the target
-B an n-dimensional subspace. Only the s = D - n coordinates orthogonal to B count, of which q = s -
-d = D - n - d remain after the best move inside A. They meet iff d + n ≥ D.
+A is a d-dimensional affine subspace of R^D through x0, |x0| = `norm`, with a uniformly random
+direction, the target B an n-dimensional subspace. Only the s = D - n coordinates orthogonal to B
+count, of which q = s - d remain after the best move inside A. They meet iff d + n ≥ D.
 """
 
 from functools import partial
@@ -32,8 +32,7 @@ def mean_squared_distance(dimension: int, n: int, d: int, norm: float = 1.0) -> 
 def mean_distance(dimension: int, n: int, d: int, norm: float = 1.0) -> float:
     """Compute E dist(A, B) for x0 uniform in direction, 0 for n + d ≥ D.
 
-    It is |x0| Γ((q+1)/2) Γ(D/2) / (Γ(q/2) Γ((D+1)/2)), dist²/|x0|² being Beta(q/2, (D-q)/2). `norm`
-    is |x0|.
+    It is |x0| Γ((q+1)/2) Γ(D/2) / (Γ(q/2) Γ((D+1)/2)): dist²/|x0|² is Beta(q/2, (D-q)/2).
 
     >>> round(mean_distance(2, n=0, d=1) * np.pi, 6)
     2.0
@@ -51,8 +50,7 @@ def simulate_distances(
 ) -> np.ndarray:
     """Measure dist(A, B) for random A by least squares, shape (runs,).
 
-    B is spanned by the last n coordinate axes. `start` is x0, shape (D,), or its norm: then x0 is
-    redrawn in every run, uniform in direction.
+    B is spanned by the last n axes. `start` is x0, (D,), or |x0|: then runs draw its direction.
 
     >>> start = [3.0, 4.0, 1.0, 1.0, 1.0]  # the last 3 axes span B
     >>> simulate_distances(5, n=3, d=0, key=jax.random.key(0), runs=2, start=start)

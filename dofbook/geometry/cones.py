@@ -2,8 +2,7 @@
 
 The statistical dimension δ(C) = E|Π_C g|² differs from the squared width of C ∩ sphere by at most
 1; a random subspace of dimension d meets C or misses it by the sign of d + δ(C) - D, up to O(√D)
-(Amelunxen et al., 2014). A cone enters as its projection on batches: a function from (n, D) to (n,
-D), the nearest points.
+(Amelunxen et al., 2014). A cone enters as its projection: (n, D) to the nearest points, (n, D).
 """
 
 from collections.abc import Callable
@@ -20,8 +19,6 @@ from dofbook.errors import InputError
 from dofbook.geometry.gaussian_width import alpha
 from dofbook.geometry.montecarlo import Estimate, as_partial, gaussian_statistics, mean_of
 
-Projection = Callable[[jax.Array], jax.Array]
-
 
 @dataclass(frozen=True)
 class ConeEstimate:
@@ -36,8 +33,8 @@ class ConeEstimate:
 
 
 def estimate_statistical_dimension(
-    projection: Projection, dimension: int, *, key: jax.Array, samples: int = 10_000,
-    chunk: int | None = None,
+    projection: Callable[[jax.Array], jax.Array], dimension: int, *, key: jax.Array,
+    samples: int = 10_000, chunk: int | None = None,
 ) -> ConeEstimate:  # fmt: skip
     """Estimate δ(C) of a closed convex cone in R^dimension from its projection.
 
@@ -59,9 +56,7 @@ def _squared_norm(projection: Partial, g: jax.Array) -> jax.Array:
 
 
 def circular_cone(angle: float) -> Partial:
-    """Return the projection onto the circular cone of half-opening `angle` about the first axis.
-
-    The angle lies in [0, π/2].
+    """Return the projection onto the cone of half-opening `angle` ∈ [0, π/2] about the first axis.
 
     >>> jax.jit(circular_cone(np.pi / 4))(np.array([[0.0, 2.0], [-1.0, 0.5]])).round(4).tolist()
     [[1.0, 1.0], [0.0, 0.0]]
@@ -107,9 +102,8 @@ def orthant() -> Partial:
 def cap_width(angle: float, dimension: int, caps: int = 1) -> float:
     """Compute the Gaussian width α_D E[cos(max(φ - angle, 0))] of a spherical cap by quadrature.
 
-    The half-opening lies in [0, π], D = `dimension` is at least 2. With several `caps` the set is
-    their union, φ the angle to the nearest centre, and the width is averaged over independent
-    centres, uniform on the sphere.
+    The half-opening lies in [0, π], D is at least 2. With several `caps` the set is their union, φ
+    the angle to the nearest centre, averaged over independent centres, uniform on the sphere.
 
     >>> round(cap_width(np.pi / 2, 100), 3)
     9.95
@@ -125,9 +119,8 @@ def cap_width(angle: float, dimension: int, caps: int = 1) -> float:
 def cap_statistical_dimension(angle: float, dimension: int) -> float:
     """Compute δ of the circular cone of given angle by one-dimensional quadrature.
 
-    It is D E[cos²(max(φ - angle, 0)); φ < angle + π/2], for large D close to D sin²(angle) + cos(2
-    angle). The half-opening lies in [0, π/2], D is at least 2. Source: Amelunxen et al. (2014),
-    Section 3.4 (circular cones).
+    It is D E[cos²(max(φ - angle, 0)); φ < angle + π/2], for large D about D sin²(angle) + cos(2
+    angle). The half-opening lies in [0, π/2], D is at least 2. Source: Amelunxen et al. (2014).
 
     >>> round(cap_statistical_dimension(np.pi / 4, 100), 6)
     50.0
@@ -141,9 +134,7 @@ def cap_statistical_dimension(angle: float, dimension: int) -> float:
 
 
 def ball_angle(radius: float, distance: float) -> float:
-    """Compute the angle of the cap that a ball fills on the sphere about w_t: sin α = r/distance.
-
-    `distance`, from w_t to the ball's centre, must be larger than the radius.
+    """Compute the angle arcsin(r/distance) of the cap that a ball at distance > r fills about w_t.
 
     >>> round(ball_angle(1.0, 2.0) / np.pi, 6)
     0.166667
@@ -158,10 +149,7 @@ def ball_angle(radius: float, distance: float) -> float:
 def _angle_mean(
     f: Callable[[np.ndarray], np.ndarray], dimension: int, kinks: list[float], axes: int = 1
 ) -> float:
-    """Average f(φ) over the angle, of density ∝ sin^{D-2} φ, of a uniform direction to an axis.
-
-    Of several independent axes it is the nearest one.
-    """
+    """Average f(φ), φ the angle of a uniform direction to the nearest of independent axes."""
     dimension = checks.integer("dimension", dimension, 2)
     # Beyond 9 standard deviations from π/2 the density is below 1e-17 of its peak.
     half = min(np.pi / 2, 9 / np.sqrt(max(dimension - 2, 1)))

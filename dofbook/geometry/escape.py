@@ -25,8 +25,7 @@ RUN_NUMBERS = 2**22  # numbers in the random matrices held at once while simulat
 def gordon_bound(dimension: int, d: ArrayLike, width: float) -> np.ndarray:
     """Bound P(hit) as Theorem 3.1 prints it: 3.5 exp(-(k/√(k+1) - w)²/18), k = D - d, cut at 1.
 
-    It says something only once k/√(k+1) - w > √(18 ln 3.5) = 4.75, w the Gaussian width. Source:
-    Gordon (1988); paper, Theorems 3.1 and 3.2.
+    Below 1 if k/√(k+1) - w > √(18 ln 3.5) = 4.75. Source: Gordon (1988); paper, Theorems 3.1, 3.2.
 
     >>> gordon_bound(1000, [0, 800], width=10.0).round(4)
     array([0., 1.])
@@ -73,9 +72,8 @@ def excluded_dimensions(
 def threshold_dimension(dimension: int, angular_dimension: float) -> float:
     """Compute d* = D - d_local: the centre of the transition for a convex set.
 
-    `angular_dimension` is w² of the set projected to the sphere, or for a convex set the
-    statistical dimension of its cone. For other sets the result is only a lower bound, up to O(√D).
-    Paper, Eq. 3.3.
+    `angular_dimension` is w² of the projected set, or for a convex set the statistical dimension of
+    its cone. For other sets the result is only a lower bound, up to O(√D). Paper, Eq. 3.3.
 
     >>> threshold_dimension(100, 30.5)
     69.5
@@ -88,9 +86,8 @@ def cap_hit_probability(dimension: int, d: ArrayLike, angle: float, caps: int = 
     """Compute P(a random d-dimensional subspace meets a spherical cap), exactly.
 
     The squared cosine between the cap's axis and the subspace is Beta(d/2, (D-d)/2); the cap is met
-    when it is at least cos²(angle). The half-opening lies in [0, π/2]. With several `caps` it is
-    the probability to meet their union, averaged over independent centres, uniform on the sphere:
-    1 - (1 - p)^caps.
+    when it is at least cos²(angle), angle in [0, π/2]. With several `caps` it is the probability to
+    meet their union, averaged over independent centres, uniform on the sphere: 1 - (1 - p)^caps.
 
     >>> cap_hit_probability(2, [0, 1, 2], np.pi / 4).round(6)  # a line in the plane
     array([0. , 0.5, 1. ])

@@ -1,10 +1,9 @@
 """Gaussian width: how far a set reaches, on average, in a random direction.
 
-The paper's Definition 3.1, w(S) = ½ E sup_{x,y ∈ S} <g, x - y>, g ~ N(0, I_D), equals E
-h(g) with the support function h(g) = sup_{x ∈ S} <g, x>. A set enters as its support function on
-batches, from (n, D) to (n,): any function of your own, or a `jax.tree_util.Partial` made below,
-whose radius can change without compiling again. (Sampling points of S instead fails: M points show
-no squared width above 2 log M.)
+The paper's Definition 3.1, w(S) = ½ E sup_{x,y ∈ S} <g, x - y>, g ~ N(0, I_D), equals E h(g) with
+the support function h(g) = sup_{x ∈ S} <g, x>. A set enters as its support function on batches,
+from (n, D) to (n,): any function, or a `jax.tree_util.Partial` made below, whose radius can change
+without compiling again. (Sampling S instead fails: M points show no w² above 2 log M.)
 """
 
 from collections.abc import Callable
@@ -154,8 +153,7 @@ def cone_in_ball(projection: Callable[[jax.Array], jax.Array]) -> Partial:
     """Return the support function |Π_C g| of C ∩ unit ball for a closed convex cone C.
 
     `projection` maps (n, D) to the nearest points of C. On C ∩ unit sphere the supremum is the same
-    wherever Π_C g ≠ 0, and otherwise at most 0. Source: Amelunxen et al. (2014), Proposition 10.2:
-    w(C ∩ sphere)² ≤ δ(C) ≤ w(C ∩ sphere)² + 1.
+    but where Π_C g = 0. Source: Amelunxen et al. (2014): w(C ∩ sphere)² ≤ δ(C) ≤ w(C ∩ sphere)² + 1
 
     >>> print(cone_in_ball(lambda g: jnp.maximum(g, 0))(np.array([[3.0, -4.0]])))
     [3.]
@@ -168,9 +166,7 @@ def _cone(projection: Partial, g: jax.Array) -> jax.Array:
 
 
 def project_to_sphere(points: np.ndarray, center: np.ndarray) -> np.ndarray:
-    """Project points, shape (M, D), radially onto the unit sphere about a centre w_t, none of them.
-
-    Paper, Eq. 3.1.
+    """Project points (M, D) onto the unit sphere about a centre w_t, none of them (paper, Eq. 3.1).
 
     >>> project_to_sphere([[3.0, 1.0]], [1.0, 1.0])
     array([[1., 0.]])
@@ -225,8 +221,7 @@ def _width_integrand(squares: jax.Array, u: jax.Array) -> jax.Array:
 def plane_width(points: np.ndarray) -> float:
     """Compute the Gaussian width of finitely many points of the plane, shape (M, 2), to 6 digits.
 
-    It is α_2 times the mean of h over 4096 evenly spaced directions; by Cauchy's formula also
-    the perimeter of the convex hull over √(8π).
+    α_2 times the mean of h over 4096 directions; also the perimeter of the convex hull over √(8π).
 
     >>> round(plane_width([[-1.0, 0.0], [1.0, 0.0]]), 5), round((2 / np.pi) ** 0.5, 5)
     (0.79788, 0.79788)

@@ -1,7 +1,6 @@
 """Averages over Gaussian vectors, in bounded memory.
 
-Sample i is drawn from `fold_in(key, i)`: a result does not depend on the chunks, and the first n
-samples of a longer run are those of the shorter one.
+Sample i is drawn from `fold_in(key, i)`, whatever the chunks and the number of samples.
 """
 
 from collections.abc import Callable

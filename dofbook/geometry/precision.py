@@ -1,8 +1,7 @@
 """Switch JAX to float64 for one computation, and back.
 
 The geometry subtracts numbers of size D to find answers of size sqrt(D), so it needs float64; the
-training code must not pay for it. Results leave as NumPy arrays, because a float64 JAX array that
-strays into a float32 program is silently cut to float32.
+training code must not pay for it. Results leave as NumPy arrays: JAX would cut them to float32.
 """
 
 import functools
@@ -32,8 +31,7 @@ def in_float64(
 ) -> Callable[..., Any]:
     """Decorate a function so that it computes in float64 and returns NumPy arrays.
 
-    It may be jitted, but must not be called inside a `jax.jit`: results, a pytree of arrays and
-    plain values, are copied to the host.
+    It may be jitted, but not be called inside a `jax.jit`: its results, a pytree, go to the host.
 
     >>> in_float64(jax.numpy.sqrt)(2.0)
     array(1.41421356)
@@ -62,11 +60,5 @@ def one_blas_thread() -> AbstractContextManager:
     return threadpool_limits(1, user_api="blas")
 
 
-def with_lapack(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate like `in_float64`, for factorizations: BLAS and LAPACK use one thread.
-
-    >>> import numpy as np
-    >>> with_lapack(jax.numpy.linalg.svdvals)(np.diag([2.0, 3.0]))
-    array([3., 2.])
-    """
-    return in_float64(function, one_blas_thread)
+with_lapack = functools.partial(in_float64, around=one_blas_thread)
+"""Decorate like `in_float64`, for factorizations: BLAS and LAPACK use one thread."""

@@ -55,9 +55,7 @@ class QuadraticWell:
 
     @classmethod
     def from_hessian(cls, hessian: np.ndarray, w0: np.ndarray) -> "QuadraticWell":
-        """Diagonalize a (D, D) symmetric H and rotate w0 into its eigenbasis.
-
-        Eigenvalues that are negative only by rounding are set to zero.
+        """Diagonalize a symmetric (D, D) H and rotate w0; rounding below zero is set to zero.
 
         >>> QuadraticWell.from_hessian([[2.0, 1.0], [1.0, 2.0]], [1.0, 1.0]).eigenvalues.round(6)
         array([1., 3.])
@@ -141,8 +139,7 @@ class ClosedForm(NamedTuple):
 def closed_form(well: QuadraticWell, eps: ArrayLike) -> ClosedForm:
     """Solve the confocal equation and sum up the ellipsoid as seen from w0, in O(D) per eps.
 
-    Eq. 3.4 of the paper is the same sum with mu replaced by R^2, which is always larger. Levels
-    below about 1e-140 L(w0) are refused.
+    The paper's Eq. 3.4 has R^2, always larger, for mu. Levels below about 1e-140 L(w0) are refused.
 
     >>> form = closed_form(QuadraticWell([1.0, 1.0], [2.0, 0.0]), 0.5)
     >>> print(form.mu.round(6), form.codimension.round(6))
@@ -188,8 +185,7 @@ def predicted_threshold(
 ) -> np.ndarray:
     """Predict the threshold training dimension d*(delta) = D - Q + z_{1-delta} sigma, shape of eps.
 
-    It lies in [0, rank H] and is 0 where eps >= L(w0). `random_direction` as in
-    `predicted_success`.
+    It lies in [0, rank H], 0 where eps >= L(w0). `random_direction` as in `predicted_success`.
 
     >>> print(predicted_threshold(QuadraticWell(np.ones(100), np.ones(100)), 25.0).round(1))
     59.1
@@ -298,9 +294,8 @@ def minimum_losses(
 
     With A a D x D Gaussian matrix and sqrt(H) A = Q R, the first d columns of A span a uniformly
     random subspace, and its minimum loss is 1/2 sum_{i>d} (Q^T sqrt(H) w0)_i^2: one factorization
-    gives L*(d) for all d. Subspaces of one run are nested. The result has shape (runs, D + 1);
-    column d is L*(d). With `random_direction` each run has its own direction of w0, at the same
-    distance R.
+    gives L*(d) for all d, the columns of the result, (runs, D + 1). Subspaces of one run are
+    nested. With `random_direction` each run has its own direction of w0, at the same distance R.
 
     >>> well = QuadraticWell([1.0, 3.0], [1.0, 1.0])
     >>> minimum_losses(well, jax.random.key(0), 2)[:, [0, 2]].round(6)
@@ -320,8 +315,7 @@ def minimum_losses_from(
 ) -> np.ndarray:
     """Draw minimum losses from several starting points, with the same subspaces for all of them.
 
-    `starts` has shape (m, D), the result (runs, m, D + 1). Common subspaces make differences
-    between starts (burn-in times, say) far less noisy.
+    `starts` is (m, D), the result (runs, m, D + 1). Differences between starts are far less noisy.
 
     >>> starts = np.array([[1.0, 1.0], [2.0, 2.0]])
     >>> near, far = minimum_losses_from(np.ones(2), starts, jax.random.key(0), runs=1)[0]
@@ -338,8 +332,7 @@ def minimum_losses_from(
 def minimum_losses_along(well: QuadraticWell, directions: np.ndarray) -> np.ndarray:
     """Compute the exact minimum loss in the nested subspaces spanned by given directions.
 
-    `directions`, in the eigenbasis, has shape (D, m), the result (m + 1,): entry d is the minimum
-    over w0 + span of the first d columns.
+    `directions` (D, m) are in the eigenbasis; entry d of the result, (m + 1,), is for the first d.
 
     >>> minimum_losses_along(QuadraticWell([1.0, 3.0], [1.0, 1.0]), np.eye(2)).round(6)
     array([2. , 1.5, 0. ])
@@ -423,9 +416,7 @@ _along = with_lapack(jax.jit(_nested_minimum_losses))
 def bimodal_spectrum(
     D: int, small: float = 1e-3, large: float = 1.0, share: float = 0.5
 ) -> np.ndarray:
-    """Make a spectrum of two values (top row of Fig. 5), ascending.
-
-    The small one has a `share` in [0, 1] of the eigenvalues, rounded down.
+    """Make an ascending spectrum of two values, `share` in [0, 1] of them small (Fig. 5, top row).
 
     >>> bimodal_spectrum(3)
     array([0.001, 1.   , 1.   ])

@@ -22,8 +22,7 @@ from dofbook.geometry.quadratic import QuadraticWell, climb
 def ridge_parameter(eigenvalues: np.ndarray, d: ArrayLike) -> np.ndarray:
     """Solve sum_i lambda_i / (lambda_i + kappa) = d for the ridge parameter kappa, shape of d.
 
-    `eigenvalues`, none negative, has shape (D,); d, in [0, D], need not be whole. kappa is infinite
-    at d = 0 and zero from d = rank on.
+    `eigenvalues` (D,) >= 0; d in [0, D], any number. kappa is infinite at 0, zero from d = rank on.
 
     >>> ridge_parameter([1.0, 1.0, 1.0], [0, 1, 3])
     array([inf,  2.,  0.])

@@ -26,9 +26,8 @@ def dimension_from_hits(hits: ArrayLike, D: int) -> Estimate:
 def width_lower_bound(d: ArrayLike, D: int, p: ArrayLike) -> np.ndarray:
     """Bound the Gaussian width of proj(S) from below, given success with probability >= p at d.
 
-    The bound, alpha_{D-d} - sqrt(2 ln(1/p)), holds for every closed set, and also where training
-    fails to find an existing point of S, which only lowers p. p, in (0, 1], may be a lower
-    confidence limit; d and p broadcast.
+    The bound, alpha_{D-d} - sqrt(2 ln(1/p)), holds for every closed set, and where training misses
+    a point of S, which only lowers p. p, in (0, 1], may be a lower confidence limit.
 
     >>> print(width_lower_bound(60, 1000, 0.5).round(2))
     29.47

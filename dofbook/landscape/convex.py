@@ -11,6 +11,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
+from dofbook import checks
 from dofbook.errors import InputError
 
 _BLOCK = 500  # images whose weighted features are in memory at once
@@ -44,9 +45,8 @@ class LinearLogits(NamedTuple):
 class Minimum(NamedTuple):
     """Where Newton's method ended, at theta (d,) with this mean cross-entropy (without the ridge).
 
-    ``gradient_norm`` is that of the objective. ``gap``, half the squared Newton decrement,
-    estimates the distance of the objective from its infimum; of a loss that only tends to 0
-    (separable data) it stays near the loss itself.
+    ``gradient_norm`` is the objective's. ``gap``, half the squared Newton decrement, estimates its
+    distance from its infimum; of separable data, where that is 0, it stays near the loss itself.
     """
 
     theta: np.ndarray
@@ -96,8 +96,7 @@ def minimize(
     """Minimise loss + ridge / 2 |theta - anchor|^2 by damped Newton steps from ``start`` or 0.
 
     It stops when the estimated gap is below ``tolerance`` times the objective, or the objective
-    below ``floor``: of separable data the infimum, 0, is not attained. InputError if 200 steps do
-    not suffice.
+    below ``floor``: the infimum of separable data, 0, is not attained. InputError after 200 steps.
 
     >>> both = np.array([[[1.0], [0.0]], [[1.0], [0.0]], [[1.0], [0.0]]])
     >>> mixed = LinearLogits(np.zeros((3, 2)), both, np.array([0, 0, 1]))
@@ -165,17 +164,15 @@ class ConeProjection(NamedTuple):
 def project_on_cone(problem: LinearLogits, g: np.ndarray, kappa: float) -> ConeProjection:
     """Project a normal vector g (D,) on the cone of directions from w0 that hit a sublevel set.
 
-    The minimiser of L(w) + kappa / 2 |w - w0 - eta g|^2, in all D coordinates w - w0, lies on the
-    ray of the projection when <grad L, w - w0> = 0; this fixes eta, and the loss there is the level
-    eps. It falls with kappa > 0.
+    The minimiser of L(w) + kappa / 2 |w - w0 - eta g|^2, in all D coordinates, is on the ray of the
+    projection when <grad L, w - w0> = 0; this fixes eta. eps, the loss there, falls with kappa.
 
     >>> rng = np.random.default_rng(0)
     >>> data = rng.standard_normal((20, 3)), rng.standard_normal((20, 3, 4)), np.arange(20) % 3
     >>> 0 < project_on_cone(LinearLogits(*data), rng.standard_normal(4), 0.1).mean_field < 4
     True
     """
-    if not kappa > 0:
-        raise InputError(f"kappa is {kappa}; it must be positive.")
+    checks.positive("kappa", kappa)
     last = minimize(problem, None, kappa, tolerance=_PRECISION, floor=0.0).theta
     values = np.linalg.eigvalsh(derivatives(problem, last)[1])
     # What eta is if the loss is quadratic: the root is near.

@@ -21,8 +21,6 @@ from dofbook.networks import Network
 from dofbook.training import Objective, classification
 from dofbook.training.compiling import fast_jit
 
-Product = Callable[[np.ndarray], np.ndarray]
-
 
 @lru_cache(maxsize=8)
 def _product_program(network: Network, objective: Objective):
@@ -42,8 +40,7 @@ def hessian(
 ) -> LinearOperator:  # fmt: skip
     """Make the Hessian of the mean loss at w (D,) a linear operator, with products in float32.
 
-    The network has all derivatives (``with_derivatives("all")``) or is linearized; ``chunk`` is the
-    number of inputs at once.
+    The network is linearized or ``with_derivatives("all")``; it takes ``chunk`` inputs at once.
 
     >>> from dofbook.networks import flatten
     >>> from dofbook.training import regression
@@ -72,7 +69,9 @@ class Quadrature(NamedTuple):
     weights: np.ndarray
 
 
-def lanczos_quadrature(product: Product, v: np.ndarray, steps: int) -> Quadrature:
+def lanczos_quadrature(
+    product: Callable[[np.ndarray], np.ndarray], v: np.ndarray, steps: int
+) -> Quadrature:
     """Find the Gauss quadrature of the spectral measure of a symmetric matrix seen from v (D,).
 
     v is not 0. The quadrature is exact for polynomials of degree below twice the number of steps, 1
@@ -106,9 +105,8 @@ class HessianSpectrum(NamedTuple):
     """The spectrum of a symmetric matrix, and how a displacement lies in it.
 
     ``top`` holds the largest eigenvalues, decreasing, and ``top_coordinates`` the displacement's
-    along their eigenvectors. ``rest`` is the density of the other eigenvalues, with weights that
-    add up to D - top, and ``rest_displacement`` the measure of the displacement's remainder on
-    them.
+    along their eigenvectors. ``rest`` is the density of the other eigenvalues, its weights adding
+    up to D - top, and ``rest_displacement`` the measure on them of the rest of the displacement.
     """
 
     top: np.ndarray

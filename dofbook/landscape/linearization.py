@@ -1,8 +1,7 @@
 """The network replaced by its first-order expansion in the weights (paper, A.1 and Fig. 9).
 
-Around a centre c, usually an optimum, the logits become f(c) + J(c) (w - c), one jvp per
-evaluation, so the cross-entropy is convex in w. The network needs a forward mode:
-``derivatives="linear"`` (fast to train) or "all".
+Around a centre c, usually an optimum, the logits become f(c) + J(c) (w - c), one jvp each time: the
+loss is convex in w. The network needs ``derivatives="linear"`` (fast to train) or "all".
 """
 
 from dataclasses import dataclass, replace
@@ -20,9 +19,7 @@ from dofbook.training.compiling import fast_jit
 
 
 def expand(network: Network, centre: jax.Array, w: jax.Array, x: jax.Array) -> jax.Array:
-    """Evaluate the outputs at w to first order around a centre, f(c) + J(c) (w - c) (paper, A.1).
-
-    InputError if the network has no forward mode.
+    """Evaluate f(c) + J(c) (w - c) (paper, A.1); InputError if the network has no forward mode.
 
     >>> from dofbook.networks import flatten
     >>> square = flatten((lambda key: jnp.ones(1), lambda w, x: x * w**2), jnp.ones((1, 1)))
@@ -56,8 +53,7 @@ def linearize(network: Network, centre: jax.Array) -> Network:
 def carrying(network: Network) -> Network:
     """Linearize a network around a centre that its weight vector carries along: 2D numbers (w, c).
 
-    One compiled program serves every centre; equal networks give the same object. Its ``init``
-    expands around the initialization itself.
+    One program serves every centre; equal networks give one object. ``init`` is its own centre.
 
     >>> from dofbook.networks import paper_network
     >>> network = paper_network("mlp", (8, 8, 1), 10)

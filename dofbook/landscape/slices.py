@@ -38,9 +38,7 @@ class Plane:
 
 
 def plane_through(origin: np.ndarray, first: np.ndarray, second: np.ndarray) -> Plane:
-    """Lay a plane through three points (D,): (0, 0), one on the positive x axis, one with y > 0.
-
-    InputError if they lie on one line.
+    """Lay a plane through three points (D,), not in line: (0, 0), (x > 0, 0) and one with y > 0.
 
     >>> plane_through(np.zeros(2), np.array([0.0, 5.0]), np.array([1.0, 1.0])).axes
     array([[0., 1.],

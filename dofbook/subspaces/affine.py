@@ -30,8 +30,7 @@ class Directions(Protocol):
 class AffineSubspace:
     """Hold the affine subspace {offset + A theta} (paper, Eq. 2.2).
 
-    ``offset`` (D,) is the point of theta = 0: w0, or w_t after burn-in; ``directions`` is A, one of
-    this package's or the reader's own.
+    ``offset`` (D,) is the point of theta = 0: w0, or w_t after burn-in; ``directions`` is A.
 
     >>> import jax.numpy as jnp
     >>> from dofbook.subspaces import axis_aligned
@@ -57,12 +56,12 @@ class AffineSubspace:
         return self.offset + self.directions.lift(theta)
 
 
-def check_dimension(d: int, D: int) -> None:
-    """Refuse a training dimension that does not lie between 1 and D.
+def check_dimension(d: int, D: int, name: str = "d") -> None:
+    """Refuse a training dimension, or another number, that does not lie between 1 and D.
 
     >>> check_dimension(3, 2)
     Traceback (most recent call last):
     dofbook.errors.InputError: d is 3; it must lie between 1 and D = 2.
     """
     if not 1 <= d <= D:
-        raise InputError(f"d is {d}; it must lie between 1 and D = {D}.")
+        raise InputError(f"{name} is {d}; it must lie between 1 and D = {D}.")

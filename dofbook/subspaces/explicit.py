@@ -1,7 +1,6 @@
 """Directions held as columns, dense or sparse.
 
-Random column i depends on the key and i alone (given D and nnz): with the same key the subspace of
-dimension d lies inside that of any larger dimension.
+Random column i depends on the key, D, nnz and i alone: a key's subspaces are nested in d.
 """
 
 from dataclasses import dataclass, field
@@ -11,16 +10,13 @@ from math import isqrt
 import jax
 import jax.numpy as jnp
 
-from dofbook.errors import InputError
 from dofbook.subspaces.affine import check_dimension
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Dense:
-    """Hold the columns of A explicitly, as the ``rows`` of A^T, (d, D).
-
-    In this layout both products read memory once and in order.
+    """Hold the columns of A as the ``rows`` of A^T, (d, D), which both products read in order.
 
     >>> Dense(jnp.array([[3.0, 4.0]])).project(jnp.ones(2))
     Array([7.], dtype=float32)
@@ -51,9 +47,7 @@ _gaussian_rows = partial(jax.jit, static_argnames=("d", "length"))(_unit_columns
 
 
 def gaussian(key: jax.Array, d: int, D: int) -> Dense:
-    """Draw dense Gaussian directions, d <= D columns of unit norm (paper, A.4); 4 d D bytes.
-
-    The span is uniform on the Grassmannian.
+    """Draw d <= D Gaussian columns of unit norm (paper, A.4), a uniform span, in 4 d D bytes.
 
     >>> gaussian(jax.random.key(0), 2, 5).rows.shape
     (2, 5)
@@ -65,9 +59,7 @@ def gaussian(key: jax.Array, d: int, D: int) -> Dense:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Sparse:
-    """Hold the non-zero entries of A, nnz in every column: ``values`` (d, nnz).
-
-    ``indices`` (d, nnz) are their rows, distinct in every column.
+    """Hold the ``values`` (d, nnz) of A that are not zero and their ``indices``, distinct rows.
 
     >>> Sparse(jnp.array([[0, 2]]), jnp.array([[0.6, 0.8]]), 3).lift(jnp.array([5.0]))
     Array([3., 0., 4.], dtype=float32)
@@ -108,9 +100,7 @@ def sparse(key: jax.Array, d: int, D: int, nnz: int | None = None) -> Sparse:
     They take 8 d nnz bytes; nnz, from 1 to D, is by default the square root of D, rounded up (Li,
     Hastie and Church, 2006). Rows are dealt to the columns from a shuffled deck of all D,
     reshuffled when fewer than nnz are left: as long as d <= D // nnz the columns share no row, so
-    they are exactly orthonormal, and the rows outside them never move. E |A^T g|^2 = d |g|^2 / D
-    for every g.
-
+    they are orthonormal, and rows outside them never move. E |A^T g|^2 = d |g|^2 / D for any g.
     Source: Larsen et al. (2022), released code, option ``nnz`` (8192 there). It deals without
     replacement for d nnz <= D as here; beyond, it draws rows independently, so that one column may
     draw a row twice and have fewer entries.
@@ -120,7 +110,5 @@ def sparse(key: jax.Array, d: int, D: int, nnz: int | None = None) -> Sparse:
     """
     check_dimension(d, D)
     nnz = isqrt(D - 1) + 1 if nnz is None else nnz
-    if not 1 <= nnz <= D:
-        raise InputError(f"nnz is {nnz}; it must lie between 1 and D = {D}.")
-    indices, values = _draw_sparse(key, d, D, nnz)
-    return Sparse(indices, values, D)
+    check_dimension(nnz, D, "nnz")
+    return Sparse(*_draw_sparse(key, d, D, nnz), D=D)

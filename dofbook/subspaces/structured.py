@@ -1,7 +1,7 @@
 """Directions by fast transforms: O(D) memory and O(D log D) time at any d.
 
-Column i depends on the key and i alone (given D), so the subspaces of one key are nested; and
-E |A^T g|^2 = d |g|^2 / D for every g.
+Column i depends on the key and i alone (given D), so the subspaces of one key are nested; and E
+|A^T g|^2 = d |g|^2 / D for every g.
 
 The transforms are Hadamard for lengths 2^k, and Hartley times Hadamard for m 2^k. The Hartley
 matrix of length m has entries (cos + sin)(2 pi j k / m) / sqrt(m). It is real, symmetric and its
@@ -135,17 +135,15 @@ def fastfood(key: jax.Array, d: int, D: int) -> Fastfood:
     Columns have norm 1 exactly where D is a power of two, and mean square 1 exactly otherwise, with
     a relative deviation of order 1 / sqrt(D). They are not orthogonal: the cosine of two columns
     has a variance of about 2 / D, twice that of independent Gaussian columns, because they share
-    the squares of G.
-
-    Source: Le, Sarlos and Smola (2013); as a map into weight space Li et al. (2018), supplement S7,
-    who pad to a power of two and have no S. Without it T sends a constant g to a single entry of G,
-    and |A^T g| is that entry for all columns at once.
+    the squares of G. Source: Le, Sarlos and Smola (2013); as a map into weight space Li et al.
+    (2018), supplement S7, who pad to a power of two and have no S. Without it T sends a constant g
+    to a single entry of G, and |A^T g| is that entry for all columns at once.
 
     >>> fastfood(jax.random.key(0), 2, 5).lift(jnp.ones(2)).shape
     (5,)
     """
     check_dimension(d, D)
-    return Fastfood(*_draw_fastfood(key, D), d)
+    return Fastfood(*_draw_fastfood(key, D), d=d)
 
 
 @jax.tree_util.register_dataclass
@@ -190,13 +188,12 @@ def hadamard(key: jax.Array, d: int, D: int) -> Hadamard:
     """Draw d <= D orthonormal directions by a subsampled randomised Hadamard transform.
 
     They take 16 D bytes. The last step is a uniform permutation, so E |A^T g|^2 is exact. The span
-    is not uniform on the Grassmannian, only close to it: two rounds of signs spread any g.
-
-    Source: Ailon and Chazelle (2009), Tropp (2011), with a second round in place of random rows.
+    is not uniform on the Grassmannian, only close to it: two rounds of signs spread any g. Source:
+    Ailon and Chazelle (2009), Tropp (2011), with a second round in place of random rows.
 
     >>> A = hadamard(jax.random.key(0), 2, 6)
     >>> A.project(A.lift(jnp.array([1.0, 2.0]))).round(5)
     Array([1., 2.], dtype=float32)
     """
     check_dimension(d, D)
-    return Hadamard(*_draw_hadamard(key, D), d)
+    return Hadamard(*_draw_hadamard(key, D), d=d)
