@@ -156,7 +156,7 @@ def print_plan(
         shown = ["-"] * 3 if need is None else [need.steps, memory(size), duration(seconds)]
         rows.append([*row, *shown])
         out.event({
-            "event": "plan", **cell.described(), "state": state,
+            "event": "plan", **cell.labels(), "state": state,
             "steps": need and need.steps, "runs_together": need and need.together,
             "bytes": size, "seconds": seconds,
         })  # fmt: skip

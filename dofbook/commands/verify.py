@@ -56,6 +56,6 @@ def verify_command(
         )
         values = {name: getattr(check, name) for name in _TOLD}
         finite = {name: None if x == math.inf else x for name, x in values.items()}  # for JSON
-        out.event({"event": "verify", **check.cell.described(), **finite})
+        out.event({"event": "verify", **check.cell.labels(), **finite})
     out.say(f"{len(drawn)} of {len(names)} cells were checked, {failed} failed.")
     return EXIT_FAILED if failed else 0

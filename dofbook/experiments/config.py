@@ -113,7 +113,7 @@ class Cell:
         """Hash, data set and network, as columns and events name them."""
         return {"cell": self.name, "dataset": self.task.dataset, "network": self.task.network}
 
-    def described(self) -> dict[str, object]:
+    def labels(self) -> dict[str, object]:
         """Name it to a machine: what distinguishes it in a sweep, ready for JSON."""
         return {**self.names, **self.place(), "seeds": list(self.seeds)}
 

@@ -249,7 +249,7 @@ def run_sweep(
                 for cell, outcome in outcomes:
                     state = _note(report, here, cell, outcome, attempt < retries)
                     about = {"state": state, "seconds": outcome.seconds, "error": outcome.error}
-                    notify({"event": "cell", **cell.described(), **about})
+                    notify({"event": "cell", **cell.labels(), **about})
                     line.ended(cell, outcome)
                     if caught:
                         raise KeyboardInterrupt
