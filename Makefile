@@ -5,6 +5,7 @@ UV     ?= uv
 VENV   := .venv
 PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
+GRADER := _build/teaching/grader
 # pages without a kernel have no code to lint
 CHAPTERS = $(shell grep -l '^kernelspec' book/*.md book/sweeps/*.md)
 
@@ -20,7 +21,7 @@ unexport MPLBACKEND
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test doctest sweep sweeps book preview browser pdf figures notebooks lint style types format bench lock clean
+.PHONY: help venv test doctest sweep sweeps book preview browser pdf figures notebooks slides teaching lint style types format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -68,6 +69,23 @@ figures: $(STAMP) ## export every figure of the chapters by name: make figures A
 notebooks: $(STAMP) ## collect the executed chapters for Colab (after make book)
 	$(PY) scripts/export_notebooks.py _build/notebooks
 
+slides: $(STAMP) ## build the slides of the lesson, HTML that works offline and PDF
+	$(PY) -m sphinx -q -E -W -b revealjs -d _build/teaching/doctrees book/teaching _build/teaching/slides
+	$(PY) scripts/print_pdf.py '_build/teaching/slides/slides.html?print-pdf' _build/teaching/slides.pdf
+	@echo _build/teaching/slides/slides.html _build/teaching/slides.pdf
+
+teaching: slides $(GRADER) ## build the slides, and the graded assignment with and without solutions
+	$(VENV)/bin/jupytext --quiet --to ipynb --output _build/teaching/random-subspaces.ipynb book/teaching/assignment.md
+	$(GRADER)/bin/otter assign _build/teaching/random-subspaces.ipynb _build/teaching/assignment
+
+# Otter brings ipywidgets, which the book must not have: an environment of its own, on top of ours.
+$(GRADER): $(STAMP)
+	$(PY) -m venv --without-pip $@
+	$(PY) -c 'import sysconfig; print(f"import site; site.addsitedir({sysconfig.get_path(\"purelib\")!r})")' \
+	  > $$(echo $@/lib/python*/site-packages)/below.pth
+	$@/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[teaching]' || { rm -rf $@; exit 1; }
+	@touch $@
+
 lint: style types ## check style, format, spelling, types and layers
 
 style: $(STAMP) ## check style, format and spelling of code and chapters
@@ -78,9 +96,10 @@ style: $(STAMP) ## check style, format and spelling of code and chapters
 	@rm -rf _build/lint
 	@$(VENV)/bin/jupytext --quiet --to ../_build/lint//py:percent $(filter-out book/sweeps/%,$(CHAPTERS))
 	@$(VENV)/bin/jupytext --quiet --to ../../_build/lint/sweeps//py:percent $(filter book/sweeps/%,$(CHAPTERS))
+	@$(VENV)/bin/jupytext --quiet --to ../../_build/lint/teaching//py:percent book/teaching/*.md
 	@# words of a parameter's rule ("str in ('reduced', 'paper')") are no names
 	@$(VENV)/bin/ruff check --quiet --ignore E402,B018,T201,E501 --config 'builtins = ["reduced", "paper"]' \
-	  _build/lint/*.py _build/lint/sweeps/*.py
+	  _build/lint/*.py _build/lint/sweeps/*.py _build/lint/teaching/*.py
 
 types: $(STAMP) ## check types of the package, and that its imports point down its layers
 	$(VENV)/bin/lint-imports --no-cache --no-logo
