@@ -81,9 +81,9 @@ teaching: slides $(GRADER) ## build the slides, and the graded assignment with a
 # Otter brings ipywidgets, which the book must not have: an environment of its own, on top of ours.
 $(GRADER): $(STAMP)
 	$(PY) -m venv --without-pip $@
-	$(PY) -c 'import sysconfig; print(f"import site; site.addsitedir({sysconfig.get_path(\"purelib\")!r})")' \
+	$(PY) -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
 	  > $$(echo $@/lib/python*/site-packages)/below.pth
-	$@/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[teaching]' || { rm -rf $@; exit 1; }
+	$@/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[teaching]'
 	@touch $@
 
 lint: style types ## check style, format, spelling, types and layers

@@ -34,6 +34,7 @@ from dofbook.experiments import read_published
 SWEEP_TIMEOUT_SECONDS = 3600
 BOOK_TIMEOUT_SECONDS = 3600
 PAGE_SUFFIXES = (".md", ".ipynb", ".rst")
+NOT_CHAPTERS = ("sweeps", "teaching")  # folders of notebooks that the book does not show
 HEADING = re.compile(r"^# \S", re.MULTILINE)
 
 # Parts of the package that draw, explain or start sweeps, and that no sweep's number depends on.
@@ -215,7 +216,7 @@ def source_faults(source: Path) -> list[str]:
     faults, pages = [], set(toc_pages(source))
     for path in sorted((source / "book").rglob("*")):
         name = path.relative_to(source).with_suffix("").as_posix()
-        chapter = path.suffix in PAGE_SUFFIXES and "sweeps" not in path.parts
+        chapter = path.suffix in PAGE_SUFFIXES and path.parent.name not in NOT_CHAPTERS
         if chapter and name not in pages:
             faults.append(f"{path.relative_to(source)} is not in _toc.yml")
     for page in sorted(pages):

@@ -1,6 +1,6 @@
 """Prints an HTML file to PDF with Chromium, once its formulas and slides are laid out.
 
-    python scripts/print_pdf.py _build/teaching/slides/slides.html?print-pdf slides.pdf
+python scripts/print_pdf.py _build/teaching/slides/slides.html?print-pdf slides.pdf
 """
 
 import argparse
@@ -11,7 +11,8 @@ from pathlib import Path
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LAID_OUT = """async () => {
     await Promise.all([document.fonts.ready, window.MathJax?.startup.promise]);
-    while (window.Reveal && !document.querySelector(".pdf-page")) await new Promise(requestAnimationFrame);
+    while (window.Reveal && !document.querySelector(".pdf-page"))
+        await new Promise(requestAnimationFrame);
 }"""
 
 
@@ -27,12 +28,19 @@ def print_pdf(page: str, pdf: Path) -> None:
     address = Path(name).resolve(strict=True).as_uri() + mark + query
     found = filter(None, [os.environ.get("DOFBOOK_CHROMIUM"), *map(shutil.which, CHROMIUM_NAMES)])
     if (program := next(found, None)) is None:
-        raise FileNotFoundError("Chromium is not installed; install it, or name one in $DOFBOOK_CHROMIUM")
-    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=program) as browser:
+        raise FileNotFoundError(
+            "Chromium is not installed; install it, or name one in $DOFBOOK_CHROMIUM"
+        )
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=program) as browser,
+    ):
         tab = browser.new_page()
         tab.goto(address)
         tab.evaluate(LAID_OUT)
-        tab.pdf(path=pdf, prefer_css_page_size=True, print_background=True, tagged=True, outline=True)
+        tab.pdf(
+            path=pdf, prefer_css_page_size=True, print_background=True, tagged=True, outline=True
+        )
 
 
 def main() -> None:

@@ -204,13 +204,14 @@ def test_verify_names_a_cut_notebook(build_book, book, text):
 def test_a_page_dropped_from_the_contents_and_an_empty_one_are_named(build_book, book):
     source = book(one="# One\n", two="", three="\n\nno heading\n")
     (source / "book" / "forgotten.md").write_text("# Forgotten\n")
-    (source / "book" / "sweeps").mkdir()
-    (source / "book" / "sweeps" / "s.md").write_text("# No page\n")
+    for folder in ("sweeps", "teaching"):
+        (source / "book" / folder).mkdir()
+        (source / "book" / folder / "s.md").write_text("# No page\n")
     with pytest.raises(build_book.BuildError) as caught:
         build_book.build_book(source)
     for fault in ("book/forgotten.md is not in _toc.yml", "book/two is empty", "book/three is em"):
         assert fault in str(caught.value)
-    assert "book/one" not in str(caught.value) and "sweeps" not in str(caught.value)
+    assert "book/one" not in str(caught.value) and "s.md" not in str(caught.value)
 
 
 def test_a_published_table_without_its_provenance_or_changed_is_named(build_book, book):
