@@ -14,7 +14,7 @@ LETTERS = 200
 FORMULAS = (nodes.math, nodes.math_block, nodes.raw, nodes.literal)
 
 
-def describe(app: Sphinx, doctree: nodes.document) -> None:
+def describe(app: Sphinx, doctree: nodes.document, name: str) -> None:
     """Describes a page by its first sentences without a formula or code, for previews of links."""
     chosen = ""
     for paragraph in doctree.findall(nodes.paragraph):
@@ -31,7 +31,7 @@ def describe(app: Sphinx, doctree: nodes.document) -> None:
             break
     if chosen:
         doctree.insert(0, nodes.meta("", name="description", content=chosen))
-        app.env.metadata[app.env.docname]["og:description"] = escape(chosen)
+        app.env.metadata[name]["og:description"] = escape(chosen)
 
 
 def load_lazily(app: Sphinx, doctree: nodes.document, name: str) -> None:
@@ -107,7 +107,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict:
     """Connects them; index.html comes before the bare one that sphinx-external-toc would write."""
-    app.connect("doctree-read", describe)
+    app.connect("doctree-resolved", describe, priority=900)
     app.connect("doctree-resolved", load_lazily, priority=900)
     app.connect("build-finished", finish, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -14,7 +14,8 @@ import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from bs4 import BeautifulSoup
+import yaml
+from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import sync_playwright
 from pypdf import PdfReader
 from sphinx_external_toc.parsing import parse_toc_yaml
@@ -53,55 +54,61 @@ def anchor(path: Path, fragment: str = "") -> str:
     return f"{path.stem}--{fragment}"
 
 
-def join(html: Path, pages: list[str]) -> BeautifulSoup:
+def article_of(path: Path, paths: list[Path]) -> Tag:
+    """Takes the article of a page, its names made unlike those of others, its links within."""
+    article = BeautifulSoup(path.read_text(), "html.parser").find("article")
+    for element in article.find_all(id=True):
+        element["id"] = anchor(path, element["id"])
+    article["id"] = anchor(path)
+    for link in article.find_all("a", href=True):
+        parts = urlsplit(link["href"])
+        target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+        if not parts.scheme and target in paths:
+            link["href"] = "#" + anchor(target, parts.fragment)
+    for image in article.find_all("img", src=True):
+        image["src"] = (path.parent / image["src"]).resolve().as_uri()
+        image.attrs.pop("loading", None)
+    for folded in article.find_all("details"):
+        folded["open"] = ""
+    return article
+
+
+def head_of(path: Path) -> list[Tag]:
+    """Takes the style sheets of a page and the scripts that typeset its formulas."""
+    page = BeautifulSoup(path.read_text(), "html.parser")
+    scripts = [script for script in page.find_all("script") if "mathjax" in str(script).lower()]
+    found = [*page.find_all("link", rel="stylesheet"), *scripts]
+    for link in found:
+        for name in {"href", "src"} & {*link.attrs}:
+            link[name] = (path.parent / urlsplit(link[name]).path).resolve().as_uri()
+    return found
+
+
+def join(title: str, paths: list[Path]) -> BeautifulSoup:
     """Joins the articles of all pages below the head of the first, with a list of contents."""
-    paths = [(html / f"{page}.html").resolve() for page in pages]
-    book = BeautifulSoup(paths[0].read_text(), "html.parser")
-    title = book.find("title").text.split(" — ")[-1]
-    scripts = [s for s in book.find_all("script") if "mathjax" in str(s).lower()]
-    sheets = book.find_all("link", rel="stylesheet")
-    for link in [*sheets, *scripts]:
-        for name in ("href", "src"):
-            if name in link.attrs:
-                link[name] = (paths[0].parent / urlsplit(link[name]).path).resolve().as_uri()
-    one = BeautifulSoup(
+    book = BeautifulSoup(
         f'<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8">'
         f"<title>{title}</title><style>{STYLE}</style><main class='bd-content'><h1>{title}</h1>"
         "<nav id='contents'></nav></main></html>", "html.parser",
     )  # fmt: skip
-    one.title.insert_after(*sheets, *scripts)
+    book.title.insert_after(*head_of(paths[0]))
     for path in paths:
-        article = BeautifulSoup(path.read_text(), "html.parser").find("article")
-        article["id"] = ""
-        for element in article.find_all(id=True):
-            element["id"] = anchor(path, element["id"])
-        article["id"] = anchor(path)
-        for link in article.find_all("a", href=True):
-            parts = urlsplit(link["href"])
-            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            if not parts.scheme and target in paths:
-                link["href"] = "#" + anchor(target, parts.fragment)
-        for image in article.find_all("img", src=True):
-            image["src"] = (path.parent / image["src"]).resolve().as_uri()
-            image.attrs.pop("loading", None)
-        for folded in article.find_all("details"):
-            folded["open"] = ""
-        one.main.append(article)
+        article = article_of(path, paths)
         for heading in article.find_all(["h1", "h2"]):
-            section = heading.find_parent("section")
-            place = section["id"] if section else article["id"]
-            line = one.new_tag("a", href=f"#{place}", attrs={"class": heading.name})
+            place = heading.find_parent("section") or article
+            line = book.new_tag("a", href=f"#{place['id']}", attrs={"class": heading.name})
             words = heading.get_text().removesuffix("#").strip()
-            line.extend([words, one.new_tag("span", attrs={"class": "page"})])
-            one.nav.append(line)
-    return one
+            line.extend([words, book.new_tag("span", attrs={"class": "page"})])
+            book.nav.append(line)
+        book.main.append(article)
+    return book
 
 
-def print_book(html: Path, pages: list[str], output: Path) -> int:
+def print_book(title: str, paths: list[Path], output: Path) -> int:
     """Prints the book and returns its number of pages."""
     program = os.environ.get("DOFBOOK_CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM)))
     source = output.with_suffix(".html")
-    source.write_text(str(join(html, pages)))
+    source.write_text(str(join(title, paths)))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": 1000})
@@ -143,10 +150,12 @@ def main() -> None:
     html = options.source / "_build" / "html"
     if not (html / "index.html").is_file():
         parser.exit(1, "error: there is no built book; run `make book` first\n")
-    pages = [str(page) for page in parse_toc_yaml(options.source / "_toc.yml")]
+    title = yaml.safe_load((options.source / "_config.yml").read_text())["title"]
+    pages = parse_toc_yaml(options.source / "_toc.yml")
     output = options.output.resolve()
     output.parent.mkdir(parents=True, exist_ok=True)
-    print(f"{output}: {print_book(html, pages, output)} pages")
+    count = print_book(title, [(html / f"{page}.html").resolve() for page in pages], output)
+    print(f"{output}: {count} pages")
 
 
 if __name__ == "__main__":

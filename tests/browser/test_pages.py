@@ -5,11 +5,16 @@ run leaves them out. ``DOFBOOK_SCREENSHOTS=folder`` keeps a picture of each page
 ``DOFBOOK_ROOT`` names another book's folder.
 """
 
+import io
 import os
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
+from xml.etree import ElementTree
 
 import pytest
+import yaml
+from PIL import Image
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 pytestmark = pytest.mark.browser
@@ -18,6 +23,9 @@ ROOT = Path(os.environ.get("DOFBOOK_ROOT", Path(__file__).parents[2]))
 HTML = ROOT / "_build" / "html"
 PAGES = [str(page) for page in parse_toc_yaml(ROOT / "_toc.yml")]
 WIDTHS = (1280, 390)
+BASE = yaml.safe_load((ROOT / "_config.yml").read_text())["html"]["baseurl"]
+MOST_BYTES, MOST_ICONS = 2_000_000, 200_000  # a page loads, beside MathJax
+LETTERS = 10 * 4 / 3  # px of the text in a figure that is not scaled
 
 # Formulas: each element that Sphinx or a notebook output marks as mathematics must hold an SVG
 # without an error node. Returns the sources of those that do not.
@@ -43,6 +51,8 @@ CUT_FORMULAS = """() => [...document.querySelectorAll('article mjx-container')]
     .filter(e => e.querySelector('svg').getBoundingClientRect().left
                  < e.closest('.math').getBoundingClientRect().left - 2)
     .map(e => e.closest('.math').id || e.closest('section').id)"""
+TAGS = """() => Object.fromEntries([...document.querySelectorAll('meta[content]')]
+    .map(e => [e.getAttribute('property') ?? e.name, e.content]))"""
 WIDE_ELEMENTS = """() => [...document.querySelectorAll('article *')]
     .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
     .slice(0, 5).map(e => e.tagName + '.' + e.className)"""
@@ -65,6 +75,7 @@ class Visit:
     def __init__(self, browser, path: Path, width: int, scheme: str = "light"):
         self.page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         self.complaints: list[str] = []
+        self.files: set[str] = set()
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
         self.page.on("request", self._request)
@@ -82,7 +93,14 @@ class Visit:
         if message.type in ("error", "warning"):
             self.complaints.append(f"console {message.type}: {message.text}")
 
+    def weight(self, part: str = "") -> int:
+        """Count the bytes of the files loaded whose path has the part in it, MathJax aside."""
+        files = (file for file in self.files if part in file and "/mathjax/" not in file)
+        return sum(Path(file).stat().st_size for file in files)
+
     def _request(self, request) -> None:
+        if request.url.startswith("file:") and Path(urlsplit(request.url).path).is_file():
+            self.files.add(urlsplit(request.url).path)
         if not request.url.startswith(("file:", "data:", "blob:")):
             self.complaints.append(f"external: {request.url}")
 
@@ -91,6 +109,7 @@ class Visit:
 def visit(request, chromium, html):
     name, width = request.param
     visit = Visit(chromium, html / f"{name}.html", width)
+    visit.name = name
     yield visit
     folder = os.environ.get("DOFBOOK_SCREENSHOTS")
     if folder:
@@ -104,6 +123,16 @@ def test_page(visit):
     assert visit.complaints == []
     assert page.title()
     assert page.locator("article h1").count() == 1
+
+    # It loads quickly, and a link to it shows a description without TeX.
+    assert visit.weight() < MOST_BYTES
+    assert visit.weight("fontawesome") < MOST_ICONS
+    tags = page.evaluate(TAGS)
+    assert tags["og:url"] == f"{BASE}{visit.name}.html"
+    assert tags["og:title"] in page.title()
+    assert tags["og:site_name"] in page.title()
+    assert len(tags["description"]) > 20
+    assert not re.search(r"[\\$]", tags["description"] + tags["og:description"])
 
     # Mathematics.
     assert page.evaluate(BAD_FORMULAS) == []
@@ -127,6 +156,8 @@ def test_page(visit):
         if min(shown) > 0:  # 0 inside a folded solution
             ratio = (shown[0] * natural[1]) / (shown[1] * natural[0])
             assert 0.97 < ratio < 1.03, f"{source} is {natural} and shown as {shown}"
+            if source.endswith(".svg") and "_images" in source:
+                assert LETTERS * shown[0] / natural[0] >= 9, f"the letters of {source} are small"
 
     # Nothing is shown as a mere description of a Python object.
     outputs = page.locator(".cell_output").all_inner_texts()
@@ -181,8 +212,32 @@ def test_pages_read_in_the_dark(chromium, html):
     # The theme's first visit in dark mode once logged an error, and a light logo can vanish.
     visit = Visit(chromium, html / f"{PAGES[0]}.html", 1280, scheme="dark")
     assert visit.complaints == []
-    assert visit.page.evaluate("() => document.documentElement.dataset.theme") == "dark"
+    theme = "() => document.documentElement.dataset.theme"
+    assert visit.page.evaluate(theme) == "dark"
+    visit.page.emulate_media(media="print")
+    assert visit.page.evaluate(theme) == "light"
+    visit.page.emulate_media(media="screen")
+    assert visit.page.evaluate(theme) == "dark"
     visit.page.close()
+
+
+def test_figures_lie_on_a_light_card_in_the_dark(chromium, html):
+    visit = Visit(chromium, html / "book" / "gaussian_width.html", 1280, scheme="dark")
+    picture = visit.page.locator("article figure img").first.screenshot()
+    grey = Image.open(io.BytesIO(picture)).convert("L")
+    assert grey.resize((1, 1)).getpixel((0, 0)) > 160
+    assert grey.getpixel((grey.width // 2, 3)) > 200
+    visit.page.close()
+
+
+def test_the_map_the_index_and_the_missing_page_list_all_pages(html):
+    pages = {f"{name}.html" for name in PAGES}
+    sitemap = ElementTree.parse(html / "sitemap.xml")
+    assert {place.text.removeprefix(BASE) for place in sitemap.iterfind(".//{*}loc")} == pages
+    for name, base in (("index.html", ""), ("404.html", BASE)):  # GitHub serves 404 at any depth
+        links = re.findall(r'<a href="([^"]+)"', (html / name).read_text())
+        assert {link.removeprefix(base) for link in links} == pages
+        assert all(link.startswith(base) for link in links)
 
 
 def test_links_between_pages_lead_somewhere(chromium, html):
