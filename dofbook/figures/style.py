@@ -8,6 +8,7 @@ import io
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,8 @@ Name = tuple[str, int, str]  # (method, t, variant)
 
 in_style = looks.context("dofbook.figures.book")
 """Draws a function's figure in the book's style."""
+use = partial(looks.use, "dofbook.figures.book")
+"""Gives all later figures of a notebook the book's style."""
 
 
 class NotebookFigure(Figure):
