@@ -94,9 +94,11 @@ class DaskExecutor:
         if self.scheduler or self.scheduler_file:
             yield self.scheduler
             return
-        local = {"n_workers": self.workers, "threads_per_worker": 1, "processes": True}
-        here = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-        with _distributed().LocalCluster(**local, **here) as cluster:
+        cluster: Any = _distributed().LocalCluster(
+            n_workers=self.workers, threads_per_worker=1, processes=True, host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+        )  # fmt: skip
+        with cluster:
             yield cluster.scheduler_address
 
     @contextlib.contextmanager
