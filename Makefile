@@ -17,11 +17,12 @@ export JUPYTER_CONFIG_DIR := $(CURDIR)/_build/state/jupyter/config
 export JUPYTER_DATA_DIR := $(CURDIR)/_build/state/jupyter/data
 export JUPYTER_RUNTIME_DIR := $(CURDIR)/_build/state/jupyter/runtime
 unexport MPLBACKEND
+KERNELS := $(IPYTHONDIR)/profile_default/ipython_kernel_config.py
 # Modules are compiled when first imported, not all at once on installing, and then kept.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test doctest sweep sweeps book preview browser pdf figures notebooks slides teaching lint style types format bench lock clean
+.PHONY: help venv test doctest sweep sweeps book preview browser pdf figures notebooks rerun slides teaching lint style types format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -39,8 +40,8 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-compile --no-build-isolation --no-deps -e .
 	@touch $@
 
-test: $(STAMP) ## run the tests, and the examples in docstrings (all but those that open a browser)
-	$(PY) -m pytest -n 2 --dist worksteal -m "not browser" $(ARGS)
+test: $(STAMP) ## run the tests, and the examples in docstrings (all but those that need the built book)
+	$(PY) -m pytest -n 2 --dist worksteal -m "not browser and not notebooks" $(ARGS)
 
 doctest: $(STAMP) ## run the examples in docstrings only
 	$(PY) -m pytest $(or $(ARGS),dofbook)
@@ -48,13 +49,17 @@ doctest: $(STAMP) ## run the examples in docstrings only
 sweep: $(STAMP) ## run a sweep without a notebook: make sweep PROFILE=paper FIGURE=2-mnist ARGS=--dry-run
 	$(PY) -m dofbook sweep $(PROFILE:%=--profile %) $(if $(FIGURE),--figure $(FIGURE) --store results/cells) $(ARGS)
 
-sweeps: $(STAMP) ## execute the sweep notebooks on the reduced profile
+$(KERNELS):
+	@mkdir -p $(@D)
+	@echo 'c.IPKernelApp.log_level = "ERROR"  # no remark on unencrypted TCP' > $@
+
+sweeps: $(STAMP) $(KERNELS) ## execute the sweep notebooks on the reduced profile
 	$(PY) scripts/build_book.py sweeps
 
 book: sweeps ## build the book from nothing and print the path of its first page
 	$(PY) scripts/build_book.py book
 
-preview: $(STAMP) ## build one page while writing it: make preview PAGE=book/x.md
+preview: $(STAMP) $(KERNELS) ## build one page while writing it: make preview PAGE=book/x.md
 	$(PY) scripts/build_book.py preview $(PAGE)
 
 browser: $(STAMP) ## open every page of the built book in Chromium (after make book)
@@ -66,8 +71,12 @@ pdf: $(STAMP) ## print the built book to one PDF (after make book; needs Chromiu
 figures: $(STAMP) ## export every figure of the chapters by name: make figures ARGS="--format pdf"
 	$(PY) -m dofbook figures $(filter-out book/sweeps/%,$(CHAPTERS)) --output _build/figures $(ARGS)
 
-notebooks: $(STAMP) ## collect the executed chapters for Colab (after make book)
+notebooks: $(STAMP) ## write the chapters as notebooks for Colab and Binder (after make book)
+	rm -rf _build/notebooks
 	$(PY) scripts/export_notebooks.py _build/notebooks
+
+rerun: notebooks ## run each of these notebooks from an empty folder, with small parameters
+	$(PY) -m pytest tests/test_exported_notebooks.py -n 2 --dist worksteal -m notebooks $(ARGS)
 
 slides: $(STAMP) ## build the slides of the lesson, HTML that works offline and PDF
 	$(PY) -m sphinx -q -E -W -b revealjs -d _build/teaching/doctrees book/teaching _build/teaching/slides

@@ -1,8 +1,8 @@
 """Mends of four faults in the tools that build the book.
 
 * sphinx-thebe puts scripts on every page that throw when no live-code button is present.
-* The theme's Colab button opens the chapter's ``.md`` source, which Colab cannot read; the
-  executed ``.ipynb`` files are published on the branch ``notebooks``.
+* The theme's Colab and Binder buttons open the chapter's ``.md`` source, which Colab cannot read
+  and Binder shows in a text editor; notebooks that run are published on the branch ``notebooks``.
 * sphinx-exercise registers handlers for ``singlehtml``, which hides the ``html`` handlers that
   every other extension relies on there.
 * Sphinx wraps a formula of several lines in ``split``, which allows no ``\\tag``.
@@ -25,13 +25,17 @@ def drop_thebe_scripts(app: Sphinx, pagename, templatename, context, doctree) ->
     context["script_files"] = [script for script in scripts if "thebe" not in describe(script)]
 
 
-def mend_colab_button(app: Sphinx, pagename, templatename, context, doctree) -> None:
-    """Points the Colab button at the executed notebook instead of the Markdown source."""
+def mend_launch_buttons(app: Sphinx, pagename, templatename, context, doctree) -> None:
+    """Points the Colab and Binder buttons at the exported notebook instead of the source."""
     branch = app.config.html_theme_options.get("repository_branch", "main")
+    moved = {
+        "Colab": (f"/blob/{branch}/", f"/blob/{NOTEBOOKS_BRANCH}/"),
+        "Binder": (f"/{branch}?urlpath=", f"/{NOTEBOOKS_BRANCH}?urlpath="),
+    }
     for group in context.get("header_buttons", []):
         for button in group.get("buttons", []):
-            if button.get("text") == "Colab":
-                url = button["url"].replace(f"/blob/{branch}/", f"/blob/{NOTEBOOKS_BRANCH}/")
+            if button.get("text") in moved:
+                url = button["url"].replace(*moved[button["text"]])
                 button["url"] = url.removesuffix(".md") + ".ipynb"
 
 
@@ -53,7 +57,7 @@ def leave_tagged_formulas_whole(app: Sphinx, doctree: nodes.document) -> None:
 def setup(app: Sphinx) -> dict:
     """Connects the mends, after the theme and sphinx-thebe have done their part."""
     app.connect("html-page-context", drop_thebe_scripts, priority=900)
-    app.connect("html-page-context", mend_colab_button, priority=900)
+    app.connect("html-page-context", mend_launch_buttons, priority=900)
     app.connect("doctree-read", leave_tagged_formulas_whole)
     app.connect("builder-inited", share_html_handlers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

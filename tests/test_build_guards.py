@@ -89,7 +89,9 @@ def test_good_book_builds_prints_its_first_page_and_shows_no_stale_output(book):
     page = first.read_text()
     assert "thebe.js" not in page
     assert "/blob/notebooks/book/one.ipynb" in page
-    assert "/blob/main/book/one.md" not in page.split("colab.research.google.com")[1][:200]
+    assert "/dofbook/notebooks?urlpath=lab/tree/book/one.ipynb" in page
+    for service in ("colab.research.google.com", "mybinder.org"):
+        assert "/main" not in page.split(service)[1][:200].split('"')[0]
     assert (first.parent / "../mathjax/tex-svg-full.js").is_file()
     two = (first.parent / "two.html").read_text()
     assert r"\begin{equation*}" in two
@@ -315,15 +317,70 @@ def test_absent_sweep_notebooks_are_an_error(build_book, tmp_path):
         build_book.run_sweeps(tmp_path)
 
 
-def test_exported_notebooks_install_the_package_and_keep_their_outputs(tmp_path):
-    export_notebooks = load(SCRIPT.with_name("export_notebooks.py"))
-    executed = tmp_path / "jupyter_execute" / "book" / "one.ipynb"
-    executed.parent.mkdir(parents=True)
-    cell = nbformat.v4.new_code_cell("1 + 1", outputs=[nbformat.v4.new_output("stream", text="2")])
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), executed)
-    address = "https://github.com/someone/dofbook"
-    (path,) = export_notebooks.export(executed.parents[1], tmp_path / "out", address)
-    assert path == tmp_path / "out" / "book" / "one.ipynb"
-    install, kept = nbformat.read(path, as_version=4).cells
-    assert install.source == f"%pip install --quiet git+{address}"
-    assert kept == cell
+CHAPTER = (
+    HEADER
+    + "# One\n\n"
+    + cell(':tags: [parameters]\n\nruns: int = 2\nstore: str = "../_build/sweeps/store"')
+    + "\n(there)=\n## Two runs\n\n"
+    + cell("from myst_nb import glue\nglue('runs', runs, display=False)\nprint('done')")
+    + r"""
+There are {glue:text}`runs` runs on $\R$; see {prf:ref}`sure`, {ref}`there` and {doc}`two`.
+
+```{prf:theorem} Sure
+:label: sure
+
+$$
+\begin{aligned} a &= b \\ c &= d \end{aligned} \tag{3.4}
+$$
+```
+
+```{exercise} Count $n$
+:label: count
+
+How many?
+```
+
+````{solution-start} count
+:class: dropdown
+````
+
+Two, as checked:
+
+"""
+    + cell("assert 1 + 1 == 2")
+    + """
+````{solution-end}
+````
+
+The end.
+"""
+)
+
+
+def test_a_page_becomes_a_notebook_that_needs_nothing_of_the_book(book, tmp_path):
+    source = book(one=CHAPTER, two="# Two\n")
+    result = build(source)
+    assert result.returncode == 0, result.stdout + result.stderr
+    script = str(SCRIPT.with_name("export_notebooks.py"))
+    command = [sys.executable, script, str(tmp_path / "out"), "--source", str(source)]
+    subprocess.run(command, check=True, timeout=120)
+    assert [path.name for path in (tmp_path / "out").rglob("*.ipynb")] == ["one.ipynb"]
+    cells = nbformat.read(tmp_path / "out" / "book" / "one.ipynb", as_version=4).cells
+    code = [each for each in cells if each.cell_type == "code"]
+    install = (tmp_path / "out" / "requirements.txt").read_text().splitlines()[0]
+    assert install.startswith("dofbook[notebook] @ git+https://") and install in code[0].source
+    assert code[1].source == 'runs: int = 2\nstore: str = "store"' and code[1].metadata.tags == [
+        "parameters"
+    ]
+    assert [output.text for output in code[2].outputs] == ["done\n"]
+    text = [each.source for each in cells if each.cell_type == "markdown"]
+    web = "https://dofbook.github.io/dofbook/book"
+    assert r"\newcommand{\R}{\mathbb{R}}" in text[0] and f"<{web}/one.html>" in text[0]
+    assert r"There are 2 runs on $\R$; see [Theorem 1]" in text[2]
+    assert f"[Two runs]({web}/one.html#there) and [Two]({web}/two.html)." in text[2]
+    assert "**Theorem 1 (Sure)**" in text[2] and "$$\n\\begin{aligned} a &= b" in text[2]
+    assert "**Exercise 1 (Count $n$)**" in text[2]
+    folded = "<details>\n<summary>Solution to Exercise 1 (Count $n$)</summary>\n\nTwo, as checked:"
+    assert f"{folded}\n\n</details>" in text[2]
+    assert text[3] == "The end."
+    assert not any(mark in "".join(text) for mark in ("{glue", "{prf", "```{", "\0"))
