@@ -31,7 +31,7 @@ CELL = re.compile("\x00(\\d+)\x00")
 FOLDED = re.compile("<details>.*?</details>", re.DOTALL)
 AFTER = "<details>\n<summary>The rest</summary>"
 AROUND, NOTHING_LEFT = rf"</details>\n\n\g<0>\n\n{AFTER}", rf"{AFTER}\s*</details>"
-ENVIRONMENT = re.compile(r"\\begin\{(align|alignat|equation|gather|multline)\*?\}")
+ENVIRONMENT = re.compile(r"\\begin\{(align|alignat|equation|gather)\*?\}")
 INSTALL = """\
 # Installs the book's package where it is missing (as on Colab), and says what computes.
 import importlib.util
