@@ -83,16 +83,16 @@ slides: $(STAMP) ## build the slides of the lesson, HTML that works offline and 
 	$(PY) scripts/print_pdf.py '_build/teaching/slides/slides.html?print-pdf' _build/teaching/slides.pdf
 	@echo _build/teaching/slides/slides.html _build/teaching/slides.pdf
 
-teaching: slides $(GRADER) ## build the slides, and the graded assignment with and without solutions
+teaching: slides $(GRADER)/bin/otter ## build the slides, and the graded assignment with and without solutions
 	$(VENV)/bin/jupytext --quiet --to ipynb --output _build/teaching/random-subspaces.ipynb book/teaching/assignment.md
 	$(GRADER)/bin/otter assign _build/teaching/random-subspaces.ipynb _build/teaching/assignment
 
 # Otter brings ipywidgets, which the book must not have: an environment of its own, on top of ours.
-$(GRADER): $(STAMP)
-	$(PY) -m venv --without-pip $@
+$(GRADER)/bin/otter: $(STAMP)
+	$(PY) -m venv --without-pip $(GRADER)
 	$(PY) -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
-	  > $$(echo $@/lib/python*/site-packages)/below.pth
-	$@/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[teaching]'
+	  > $$(echo $(GRADER)/lib/python*/site-packages)/below.pth
+	$(GRADER)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[teaching]'
 	@touch $@
 
 lint: style types ## check style, format, spelling, types and layers
