@@ -68,13 +68,19 @@ def shrink_icons(out: Path) -> None:
     (out / "_static/scripts/fontawesome.js").write_text("// The icons are fonts.\n")
     sheet = out / "_static/styles/pydata-sphinx-theme.css"
     css = re.sub(r'url\([^)]*\.woff2\) format\("woff2"\),', "", sheet.read_text())
-    sheet.write_text(css)
     scripts = (out / "_static/scripts").glob("*.js")
     words = "".join(path.read_text() for path in [*out.rglob("*.html"), *scripts])
     used = {*re.findall(r"\bfa-[a-z0-9-]+", words)}
     codes = re.findall(r'--pst-icon-[a-z-]+:"\\([0-9a-f]+)"', css)
-    for names, code in re.findall(r'((?:\.fa-[a-z0-9-]+:before,?)+)\{content:"\\([0-9a-f]+)', css):
-        codes += [code] if used & {*re.findall(r"fa-[a-z0-9-]+", names)} else []
+
+    def keep(rule: re.Match) -> str:
+        if not used & {*re.findall(r"fa-[a-z0-9-]+", rule[1])}:
+            return ""
+        codes.append(rule[2])
+        return rule[0]
+
+    rules = r'((?:\.fa-[a-z0-9-]+:before,?)+)\{content:"\\([0-9a-f]+)"\}'
+    sheet.write_text(re.sub(rules, keep, css))
     for path in (out / "_static/vendor/fontawesome/webfonts").glob("*.ttf"):
         font = subset.load_font(path, subset.Options())
         cut = subset.Subsetter()

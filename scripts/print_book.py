@@ -115,7 +115,7 @@ def print_book(title: str, paths: list[Path], output: Path) -> int:
         page.set_default_timeout(0)
         page.emulate_media(media="print", color_scheme="light")
         page.goto(source.as_uri(), wait_until="load")
-        page.evaluate("() => MathJax.startup.promise")
+        page.evaluate("async () => { await MathJax.startup.promise }")
         page.evaluate(FIT)
 
         def draw() -> bytes:
