@@ -30,7 +30,7 @@ pre, pre * { white-space: pre-wrap !important; overflow-wrap: anywhere }
 .bd-article .math, .cell_output, figure, table, pre { overflow: visible !important }
 mjx-container { background: none !important; overflow: visible !important }
 figure, img, mjx-container, tr { break-inside: avoid } h1, h2, h3, h4 { break-after: avoid }
-.headerlink, .copybtn, .explore { display: none !important } .explore-fallback { display: block !important }
+.headerlink, .copybtn { display: none !important }
 #contents a { display: flex; justify-content: space-between; color: inherit; text-decoration: none }
 #contents .h2 { padding-left: 1.5rem; font-size: 0.9rem } #contents .h1 { font-weight: bold; margin-top: 0.4rem }
 """  # noqa: E501
@@ -57,6 +57,8 @@ def anchor(path: Path, fragment: str = "") -> str:
 def article_of(path: Path, paths: list[Path]) -> Tag:
     """Takes the article of a page, its names made unlike those of others, its links within."""
     article = BeautifulSoup(path.read_text(), "html.parser").find("article")
+    for moving in article.select("script, .explore"):  # their static figures stand for them
+        moving.extract()
     for element in article.find_all(id=True):
         element["id"] = anchor(path, element["id"])
     article["id"] = anchor(path)
