@@ -60,12 +60,9 @@ def record(task: "training.Task", seed: int, stored: np.ndarray) -> np.ndarray:
 
     points = np.empty((len(stored), task.network.D), np.float32)
     key = run_key(seed, Role.BURN_IN_BATCHES)
-    thetas = displacements(task, task.initialization(seed), key)
-    row = 0
-    for step, theta in zip(range(1, stored[-1] + 1), thetas, strict=False):
-        if step == stored[row]:
-            points[row] = theta
-            row += 1
+    path = enumerate(displacements(task, task.initialization(seed), key), start=1)
+    for row, step in enumerate(stored):
+        points[row] = next(theta for made, theta in path if made == step)
     return points
 
 
