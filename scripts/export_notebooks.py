@@ -77,6 +77,7 @@ class NotebookTranslator(MarkdownTranslator):
         own = "Proof" if "proof" in node["classes"] else node.tagname.title()
         words = "".join(map(_text, titles[0].findall(nodes.Text))) if titles else own
         words = " ".join(f"{self._number(node)} {words}".split())
+        words = re.sub(r"\((\(\S+\)) (.*)\)$", r"\1: \2", words)  # Exercise 1.1 (read): Why?
         for title in titles:
             node.remove(title)
         if _folds(node):

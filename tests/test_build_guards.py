@@ -334,7 +334,7 @@ $$
 $$
 ```
 
-```{exercise} Count $n$
+```{exercise} (warm-up) Count $n$
 :label: count
 
 How many?
@@ -379,8 +379,8 @@ def test_a_page_becomes_a_notebook_that_needs_nothing_of_the_book(book, tmp_path
     assert r"There are 2 runs on $\R$; see [Theorem 1]" in text[2]
     assert f"[Two runs]({web}/one.html#there) and [Two]({web}/two.html)." in text[2]
     assert "**Theorem 1 (Sure)**" in text[2] and "$$\n\\begin{aligned} a &= b" in text[2]
-    assert "**Exercise 1 (Count $n$)**" in text[2]
-    folded = "<details>\n<summary>Solution to Exercise 1 (Count $n$)</summary>\n\nTwo, as checked:"
-    assert f"{folded}\n\n</details>" in text[2]
+    assert "**Exercise 1 (warm-up): Count $n$**" in text[2]
+    title = "<details>\n<summary>Solution to Exercise 1 (warm-up): Count $n$</summary>"
+    assert f"{title}\n\nTwo, as checked:\n\n</details>" in text[2]
     assert text[3] == "The end."
     assert not any(mark in "".join(text) for mark in ("{glue", "{prf", "```{", "\0"))
