@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from dofbook.errors import InputError
 from dofbook.figures import style
@@ -79,7 +80,10 @@ def _mark_places(ax: Axes, rows: pd.DataFrame) -> None:
     for (place, label), marker in zip(CUT_MARKS.items(), "os^", strict=True):
         a, b = points.loc[place, ["x", "y"]]
         ax.plot(a, b, marker, color="white", markeredgecolor="black", markersize=6)
-        ax.annotate(label, (a, b), xytext=(5, 4), textcoords="offset points", color="white")
+        ax.annotate(
+            label, (a, b), xytext=(5, 4), textcoords="offset points", color="white",
+            path_effects=[withStroke(linewidth=2, foreground="black")],
+        )  # fmt: skip
     ax.set(aspect="equal", xlabel="towards optimum 1")
 
 

@@ -117,7 +117,8 @@ def choose_styles(blocks: Mapping[Block, Iterable[CurveKey]]) -> dict[Name, dict
     """Give every method its style, the same whichever others are there where possible."""
     names = sorted({key.name for block in blocks.values() for key in block})
     chosen = {name: place for name in names if (place := _own_style(*name)) is not None}
-    free = [i for i in range(len(STYLES)) if i not in chosen.values()] or [0]
+    owned = {place for kind in methods().values() for place in kind.styles.values()}
+    free = sorted({*range(len(STYLES))} - {*chosen.values()}, key=lambda i: (i in owned, i)) or [0]
     others = [name for name in names if name not in chosen]
     chosen |= {name: free[i % len(free)] for i, name in enumerate(others)}
     return {name: STYLES[chosen[name]] for name in names}
