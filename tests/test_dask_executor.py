@@ -195,7 +195,7 @@ def test_a_scheduler_killed_and_started_again(cluster, plain, tmp_path):
     store = Store(tmp_path / "store")
     try:
         wait_for(file)
-        executor = DaskExecutor(scheduler_file=str(file))
+        executor = DaskExecutor(scheduler_file=str(file), patience=600)
         report = run_sweep(
             CELLS, store, executor, run_cell=partial(make_rows, folder=str(tmp_path))
         )
@@ -232,7 +232,7 @@ def test_a_frozen_worker_does_not_stall_the_sweep(cluster, plain, tmp_path, capl
     store = Store(tmp_path / "store")
     try:
         wait_for(file)
-        executor = DaskExecutor(scheduler_file=str(file), silence=4.0)
+        executor = DaskExecutor(scheduler_file=str(file), silence=4.0, patience=600)
         rows = partial(make_rows, folder=str(tmp_path), size=1)
         report = run_sweep(CELLS, store, executor, run_cell=rows)
     finally:
