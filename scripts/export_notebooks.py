@@ -115,6 +115,10 @@ class NotebookTranslator(MarkdownTranslator):
         """Refuse what would be left out."""
         raise NotImplementedError(f"a {node.tagname} node has no Markdown yet: {node.astext()}")
 
+    def visit_definition(self, node: nodes.definition) -> None:
+        """Write it as a paragraph below its term: Jupyter knows no lists of definitions."""
+        self.ensure_eol(2)
+
     def visit_math_block(self, node: nodes.math_block) -> None:
         """Write a formula as TeX; a whole environment needs no dollars."""
         text = node.astext().strip()

@@ -352,7 +352,8 @@ Two, as checked:
 ````{solution-end}
 ````
 
-The end.
+The end
+: is a term.
 """
 )
 
@@ -382,5 +383,5 @@ def test_a_page_becomes_a_notebook_that_needs_nothing_of_the_book(book, tmp_path
     assert "**Exercise 1 (warm-up): Count $n$**" in text[2]
     title = "<details>\n<summary>Solution to Exercise 1 (warm-up): Count $n$</summary>"
     assert f"{title}\n\nTwo, as checked:\n\n</details>" in text[2]
-    assert text[3] == "The end."
+    assert text[3] == "The end\n\nis a term."
     assert not any(mark in "".join(text) for mark in ("{glue", "{prf", "```{", "\0"))
