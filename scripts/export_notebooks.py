@@ -111,6 +111,9 @@ class NotebookTranslator(MarkdownTranslator):
     def visit_proof_node(self, node: proof_node) -> None:
         """Leave it to the box inside."""
 
+    def visit_meta(self, node: nodes.meta) -> None:
+        """Leave out what only search engines read."""
+
     def unknown_visit(self, node: nodes.Node) -> None:
         """Refuse what would be left out."""
         raise NotImplementedError(f"a {node.tagname} node has no Markdown yet: {node.astext()}")
