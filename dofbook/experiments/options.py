@@ -126,7 +126,9 @@ def make_sweep(
     if convention is not None:
         task = follow_convention(task, convention)  # type: ignore[arg-type]  # checked there
         task = replace(task, **pick(("pooling", "extra_burn_in_step")))
-    grid = pick(GRID_OPTIONS) | ({} if baseline else {"baseline_learning_rates": ()})
+    grid: dict[str, Any] = pick(GRID_OPTIONS)
+    if not baseline:
+        grid["baseline_learning_rates"] = ()
     if whole:
         return SweepConfig(task, (), **grid)
     times, released = chosen.get("burn_in_steps", (0,)), convention == "released_code"
