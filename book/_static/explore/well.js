@@ -46,8 +46,8 @@ explore.register("well", (root, data) => {
 
   const controls = make("div", { class: "explore-controls" }, root);
   const picture = explore.canvas(root, 640, 400, "Probability that a random subspace of " +
-    "dimension d reaches the loss: closed form, simulated runs, and the estimate of Eq. 3.4.");
-  explore.legend(root, [["closed form (Q4)", CLOSED], ["D − Q", CENTRE], ["Eq. 3.4", PAPER],
+    "dimension d reaches the loss: closed form, simulated runs, and the estimate of the paper’s Eq. 3.4.");
+  explore.legend(root, [["closed form (Q4)", CLOSED], ["D − Q", CENTRE], ["paper, Eq. 3.4", PAPER],
     ["simulated", { stroke: DOT, "stroke-width": 10, "stroke-linecap": "round",
       "stroke-dasharray": "0 99", "stroke-dashoffset": -20 }]]);
   const words = explore.reading(root, "well");
@@ -86,7 +86,7 @@ explore.register("well", (root, data) => {
       bold("R2", now.R2.toPrecision(4)), ", Q = ", bold("Q", now.Q.toFixed(1)),
       now.inside ? ": the start has reached ε, d* = " : ": the middle of the transition is D − Q = ",
       bold("centre", now.centre.toFixed(1)), ", its width σ = ", bold("sigma", now.sigma.toFixed(2)),
-      ". Eq. 3.4 puts d* at ", bold("paper", now.paper.toFixed(1)), ", where P = ",
+      ". The paper’s Eq. 3.4 puts d* at ", bold("paper", now.paper.toFixed(1)), ", where P = ",
       bold("at-paper", now.success(now.paper).toFixed(3)), ". ", near);
   }
 });
