@@ -124,5 +124,5 @@ def test_the_projection_predicts_where_nested_minima_cross():
 
 
 def test_bad_input_is_refused():
-    with pytest.raises(InputError, match="positive"):
+    with pytest.raises(InputError, match="kappa is 0.0; it must be a finite number above 0"):
         convex.project_on_cone(_problem(), np.ones(5), 0.0)

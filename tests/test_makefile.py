@@ -74,7 +74,7 @@ def test_a_commit_is_checked_by_what_lint_runs():
 def test_continuous_integration_runs_every_check():
     run = (ROOT / ".ci/run").read_text()
     steps = re.findall(r"^step \w+ make (\w+)", run, re.MULTILINE)
-    assert steps == ["venv", "style", "types", "test", "book", "rerun", "browser"]
+    assert steps == ["venv", "style", "types", "test", "book", "rerun", "slides", "browser"]
 
 
 def test_continuous_integration_says_where_the_seconds_went_also_when_it_fails(tmp_path):
