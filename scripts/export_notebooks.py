@@ -7,7 +7,10 @@ folded. The first cell installs the package where it is missing and names the ha
 """
 
 import argparse
+import mimetypes
 import re
+from base64 import b64encode
+from html import escape
 from pathlib import Path
 
 import nbformat
@@ -102,10 +105,23 @@ class NotebookTranslator(MarkdownTranslator):
         self.add(f"\x00{node['cell_index']}\x00", prefix_eol=2, suffix_eol=2)
         for figure in node.findall(nodes.figure):
             for caption in figure.findall(nodes.caption):
-                self.add(f"**{self._number(figure)}** ", prefix_eol=2)
-                for child in caption:
-                    child.walkabout(self)
-                self.ensure_eol(2)
+                caption.walkabout(self)
+        raise nodes.SkipNode
+
+    def visit_caption(self, node: nodes.caption) -> None:
+        """Begin with the figure's number."""
+        self.add(f"**{self._number(node.parent)}** ", prefix_eol=2)
+
+    def depart_caption(self, node: nodes.caption) -> None:
+        """End the paragraph."""
+        self.ensure_eol(2)
+
+    def visit_image(self, node: nodes.image) -> None:
+        """Put a drawing into the text: a notebook has no files beside it."""
+        kind, _ = mimetypes.guess_type(node["uri"])
+        data = b64encode((Path(self.builder.srcdir) / node["uri"]).read_bytes()).decode()
+        image = f'<img alt="{escape(node["alt"])}" src="data:{kind};base64,{data}">'
+        self.add(image, prefix_eol=2, suffix_eol=2)
         raise nodes.SkipNode
 
     def visit_proof_node(self, node: proof_node) -> None:
