@@ -9,18 +9,16 @@ which page each section begins.
 
 import argparse
 import io
-import os
-import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import yaml
 from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import sync_playwright
+from print_pdf import find_chromium
 from pypdf import PdfReader
 from sphinx_external_toc.parsing import parse_toc_yaml
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ROOT = Path(__file__).parents[1]
 WIDTH = 658  # of the text in px: A4 less twice 18 mm
 STYLE = """
@@ -108,8 +106,7 @@ def join(title: str, paths: list[Path]) -> BeautifulSoup:
 
 def print_book(title: str, paths: list[Path], output: Path) -> int:
     """Prints the book and returns its number of pages."""
-    program = os.environ.get("DOFBOOK_CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM)))
-    source = output.with_suffix(".html")
+    program, source = find_chromium(), output.with_suffix(".html")
     source.write_text(str(join(title, paths)))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
@@ -156,7 +153,10 @@ def main() -> None:
     pages = parse_toc_yaml(options.source / "_toc.yml")
     output = options.output.resolve()
     output.parent.mkdir(parents=True, exist_ok=True)
-    count = print_book(title, [(html / f"{page}.html").resolve() for page in pages], output)
+    try:
+        count = print_book(title, [(html / f"{page}.html").resolve() for page in pages], output)
+    except FileNotFoundError as problem:
+        parser.exit(1, f"error: {problem}\n")
     print(f"{output}: {count} pages")
 
 

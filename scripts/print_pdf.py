@@ -16,6 +16,20 @@ LAID_OUT = """async () => {
 }"""
 
 
+def find_chromium() -> str:
+    """Finds Chromium: the one that $DOFBOOK_CHROMIUM names, or the first that is installed.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    found = filter(None, [os.environ.get("DOFBOOK_CHROMIUM"), *map(shutil.which, CHROMIUM_NAMES)])
+    if (program := next(found, None)) is None:
+        raise FileNotFoundError(
+            "Chromium is not installed; install it, or name one in $DOFBOOK_CHROMIUM"
+        )
+    return program
+
+
 def print_pdf(page: str, pdf: Path) -> None:
     """Writes the PDF of a page, a path that may end in a query.
 
@@ -26,11 +40,7 @@ def print_pdf(page: str, pdf: Path) -> None:
 
     name, mark, query = page.partition("?")
     address = Path(name).resolve(strict=True).as_uri() + mark + query
-    found = filter(None, [os.environ.get("DOFBOOK_CHROMIUM"), *map(shutil.which, CHROMIUM_NAMES)])
-    if (program := next(found, None)) is None:
-        raise FileNotFoundError(
-            "Chromium is not installed; install it, or name one in $DOFBOOK_CHROMIUM"
-        )
+    program = find_chromium()
     with (
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=program) as browser,
