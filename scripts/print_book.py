@@ -2,35 +2,39 @@
 
     python scripts/print_book.py _build/book.pdf          # after make book
 
-The articles of all pages become one page, which Chromium prints twice: the first print tells on
-which page each section begins.
+The articles of all pages become one page, which Chromium prints until the contents agree with it:
+each print tells on which page each section begins. Left out are the pages of the package's
+reference, and the code that stands folded above a figure; links lead to both on the site.
 """
 # ruff: noqa: T201  (a command-line program: its output is its purpose)
 
 import argparse
 import io
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import yaml
 from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import sync_playwright
 from print_pdf import find_chromium
-from pypdf import PdfReader
+from pypdf import PdfReader, PdfWriter
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 ROOT = Path(__file__).parents[1]
-WIDTH = 658  # of the text in px: A4 less twice 18 mm
+SCALE = 0.8  # of letters on paper to those on the screen
+WIDTH = int(658 / SCALE)  # of the text in px: A4 less twice 18 mm
 STYLE = """
-article { break-before: page } article h1 { margin-top: 0 }
+main > article { break-before: page } article h1 { margin-top: 0 } p, li { orphans: 3; widows: 3 }
 pre, pre * { white-space: pre-wrap !important; overflow-wrap: anywhere }
 .bd-article table { display: table; font-size: 0.8rem; width: auto; background: none }
 .bd-article .math, .cell_output, figure, table, pre { overflow: visible !important }
 mjx-container { background: none !important; overflow: visible !important }
-figure, img, mjx-container, tr { break-inside: avoid } h1, h2, h3, h4 { break-after: avoid }
+figure, img, mjx-container, tr, pre { break-inside: avoid } h1, h2, h3, h4 { break-after: avoid }
 .headerlink, .copybtn { display: none !important }
+#contents { columns: 2; column-gap: 2.5rem; line-height: 1.35 }
 #contents a { display: flex; justify-content: space-between; color: inherit; text-decoration: none }
-#contents .h2 { padding-left: 1.5rem; font-size: 0.9rem } #contents .h1 { font-weight: bold; margin-top: 0.4rem }
+#contents a { gap: 1rem; break-inside: avoid } #contents .section { padding-left: 1rem; font-size: 0.85rem }
+#contents .chapter { font-weight: bold; margin-top: 0.5rem; break-after: avoid }
 """  # noqa: E501
 # What is wider than the paper is made smaller.
 FIT = f"""() => {{
@@ -41,6 +45,10 @@ FIT = f"""() => {{
         if (wide > room) box.style.zoom = room / wide;
     }}
 }}"""
+CONTENTS = """() => [...document.querySelectorAll("#contents a")]
+    .map(a => [a.className, a.getAttribute("href").slice(1), a.firstChild.textContent])"""
+NUMBER = """numbers => { for (const link of document.querySelectorAll("#contents a"))
+    link.lastChild.textContent = numbers[link.getAttribute("href").slice(1)] }"""
 FOOT = (
     '<div style="width: 100%; text-align: center; font: 9px sans-serif"><span class="pageNumber">'
     "</span></div>"
@@ -52,12 +60,14 @@ def anchor(path: Path, fragment: str = "") -> str:
     return f"{path.stem}--{fragment}"
 
 
-def article_of(path: Path, paths: list[Path]) -> Tag:
+def article_of(path: Path, paths: list[Path], site: str) -> Tag:
     """Takes the article of a page, its names made unlike those of others, its links within."""
     article = BeautifulSoup(path.read_text(), "html.parser").find("article")
-    for moving in article.select("script, .explore"):  # their static figures stand for them
-        moving.extract()
-    for element in article.find_all(id=True):
+    # Static figures stand for explorable ones.
+    for left_out in article.select("script, .explore, details.above-input"):
+        left_out.extract()
+    # Those of pandas, "T_...", are unlike others already, and style sheets know them.
+    for element in article.find_all(id=lambda name: name and not name.startswith("T_")):
         element["id"] = anchor(path, element["id"])
     article["id"] = anchor(path)
     for link in article.find_all("a", href=True):
@@ -65,6 +75,8 @@ def article_of(path: Path, paths: list[Path]) -> Tag:
         target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
         if not parts.scheme and target in paths:
             link["href"] = "#" + anchor(target, parts.fragment)
+        else:
+            link["href"] = urljoin(site + path.name, link["href"])
     for image in article.find_all("img", src=True):
         image["src"] = (path.parent / image["src"]).resolve().as_uri()
         image.attrs.pop("loading", None)
@@ -84,7 +96,7 @@ def head_of(path: Path) -> list[Tag]:
     return found
 
 
-def join(title: str, paths: list[Path]) -> BeautifulSoup:
+def join(title: str, paths: list[Path], site: str) -> BeautifulSoup:
     """Joins the articles of all pages below the head of the first, with a list of contents."""
     book = BeautifulSoup(
         f'<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8">'
@@ -93,49 +105,58 @@ def join(title: str, paths: list[Path]) -> BeautifulSoup:
     )  # fmt: skip
     book.title.insert_after(*head_of(paths[0]))
     for path in paths:
-        article = article_of(path, paths)
+        article = article_of(path, paths, site)
         for heading in article.find_all(["h1", "h2"]):
             place = heading.find_parent("section") or article
-            line = book.new_tag("a", href=f"#{place['id']}", attrs={"class": heading.name})
+            kind = "chapter" if heading.name == "h1" else "section"
+            line = book.new_tag("a", href=f"#{place['id']}", attrs={"class": kind})
             words = heading.get_text().removesuffix("#").strip()
-            line.extend([words, book.new_tag("span", attrs={"class": "page"})])
+            line.extend([book.new_tag("span", string=words), book.new_tag("span")])
             book.nav.append(line)
         book.main.append(article)
     return book
 
 
-def print_book(title: str, paths: list[Path], output: Path) -> int:
-    """Prints the book and returns its number of pages."""
+def bookmark(pdf: bytes, contents: list[list[str]], numbers: dict[str, int]) -> PdfWriter:
+    """Gives a PDF bookmarks: Chromium repeats the words of headings that it laid out twice."""
+    writer, chapter = PdfWriter(clone_from=io.BytesIO(pdf)), None
+    for kind, place, words in contents:
+        above = chapter if kind == "section" else None
+        number = numbers[place] - 1
+        item = writer.add_outline_item(title=words, page_number=number, parent=above)
+        chapter = item if kind == "chapter" else chapter
+    return writer
+
+
+def print_book(title: str, paths: list[Path], site: str, output: Path) -> int:
+    """Prints the book and returns its number of pages; site is the address of their folder."""
     program, source = find_chromium(), output.with_suffix(".html")
-    source.write_text(str(join(title, paths)))
+    source.write_text(str(join(title, paths, site)))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": 1000})
         page.set_default_timeout(0)
         page.emulate_media(media="print", color_scheme="light")
         page.goto(source.as_uri(), wait_until="load")
-        page.evaluate("async () => { await MathJax.startup.promise }")
+        page.evaluate("async () => { await window.MathJax?.startup.promise }")
         page.evaluate(FIT)
-
-        def draw() -> bytes:
-            return page.pdf(
-                format="A4", outline=True, tagged=True, print_background=True,
+        contents = page.evaluate(CONTENTS)
+        numbers, before = {}, None
+        while numbers != before:
+            before = numbers
+            pdf = page.pdf(
+                format="A4", scale=SCALE, tagged=True, print_background=True,
                 display_header_footer=True, header_template="<span></span>", footer_template=FOOT,
                 margin=dict.fromkeys(("top", "bottom", "left", "right"), "18mm"),
             )  # fmt: skip
-
-        reader = PdfReader(io.BytesIO(draw()))
-        numbers = {
-            name.lstrip("/"): reader.get_destination_page_number(place) + 1
-            for name, place in reader.named_destinations.items()
-        }
-        page.evaluate(
-            """numbers => { for (const link of document.querySelectorAll("#contents a"))
-                link.lastChild.textContent = numbers[link.getAttribute("href").slice(1)] }""",
-            numbers,
-        )
-        output.write_bytes(draw())
+            reader = PdfReader(io.BytesIO(pdf))
+            numbers = {
+                name.lstrip("/"): reader.get_destination_page_number(place) + 1
+                for name, place in reader.named_destinations.items()
+            }
+            page.evaluate(NUMBER, numbers)
         browser.close()
+    bookmark(pdf, contents, numbers).write(output)
     source.unlink()
     return len(reader.pages)
 
@@ -149,12 +170,13 @@ def main() -> None:
     html = options.source / "_build" / "html"
     if not (html / "index.html").is_file():
         parser.exit(1, "error: there is no built book; run `make book` first\n")
-    title = yaml.safe_load((options.source / "_config.yml").read_text())["title"]
-    pages = parse_toc_yaml(options.source / "_toc.yml")
+    config = yaml.safe_load((options.source / "_config.yml").read_text())
+    pages = [page for page in parse_toc_yaml(options.source / "_toc.yml") if "/api/" not in page]
+    paths = [(html / f"{page}.html").resolve() for page in pages]
     output = options.output.resolve()
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
-        count = print_book(title, [(html / f"{page}.html").resolve() for page in pages], output)
+        count = print_book(config["title"], paths, f"{config['html']['baseurl']}book/", output)
     except FileNotFoundError as problem:
         parser.exit(1, f"error: {problem}\n")
     print(f"{output}: {count} pages")

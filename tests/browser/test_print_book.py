@@ -1,0 +1,64 @@
+"""The printed book, made of two pages: contents that name the right pages, bookmarks, links."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+from pypdf import PdfReader
+
+pytestmark = pytest.mark.browser
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+FOLDED = '<div class="cell"><details class="above-input">folded code</details></div>'
+
+
+@pytest.fixture
+def print_book(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    spec = importlib.util.spec_from_file_location("print_book", SCRIPTS / "print_book.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module.print_book
+    sys.modules.pop("print_pdf", None)
+
+
+def test_contents_agree_with_the_pages(print_book, tmp_path):
+    paths = [tmp_path / "one.html", tmp_path / "two.html"]
+    for number, path in enumerate(paths):
+        # As many sections as make the contents longer than a page.
+        sections = "".join(
+            f'<section id="s{i}"><h2>Part {number}.{i}</h2><p>{"word " * 300}</p></section>'
+            for i in range(40)
+        )
+        links = '<a href="one.html#s7">here</a> <a href="api/three.html">away</a>'
+        path.write_text(
+            f"<article><section id=top><h1>Chapter {number}</h1>{links}{FOLDED}"
+            f"<details><p>solution</p></details>{sections}</section></article>"
+        )
+    output = tmp_path / "book.pdf"
+    count = print_book("A book", paths, "https://site.example/book/", output)
+    reader = PdfReader(output)
+    texts = [page.extract_text() for page in reader.pages]
+    assert len(texts) == count > 3
+
+    # Bookmarks and contents name each section's page, which carries that number.
+    chapters = [x for x in reader.outline if not isinstance(x, list)]
+    assert [x.title for x in chapters] == ["Chapter 0", "Chapter 1"]
+    parts = [x for group in reader.outline if isinstance(group, list) for x in group]
+    assert len(parts) == 80
+    first = reader.get_destination_page_number(chapters[0])
+    contents = " ".join(" ".join(texts[:first]).split())
+    for bookmark in [*chapters, *parts]:
+        page = reader.get_destination_page_number(bookmark)
+        assert bookmark.title in texts[page]
+        assert texts[page].split()[-1] == str(page + 1)
+        assert f"{bookmark.title} {page + 1}" in contents
+
+    words = " ".join(texts)
+    assert "solution" in words
+    assert "folded code" not in words
+    found = [link for page in reader.pages for link in page.get("/Annots", ())]
+    addresses = [link.get_object().get("/A", {}).get("/URI") for link in found]
+    assert "https://site.example/book/api/three.html" in addresses
+    assert not output.with_suffix(".html").exists()
