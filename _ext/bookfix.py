@@ -1,4 +1,4 @@
-"""Mends of four faults in the tools that build the book.
+"""Mends of six faults in the tools that build the book.
 
 * sphinx-thebe puts scripts on every page that throw when no live-code button is present.
 * The theme's Colab and Binder buttons open the chapter's ``.md`` source, which Colab cannot read
@@ -6,10 +6,16 @@
 * sphinx-exercise registers handlers for ``singlehtml``, which hides the ``html`` handlers that
   every other extension relies on there.
 * Sphinx wraps a formula of several lines in ``split``, which allows no ``\\tag``.
+* sphinx-exercise puts a title in parentheses, also one that begins with the kind of the exercise in
+  parentheses of its own.
+* Browsers break a line between a formula and the comma after it, or the bracket before it.
 """
+
+import re
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx_exercise.nodes import exercise_enumerable_node, solution_node
 
 NOTEBOOKS_BRANCH = "notebooks"
 
@@ -54,10 +60,44 @@ def leave_tagged_formulas_whole(app: Sphinx, doctree: nodes.document) -> None:
             node[:] = [nodes.Text(f"\\begin{{equation*}}\n{text}\n\\end{{equation*}}")]
 
 
+def name_exercises(app: Sphinx, doctree: nodes.document, name: str) -> None:
+    """Writes "Exercise 1.2 (read): Two runs", not "Exercise 1.2 ((read) Two runs)"."""
+    kinds = (exercise_enumerable_node, solution_node)
+    for exercise in doctree.findall(lambda node: isinstance(node, kinds)):
+        for holder in (exercise[0], *exercise[0].findall(nodes.reference)):
+            for place, part in enumerate(holder.children[:-1]):
+                kind, closed, title = holder[place + 1].astext().partition(") ")
+                if part == " (" and kind.startswith("(") and closed:
+                    holder[place:] = [nodes.Text(f" {kind}): {title}"), *holder[place + 2 : -1]]
+                    break
+
+
+def hold_formulas(app: Sphinx, doctree: nodes.document, name: str) -> None:
+    """Keeps a formula in one line with the bracket before it and the punctuation after it."""
+    for formula in list(doctree.findall(nodes.math)):
+        holder = formula.parent
+        place = holder.index(formula)
+        around = [nodes.Text(""), *holder.children, nodes.Text("")][place : place + 3]
+        before, after = (part if isinstance(part, nodes.Text) else "" for part in around[::2])
+        start = re.search(r'[(\["]*$', before)[0]
+        end = re.match(r"[^\s\u2013\u2014]{0,9}(?=[\s\u2013\u2014]|$)", after)
+        end = end[0] if end else ""
+        if not start + end:
+            continue
+        holder.replace(formula, whole := nodes.inline(classes=["whole"]))
+        whole.extend([nodes.Text(start), formula, nodes.Text(end)])
+        if start:
+            holder[place - 1] = nodes.Text(before.removesuffix(start))
+        if end:
+            holder[place + 1] = nodes.Text(after.removeprefix(end))
+
+
 def setup(app: Sphinx) -> dict:
     """Connects the mends, after the theme and sphinx-thebe have done their part."""
     app.connect("html-page-context", drop_thebe_scripts, priority=900)
     app.connect("html-page-context", mend_launch_buttons, priority=900)
+    app.connect("doctree-resolved", name_exercises)
+    app.connect("doctree-resolved", hold_formulas)
     app.connect("doctree-read", leave_tagged_formulas_whole)
     app.connect("builder-inited", share_html_handlers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,7 +1,27 @@
-// What scrolls inside its own box can be reached and scrolled by keyboard; what is printed is light.
+// Formulas a little too wide are made smaller. What scrolls inside its own box can be reached and scrolled by
+// keyboard; what is printed is light.
 (() => {
   const BOXES = "article :is(table, pre, mjx-container[display=true], .cell_output, figure)";
+  const LINES = "p, li, td, th, dd, figcaption, h1, h2, h3, h4, div";
+  const LEAST = 75; // per cent, of a formula that can scroll; one in a line of text can't
+  function fit() {
+    const formulas = [...document.querySelectorAll("article mjx-container")];
+    const resize = (size, i) => (formulas[i].style.fontSize = size === 100 ? "" : `${size}%`);
+    let sizes = formulas.map(() => 100);
+    for (let pass = 0; pass < 4; pass++) { // the number of a formula does not shrink in proportion
+      sizes.forEach(resize);
+      sizes = formulas.map((formula, i) => {
+        const alone = formula.matches("[display=true]");
+        const room = (alone ? formula : formula.closest(LINES)).clientWidth;
+        const wide = alone ? formula.scrollWidth : formula.getBoundingClientRect().width;
+        const size = room && wide > room ? (sizes[i] * room) / (wide + 1) : sizes[i];
+        return alone && size < LEAST ? 100 : size;
+      });
+    }
+    sizes.forEach(resize);
+  }
   function reach() {
+    fit();
     for (const box of document.querySelectorAll(BOXES)) {
       const scrolls = /auto|scroll/.test(getComputedStyle(box).overflowX);
       if (scrolls && box.scrollWidth > box.clientWidth) box.tabIndex = 0;
