@@ -122,9 +122,10 @@ def test_four_devices_share_the_runs(one_by_one):
         print(json.dumps([[h.train_loss.tolist(), h.test_accuracy.tolist()] for h in got]))
         print(json.dumps(placed))
     """
+    flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script), os.path.dirname(__file__)],
-        env=os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"},
+        env=os.environ | {"XLA_FLAGS": flags},
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
