@@ -17,6 +17,9 @@ export JUPYTER_CONFIG_DIR := $(CURDIR)/_build/state/jupyter/config
 export JUPYTER_DATA_DIR := $(CURDIR)/_build/state/jupyter/data
 export JUPYTER_RUNTIME_DIR := $(CURDIR)/_build/state/jupyter/runtime
 unexport MPLBACKEND
+# What one process has compiled (a test, a sweep, a page) is compiled by no other.
+export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/_build/state/jax
+export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
 KERNELS := $(IPYTHONDIR)/profile_default/ipython_kernel_config.py
 # Modules are compiled when first imported, not all at once on installing, and then kept.
 unexport PYTHONDONTWRITEBYTECODE
@@ -118,6 +121,7 @@ format: $(STAMP) ## format the code
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+bench: export JAX_ENABLE_COMPILATION_CACHE := false
 bench: $(STAMP) ## time the training step
 	$(PY) -m pytest benchmarks --benchmark-only --benchmark-columns=min,median,max $(ARGS)
 
