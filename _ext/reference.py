@@ -49,9 +49,15 @@ def make_safe(app: Sphinx, what, name, obj, options, lines: list[str]) -> None:
             lines[number] = _plain(line, linked=source or "paper" in bare)
 
 
+def hide_private(app: Sphinx, what, name, obj, options, signature, returns):
+    """Leaves arguments that begin with an underscore out of a signature."""
+    return re.sub(r", _\w+=(\(\)|[^,()]+)", "", signature or ""), returns
+
+
 def setup(app: Sphinx) -> dict:
     """Rewrites docstrings before napoleon gives their sections a form."""
     app.setup_extension("sphinx.ext.autodoc")
     app.setup_extension("sphinx.ext.napoleon")
+    app.connect("autodoc-process-signature", hide_private)
     app.connect("autodoc-process-docstring", make_safe, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
