@@ -75,7 +75,7 @@ def test_cuts_share_the_scale_of_a_data_set_and_mark_the_three_points():
     for ax in panels:
         marks = [tuple(line.get_xydata()[0]) for line in ax.lines]
         assert marks == list(POINTS.values())
-        assert [text.get_text() for text in ax.texts] == ["w0", "1", "2"]
+        assert [text.get_text() for text in ax.texts] == ["$w_0$", "1", "2"]
     scales = [ax.collections[0].get_clim() for ax in panels]
     assert scales[0] == scales[1]
     assert scales[2] == scales[3] == tuple(2 + np.array(scales[0]))

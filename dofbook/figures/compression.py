@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from dofbook.errors import InputError
 from dofbook.figures import style
+from dofbook.success import CurveKey
 from dofbook.success.tables import RunValues, Value
 
 
@@ -77,9 +78,9 @@ def _draw_range(ax: Axes, ratio: np.ndarray, runs: RunValues, metric: str, look:
 def figure_10(spectra: pd.DataFrame, *, relative: bool = True, columns: int = 2) -> Figure:
     """Draw the singular values of full-training paths, one line per seed.
 
-    One panel per dataset and network, one colour and line style per basis. The table has one row
-    per dataset, network, basis, seed and index (from 1), with the column singular_value; `relative`
-    divides by each path's largest value.
+    One panel per dataset and network; a basis looks as its lottery subspaces do. The table has one
+    row per dataset, network, basis, seed and index (from 1), with the column singular_value;
+    `relative` divides by each path's largest value.
     Source: Larsen et al. (2022), Figs. 10 and 11.
 
     >>> names = {"dataset": "mnist", "network": "conv2", "basis": "centred", "seed": 0}
@@ -92,15 +93,18 @@ def figure_10(spectra: pd.DataFrame, *, relative: bool = True, columns: int = 2)
         raise InputError(f"the table has no column {', '.join(missing)}.")
     if spectra.empty:
         raise InputError("the table has no rows.")
-    blocks = list(spectra.groupby(["dataset", "network"], sort=True))
+    blocks = list(spectra.groupby(["dataset", "network"]))
+    blocks.sort(key=lambda block: style.dataset_place(block[0][0]))
     bases = sorted(spectra["basis"].unique())
+    names = [("lottery_subspace", 0, "" if basis == "increments" else basis) for basis in bases]
+    styles = style.choose_styles({("", ""): [CurveKey("", "", *name) for name in names]})
+    looks = {b: styles[name] | {"marker": ""} for b, name in zip(bases, names, strict=True)}
     figure, axes, _ = style.panel_grid(len(blocks), columns, 0.5)
     for ax, (block, part) in zip(axes, blocks, strict=True):
         for (basis, seed), line in part.sort_values("index").groupby(["basis", "seed"]):
             values = line["singular_value"] / (line["singular_value"].max() if relative else 1)
-            look = style.STYLES[bases.index(basis) % len(style.STYLES)]
             first = seed == part["seed"].min() and ax is axes[0]
-            ax.plot(line["index"], values, color=look["color"], linestyle=look["linestyle"],
+            ax.plot(line["index"], values, **looks[basis],
                     linewidth=1.1, alpha=0.8, label=basis if first else None)  # fmt: skip
         ax.set(xscale="log", yscale="log")
         ax.grid()

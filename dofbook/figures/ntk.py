@@ -20,7 +20,7 @@ from dofbook.success.tables import check_table, run_values
 MODELS = {"network": 0, "linearized": 1, "linearized, exact minimum": 5}
 """Curve of the figure to its place in ``STYLES``."""
 CUT_TITLES = {"network": "network", "linearized": "linearized around 1"}
-CUT_MARKS = {"w0": "w0", "optimum 1": "1", "optimum 2": "2"}
+CUT_MARKS = {"w0": "$w_0$", "optimum 1": "1", "optimum 2": "2"}
 
 
 @style.in_style
@@ -60,7 +60,7 @@ def cuts(table: pd.DataFrame) -> Figure:
             _mark_places(ax, rows)
             ax.set_title(name + title)
         bar = figure.colorbar(filled, ax=list(row), location="bottom", shrink=0.8, aspect=30)
-        bar.set_label("log10 of the test loss")
+        bar.set_label(r"$\log_{10}$ of the test loss")
         ticks = np.arange(np.ceil(levels[0]), levels[-1] + 1e-9)
         bar.set_ticks(list(ticks if len(ticks) > 1 else levels[[0, -1]].round(1)))
     return figure
