@@ -98,7 +98,9 @@ def figure_10(spectra: pd.DataFrame, *, relative: bool = True, columns: int = 2)
     bases = sorted(spectra["basis"].unique())
     names = [("lottery_subspace", 0, "" if basis == "increments" else basis) for basis in bases]
     styles = style.choose_styles({("", ""): [CurveKey("", "", *name) for name in names]})
-    looks = {b: styles[name] | {"marker": ""} for b, name in zip(bases, names, strict=True)}
+    looks: dict[str, dict] = {
+        b: {**styles[n], "marker": ""} for b, n in zip(bases, names, strict=True)
+    }
     figure, axes, _ = style.panel_grid(len(blocks), columns, 0.5)
     for ax, (block, part) in zip(axes, blocks, strict=True):
         for (basis, seed), line in part.sort_values("index").groupby(["basis", "seed"]):
