@@ -76,6 +76,7 @@ class Visit:
 
     def __init__(self, browser, path: Path, width: int, scheme: str = "light"):
         self.page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        self.page.set_default_timeout(120_000)  # on a busy machine
         self.complaints: list[str] = []
         self.files: set[str] = set()
         self.page.on("console", self._console)
@@ -105,11 +106,14 @@ class Visit:
             self.complaints.append(f"external: {request.url}")
 
 
-@pytest.fixture(params=[(page, width) for page in PAGES for width in WIDTHS], ids=str)
+@pytest.fixture(
+    scope="module", params=[(page, width) for page in PAGES for width in WIDTHS], ids=str
+)
 def visit(request, chromium, html):
+    """Open each page once at each width, for all tests of it: its formulas take seconds."""
     name, width = request.param
     visit = Visit(chromium, html / f"{name}.html", width)
-    visit.name = name
+    visit.name, visit.width = name, width
     yield visit
     folder = os.environ.get("DOFBOOK_SCREENSHOTS")
     if folder:
@@ -172,26 +176,7 @@ AXE_LEAVES = {"exclude": [["mjx-container svg"]]}  # thousands of paths without 
 AXE = {"resultTypes": ["violations"], "rules": {"definition-list": {"enabled": False}}}
 
 
-@pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_axe_finds_nothing_serious(name, width, scheme, chromium, html):
-    from axe_playwright_python.sync_playwright import Axe
-
-    visit = Visit(chromium, html / f"{name}.html", width, scheme)
-    found = Axe().run(visit.page, AXE_LEAVES, AXE).response["violations"]
-    serious = [
-        (fault["id"], node["html"][:100], node["failureSummary"][:200])
-        for fault in found
-        for node in fault["nodes"]
-        if fault["impact"] in ("serious", "critical")
-    ]
-    visit.page.close()
-    assert serious == []
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_figures_have_captions_with_numbers(name, chromium, html):
-    visit = Visit(chromium, html / f"{name}.html", 1280)
+def test_figures_have_captions_with_numbers(visit):
     for table in visit.page.locator("article figure.verdicts").all():  # the claims at a glance
         assert table.locator("table tbody tr").count() > 1
         assert table.locator("figcaption").inner_text().strip()
@@ -199,7 +184,30 @@ def test_figures_have_captions_with_numbers(name, chromium, html):
         assert figure.locator("img").count() >= 1, figure.inner_text()[:80]
         assert figure.locator(".caption-number").count() == 1, figure.inner_text()[:80]
         assert figure.locator(".caption-text").inner_text().strip()
-    visit.page.close()
+
+
+@pytest.fixture
+def dark_if_narrow(visit):
+    def show(theme):
+        visit.page.emulate_media(color_scheme=theme)
+        visit.page.wait_for_function(f"document.documentElement.dataset.theme == '{theme}'")
+
+    show({1280: "light", 390: "dark"}[visit.width])
+    yield
+    show("light")
+
+
+def test_axe_finds_nothing_serious(visit, dark_if_narrow):
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(visit.page, AXE_LEAVES, AXE).response["violations"]
+    serious = [
+        (fault["id"], node["html"][:100], node["failureSummary"][:200])
+        for fault in found
+        for node in fault["nodes"]
+        if fault["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
 
 
 def test_phase_transition_shows_its_figures(chromium, html):
