@@ -126,7 +126,7 @@ def linearization_chapter(
     if profile == "reduced":
         return linearization_cells(
             TaskConfig(dataset=dataset, epochs=20), 40 * steps_per_epoch, (0, 1, 2),
-            (32, 64, *octaves(512, 128, 2**0.5)), octaves(256, 16, 2**0.25),
+            octaves(512, 32), octaves(256, 16, 2**0.5),
             (0, steps_per_epoch, 4 * steps_per_epoch), (128, 256, 512),
         )  # fmt: skip
     return linearization_cells(TaskConfig(dataset=dataset), OPTIMUM_STEPS, range(10), octaves(4096))
