@@ -51,6 +51,17 @@ CUT_FORMULAS = """() => [...document.querySelectorAll('article mjx-container')]
     .filter(e => e.querySelector('svg').getBoundingClientRect().left
                  < e.closest('.math').getBoundingClientRect().left - 2)
     .map(e => e.closest('.math').id || e.closest('section').id)"""
+# A formula in a line of text can't be scrolled at all.
+WIDE_FORMULAS = """() => [...document.querySelectorAll('article mjx-container:not([display])')]
+    .filter(e => e.getBoundingClientRect().right
+                 > e.closest('p, li, td, dd, figcaption, div').getBoundingClientRect().right + 2)
+    .map(e => e.closest('section').id)"""
+# What scrolls sideways has shadows, which are gradients, at its sides.
+UNSHADED = """() => [...document.querySelectorAll('article *')]
+    .filter(e => e.clientWidth && e.scrollWidth > e.clientWidth + 1)
+    .filter(e => /auto|scroll/.test(getComputedStyle(e).overflowX))
+    .filter(e => !getComputedStyle(e).backgroundImage.includes('gradient'))
+    .map(e => e.outerHTML.slice(0, 80))"""
 ALL_IMAGES = """async () => { for (const image of document.images) image.loading = 'eager';
     await Promise.allSettled([...document.images].map(image => image.decode())) }"""
 TAGS = """() => Object.fromEntries([...document.querySelectorAll('meta[content]')]
@@ -76,7 +87,7 @@ class Visit:
 
     def __init__(self, browser, path: Path, width: int, scheme: str = "light"):
         self.page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        self.page.set_default_timeout(120_000)  # on a busy machine
+        self.page.set_default_timeout(300_000)  # however slow the machine is
         self.complaints: list[str] = []
         self.files: set[str] = set()
         self.page.on("console", self._console)
@@ -142,8 +153,10 @@ def test_page(visit):
     assert page.evaluate(BAD_FORMULAS) == []
     assert page.evaluate(RAW_TEX) == []
     assert page.evaluate(CUT_FORMULAS) == []
+    assert page.evaluate(WIDE_FORMULAS) == []
 
-    # Nothing sticks out sideways.
+    # Nothing sticks out sideways, and nothing is cut without a sign of it.
+    assert page.evaluate(UNSHADED) == []
     width, room = page.evaluate(
         "() => [document.scrollingElement.scrollWidth, document.scrollingElement.clientWidth]"
     )
@@ -262,6 +275,7 @@ def test_a_page_with_faults_is_caught(chromium, html, tmp_path):
     (tmp_path / "bad.html").write_text(
         "<!doctype html><article><h1>x</h1><span class='math'>\\(\\nope\\)</span>"
         "<p>left over: $\\alpha$</p><div style='width: 3000px'>wide</div>"
+        "<div style='overflow-x: auto'><div style='width: 3000px'>scrolls</div></div>"
         "<img src='gone.png'><script>console.error('oops')</script>"
         "<script src='https://example.invalid/x.js'></script></article>"
     )
@@ -270,5 +284,6 @@ def test_a_page_with_faults_is_caught(chromium, html, tmp_path):
     assert {"external", "failed", "console error"} <= kinds
     assert visit.page.evaluate(BAD_FORMULAS)
     assert visit.page.evaluate(RAW_TEX)
+    assert visit.page.evaluate(UNSHADED)
     assert visit.page.evaluate("() => document.scrollingElement.scrollWidth") > 391
     visit.page.close()
