@@ -8,13 +8,14 @@
     const formulas = [...document.querySelectorAll("article mjx-container")];
     const resize = (size, i) => (formulas[i].style.fontSize = size === 100 ? "" : `${size}%`);
     let sizes = formulas.map(() => 100);
-    for (let pass = 0; pass < 4; pass++) { // the number of a formula does not shrink in proportion
+    for (let pass = 0; pass < 4; pass++) { // numbers and letters do not shrink in proportion
       sizes.forEach(resize);
       sizes = formulas.map((formula, i) => {
         const alone = formula.matches("[display=true]");
         const room = (alone ? formula : formula.closest(LINES)).clientWidth;
-        const wide = alone ? formula.scrollWidth : formula.getBoundingClientRect().width;
-        const size = room && wide > room ? (sizes[i] * room) / (wide + 1) : sizes[i];
+        const held = formula.closest(".whole") ?? formula;
+        const wide = alone ? formula.scrollWidth : held.getBoundingClientRect().width;
+        const size = room && wide > room ? (0.98 * sizes[i] * room) / wide : sizes[i];
         return alone && size < LEAST ? 100 : size;
       });
     }
