@@ -13,8 +13,10 @@
       sizes = formulas.map((formula, i) => {
         const alone = formula.matches("[display=true]");
         const room = (alone ? formula : formula.closest(LINES)).clientWidth;
-        const held = formula.closest(".whole") ?? formula;
-        const wide = alone ? formula.scrollWidth : held.getBoundingClientRect().width;
+        const held = [formula, formula.closest(".whole") ?? formula]; // with the comma after it
+        const wide = alone
+          ? formula.scrollWidth
+          : Math.max(...held.map((part) => part.getBoundingClientRect().width));
         const size = room && wide > room ? (0.98 * sizes[i] * room) / wide : sizes[i];
         return alone && size < LEAST ? 100 : size;
       });
