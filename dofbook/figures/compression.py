@@ -53,9 +53,7 @@ def figure_6(
         for key, runs in members.items():
             shown += [*_draw_range(ax, ratios[key], runs, metric, styles[key.name])]
         _compression_axis(ax, np.concatenate([*ratios.values()]))
-        style.finish_level_panel(
-            ax, block, metric, level, limits, shown, "compression ratio D/d"
-        )  # fmt: skip
+        style.finish_level_panel(ax, block, metric, level, limits, shown, "compression ratio D/d")
     style.draw_legend(figure, styles, columns, ":" if baselines else None)
     return figure
 
@@ -67,10 +65,7 @@ def _draw_range(ax: Axes, ratio: np.ndarray, runs: RunValues, metric: str, look:
     values, ratio, scale = values[kept], ratio[kept], style.percent_scale(metric)
     low, high = np.nanmin(values, axis=1), np.nanmax(values, axis=1)
     ax.fill_between(ratio, scale * low, scale * high, color=look["color"], alpha=0.15, linewidth=0)
-    ax.plot(
-        ratio, scale * np.nanmean(values, axis=1), **look, markeredgecolor="white",
-        markeredgewidth=0.4, gid="curve",
-    )  # fmt: skip
+    style.draw_curve(ax, ratio, scale * np.nanmean(values, axis=1), look)
     return np.concatenate([low, high])
 
 
@@ -98,19 +93,18 @@ def figure_10(spectra: pd.DataFrame, *, relative: bool = True, columns: int = 2)
     bases = sorted(spectra["basis"].unique())
     names = [("lottery_subspace", 0, "" if basis == "increments" else basis) for basis in bases]
     styles = style.choose_styles({("", ""): [CurveKey("", "", *name) for name in names]})
-    looks: dict[str, dict] = {
-        b: {**styles[n], "marker": ""} for b, n in zip(bases, names, strict=True)
-    }
+    looks: dict[str, dict] = dict(zip(bases, (styles[name] for name in names), strict=True))
     figure, axes, _ = style.panel_grid(len(blocks), columns, 0.5)
     for ax, (block, part) in zip(axes, blocks, strict=True):
         for (basis, seed), line in part.sort_values("index").groupby(["basis", "seed"]):
             values = line["singular_value"] / (line["singular_value"].max() if relative else 1)
             first = seed == part["seed"].min() and ax is axes[0]
-            ax.plot(line["index"], values, **looks[basis],
-                    linewidth=1.1, alpha=0.8, label=basis if first else None)  # fmt: skip
+            look: dict = looks[basis] | {"marker": ""}
+            ax.plot(line["index"], values, **look, linewidth=1.1, alpha=0.8,
+                    label=basis if first else None)  # fmt: skip
         ax.set(xscale="log", yscale="log")
         ax.grid()
-        ylabel = "singular value / largest" if relative else "singular value"
-        ax.set(title=style.block_label(block), xlabel="index", ylabel=ylabel)
+        ax.set(title=style.block_label(block), xlabel="index")
+        ax.set_ylabel("singular value" + relative * " / largest")
     figure.legend(loc="outside lower center", ncols=min(len(bases), 3))
     return figure
