@@ -66,26 +66,30 @@ class LotteryTicket(Pruned):
     def kept(self, task: "training.Task", seed: int, d: int, rewound: "jax.Array") -> np.ndarray:
         """Train, prune by magnitude, and repeat if asked: the coordinates kept, (d,), ascending.
 
-        The first round trains the full network from w0, in the batch order of the burn-in; its
-        result is kept and serves all d of a seed. Later rounds train what is left from
-        ``rewound`` (D,).
+        The first round is ``trained``; later ones train what is left from ``rewound`` (D,).
         """
         from dofbook.subspaces import check_dimension
 
         check_dimension(d, task.network.D)
+        once, *rounds = keep_schedule(task.network.D, d, self.iterations)
+        kept = keep_largest(self.trained(task, seed), once)
+        for i, count in enumerate(rounds, start=1):
+            again = run_key(seed, Role.BURN_IN_BATCHES, i)
+            kept = keep_largest(self._train(task, masked(rewound, kept), again), count, kept)
+        return kept
+
+    def trained(self, task: "training.Task", seed: int) -> np.ndarray:
+        """Train the full network from w0, in the batch order of the burn-in: what is pruned, (D,).
+
+        It is kept and serves all d of a seed.
+        """
         key = run_key(seed, Role.BURN_IN_BATCHES)
-        w = _TRAINED.get(
+        return _TRAINED.get(
             (task.network, task.objective, task.data),
             (seed, self.pruning_epochs, self.weight_decay, task.batch_size, task.burn_in_optimizer),
             lambda: self._train(task, FullSpace().subspace(task, seed), key),
             lambda w: w.nbytes,
         )
-        once, *rounds = keep_schedule(task.network.D, d, self.iterations)
-        kept = keep_largest(w, once)
-        for i, count in enumerate(rounds, start=1):
-            again = run_key(seed, Role.BURN_IN_BATCHES, i)
-            kept = keep_largest(self._train(task, masked(rewound, kept), again), count, kept)
-        return kept
 
     def _train(self, task: "training.Task", subspace, key) -> np.ndarray:
         """Train for the epochs before pruning: the weights (D,)."""
