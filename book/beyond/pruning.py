@@ -75,7 +75,7 @@ def published():
 
 
 def least_weights(rows: pd.DataFrame, loss: float) -> float:
-    """Solve for the least k at which the ellipsoid of that loss is met, for one seed; inf if at none.
+    """Solve for the least k at which the ellipsoid of that loss is met; inf if at none, one seed.
 
     Negative eigenvalues count as flat.
     """
