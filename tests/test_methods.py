@@ -265,3 +265,26 @@ def test_the_extra_burn_in_step_is_that_of_the_released_code():
         RandomAffine(3).offset(extra, 0), RandomAffine(4).offset(plain, 0)
     )
     np.testing.assert_array_equal(RandomAffine(0).offset(extra, 0), plain.initialization(0))
+
+
+def test_directions_have_a_seed_of_their_own(task):
+    own, shared = RandomAffine(nested=True), RandomAffine(nested=True, directions_seed=1)
+    rows = {
+        (method, seed): np.asarray(method.subspace(task, seed, 3).directions.rows)
+        for method in (own, shared)
+        for seed in (0, 1)
+    }
+    np.testing.assert_array_equal(rows[shared, 0], rows[own, 1])
+    np.testing.assert_array_equal(rows[shared, 0], rows[shared, 1])
+    assert not (rows[own, 0] == rows[own, 1]).all()
+    np.testing.assert_array_equal(shared.offset(task, 0), own.offset(task, 0))
+
+
+@pytest.mark.parametrize("given", [{}, {"directions_seed": 7}, {"directions": "fastfood"}])
+def test_a_default_is_left_out_of_what_is_hashed(given):
+    method = RandomAffine(2, nested=True, **given)
+    written = {"method": "affine", "burn_in_steps": 2, "nested": True, **given}
+    assert method.written() == written and read_method(dict(written)) == method
+    assert method.variant == ", ".join(
+        f"directions seed {v}" if k == "directions_seed" else v for k, v in given.items()
+    )

@@ -52,9 +52,8 @@ class CurvatureCell(Cell):
         method = LotteryTicket(pruning_epochs=self.pruning_epochs)
         w, data = method.trained(task, seed), task.arrays
         every = task.network.with_derivatives("all")
-        operator = hessian.hessian(
-            every, w, data.x_train[: self.images], data.y_train[: self.images]
-        )
+        few = data.x_train[: self.images], data.y_train[: self.images]
+        operator = hessian.hessian(every, w, *few, objective=task.objective)
         found = hessian.lanczos_spectrum(
             operator, w, np.random.default_rng(seed), self.top, self.steps, probes=1
         )

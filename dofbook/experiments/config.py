@@ -332,7 +332,7 @@ def grid_of(methods: Sequence[Method], dims: Sequence[int]) -> list[tuple[Method
     """List pairs of method and d: full training first, then d by d all methods.
 
     >>> grid_of((FullSpace(), RandomAffine()), (2, 1))[:2]
-    [(FullSpace(t=0), None), (RandomAffine(t=0, directions='gaussian', nested=False), 1)]
+    [(FullSpace(t=0), None), (RandomAffine(t=0, ...), 1)]
     """
     ordered = sorted(dims)
     return [(m, d) for d, m in product((None, *ordered), methods) if d in m.dims(ordered)]

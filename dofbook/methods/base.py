@@ -221,7 +221,7 @@ def read_method(content: dict[str, Any]) -> Method:
     """Make the method a cell's configuration describes; ``content`` loses what is used.
 
     >>> read_method({"method": "affine", "burn_in_steps": 4, "nested": False})
-    RandomAffine(t=4, directions='gaussian', nested=False)
+    RandomAffine(t=4, ...)
     """
     given, kind = deepcopy(content), method_class(content.pop("method"))
     try:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 from dofbook import checks
-from dofbook.keys import Role, run_key
+from dofbook.keys import SEEDS, Role, run_key
 from dofbook.methods.base import Method
 
 Directions = Literal["gaussian", "sparse", "fastfood", "hadamard"]
@@ -19,6 +19,8 @@ class RandomAffine(Method):
             cost O(D log D) or less at any d.
         nested: Whether the directions of a seed at d are the first d of one sequence; otherwise
             every d has directions of its own, as in the paper. All t of one (seed, d) share A.
+        directions_seed: Seed of the directions alone, the same for runs of all seeds; None for that
+            of each run.
 
     >>> from dofbook.training import Task
     >>> RandomAffine().subspace(Task("mlp", "digits"), seed=0, d=16).d
@@ -27,17 +29,20 @@ class RandomAffine(Method):
 
     directions: Directions = "gaussian"
     nested: bool = False
+    directions_seed: int | None = None
 
     name: ClassVar[str] = "affine"
     styles: ClassVar[dict[int, int]] = {0: 0, 4: 1, 8: 2, 16: 3}
 
     def validate(self) -> None:
         checks.choice("directions", self.directions, get_args(Directions))
+        checks.integer_fields(self, 0, "directions_seed", most=SEEDS - 1)
 
     def subspace(self, task, seed, d):
         from dofbook import subspaces
 
-        key = run_key(seed, Role.DIRECTIONS, *(() if self.nested else (d,)))
+        own = seed if self.directions_seed is None else self.directions_seed
+        key = run_key(own, Role.DIRECTIONS, *(() if self.nested else (d,)))
         drawn = subspaces.directions(self.directions, key, d, task.network.D)
         return subspaces.AffineSubspace(self.offset(task, seed), drawn)
 
@@ -56,12 +61,12 @@ class RandomAffine(Method):
         return "burn-in affine" if t else "random affine"
 
     def written(self):
-        content = super().written()
-        options = content.pop("options")
-        return content if self.directions == "gaussian" else content | options
+        content, defaults = super().written(), self.options()
+        options = content.pop("options")  # left out at their defaults: hashes stand
+        return content | {k: v for k, v in options.items() if v != defaults[k]}
 
     @classmethod
     def read(cls, content):
-        if "directions" in content:
-            content["options"] = {"directions": content.pop("directions")}
+        names = content.keys() & (cls.options().keys() - {"nested"})
+        content["options"] = {name: content.pop(name) for name in names}
         return super().read(content)
