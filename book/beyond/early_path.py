@@ -44,7 +44,7 @@ def gain(runs, steps: int, metric: str = "best_train_accuracy"):
 
     ``runs`` are the last rows of the cells above.
     """
-    value = runs.set_index(["method", "variant", "seed"])[metric]
+    value = runs.set_index(["method", "variant", "seed"])[metric].sort_index()
     random = value.loc["affine", ""]
     found = {}
     for basis in BASES:
