@@ -45,13 +45,13 @@ def gain(runs, steps: int, metric: str = "best_train_accuracy"):
     ``runs`` are the last rows of the cells above.
     """
     value = runs.set_index(["method", "variant", "seed"])[metric].sort_index()
-    random = value.loc["affine", ""]
-    found = {}
+    random, there = value.loc["affine", ""], set(value.droplevel("seed").index)
+    found, d = {}, int(runs["d"].iloc[0])
     for basis in BASES:
-        whole = value.loc["lottery_subspace", "" if basis == BASES[0] else basis] - random
+        whole = "lottery_subspace", first_part(1, steps, d, basis).variant
         for share in SHARES:
-            name = first_part(share, steps, int(runs["d"].iloc[0]), basis).variant
-            if ("lottery_subspace", name) in value.droplevel("seed").index:
-                part = value.loc["lottery_subspace", name] - random
-                found[basis, share] = part / whole
+            part = "lottery_subspace", first_part(share, steps, d, basis).variant
+            if {whole, part} <= there:
+                gained = value.loc[whole] - random
+                found[basis, share] = (value.loc[part] - random) / gained
     return found
