@@ -22,6 +22,7 @@ from dofbook.notebooks import run_chapter
 ROOT = Path(__file__).parents[1]
 EXPORTED = ROOT / "_build" / "notebooks" / "book"
 SMALL = {
+    "beyond_geometry": {"seeds": "2"},
     "gaussian_width": {"D": "60", "samples": "50"},
     "lottery": {"delta": "0.2"},
     "ntk_linearization": {
