@@ -6,6 +6,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 CARRIED = (
     "results/*.parquet", "results/*.json", "book/examples/*.py", "book/ledger/*.py",
+    "book/beyond/*.py",
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ledger.criteria import FIG2_PANELS, FIG3_PANELS
 from ledger.panels import panel_label
+from ledger.questions import QUESTIONS
 from ledger.verdicts import Finding, Judgement, Outcome, Verdict, count_verdicts
 
 SIGNS: dict[Outcome | Verdict, str] = {
@@ -57,8 +58,13 @@ STYLE = """<style>
 
 
 def verdict_text(judgement: Judgement) -> str:
-    """Write the verdict with the panels it rests on, such as "reproduced on one panel"."""
+    """Write the verdict with the panels it rests on, such as "reproduced on one panel".
+
+    What is no claim of the paper cannot be reproduced: it has the outcome of its one finding.
+    """
     total, decided, verdict = len(judgement.findings), judgement.decided, judgement.verdict
+    if judgement.criterion in QUESTIONS:
+        return judgement.findings[0].outcome
     verdict = "partly reproduced" if verdict == "partly" else verdict
     if verdict == "not run" or total == 1:
         return verdict

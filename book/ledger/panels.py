@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from dofbook.errors import InputError
+from dofbook.experiments.published import published_names, read_published
 from dofbook.figures import DATASETS, NETWORKS
 from dofbook.success import RunValues, baseline_accuracy, hit_dimensions, run_values
 from ledger.criteria import BURN_INS, DIMS, FRACTIONS, LEAST_RUNS
@@ -16,6 +18,7 @@ from ledger.verdicts import Finding
 
 ACCURACY = "train_accuracy"
 BASELINE_RATES = 2  # paper A.4: the better of 5e-2 and 1e-2
+Folder = str | Path | None
 METHODS = {
     "affine": "random affine subspaces", "lottery_subspace": "lottery subspaces",
     "lottery_ticket": "lottery tickets", "random_pruning": "random pruning",
@@ -28,6 +31,10 @@ NOT_RUN = {
 """Why panels are missing for now, by network or data set."""
 JUDGES: dict[str, Callable[[Evidence], tuple[Finding, ...]]] = {}
 """The judge of each claim, by its id; the modules with the judges fill it."""
+
+
+ANSWERS: dict[str, Callable[[Folder], tuple[Finding, ...]]] = {}
+"""The judge of each question beyond the paper, by its id: a function of the folder of tables."""
 
 
 class CannotJudge(Exception):
@@ -169,6 +176,25 @@ def attempt(label: str, judge: Callable[[], Finding]) -> Finding:
     except (CannotJudge, InputError) as reason:
         text = str(reason).removesuffix(".")
         return Finding(label, "not run", note=f"{text[:1].upper()}{text[1:]}.")
+
+
+def answers(
+    question: str, subject: str
+) -> Callable[[Callable[[Folder], Finding]], Callable[[Folder], Finding]]:
+    """Register a function of the folder of tables, None for ours, as the judge of a question."""
+
+    def register(judge: Callable[[Folder], Finding]) -> Callable[[Folder], Finding]:
+        ANSWERS[question] = lambda folder: (attempt(subject, lambda: judge(folder)),)
+        return judge
+
+    return register
+
+
+def published(name: str, folder: Folder = None) -> pd.DataFrame:
+    """Read a published table; where there is none its question is not run."""
+    if name not in published_names(folder):
+        raise CannotJudge(f"the table {name} is not published")
+    return read_published(name, folder)
 
 
 # --- curves ---------------------------------------------------------------------------------------

@@ -104,7 +104,8 @@ def sweep_options() -> Any:
     titles = ("Sweep", "Task", "Grid", "Method")
     sweep, task, grid, own = (Group(title, sort_key=i) for i, title in enumerate(titles))
     said, times = texts(make_sweep), texts(Method)["t"]
-    figure = "a figure of the paper at its settings, such as 2-mnist or 2; see dofbook list figures"
+    figure = "a figure of the paper, such as 2-mnist or 2 (see dofbook list figures), or "
+    figure += "module:function, which lists cells of your own"
     found = {
         "profile": _option(str, said["profile"], sweep),
         "figure": _option(str, figure, sweep),

@@ -16,6 +16,7 @@ from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.keys import SEEDS
 from dofbook.methods import FullSpace, Method, RandomAffine, read_method
+from dofbook.references import is_reference, resolve
 from dofbook.training.config import OptimizerConfig, TaskConfig
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class Work:
 class Cell:
     """Describe one unit of work: a task and seeds, and what the subclass adds.
 
-    ``kind`` is what the configuration calls the kind of cell; "" for runs of a method.
+    ``kind`` is what the configuration calls the kind of cell: "" for runs of a method, and
+    "module:Class" for a reader's own.
     """
 
     task: TaskConfig
@@ -107,6 +109,11 @@ class Cell:
 
     def check(self, task: "Task") -> None:
         """Refuse what cannot run, once the data are known and before anything is trained."""
+
+    @property
+    def author(self) -> type:
+        """The class whose code decides the rows; a reader's own has columns of its own."""
+        return type(self)
 
     @property
     def names(self) -> dict[str, str]:
@@ -177,6 +184,10 @@ class CellConfig(Cell):
     def place(self):
         return {"method": self.method.name, "burn_in_steps": self.method.t, "d": self.d}
 
+    @property
+    def author(self):
+        return type(self.method)
+
     def check(self, task):
         self.method.check(task, self.d)
 
@@ -195,11 +206,20 @@ class CellConfig(Cell):
         return training_rows(task, self.method, self.d, self.seeds, self.name, batching)
 
 
-def kinds() -> dict[str, type[Cell]]:
-    """List the kinds of cells by the name their configuration has."""
+def cell_kind(name: str) -> type[Cell]:
+    """Find a kind of cells by the name its configuration has, or import a reader's own.
+
+    >>> cell_kind("cut").__name__
+    'CutCell'
+    """
     from dofbook.experiments import cuts, spectra  # noqa: F401  (they define theirs)
 
-    return {kind.kind: kind for kind in Cell.__subclasses__()}
+    if not is_reference(name):
+        return {kind.kind: kind for kind in Cell.__subclasses__()}[name]
+    found = resolve(name)
+    if isinstance(found, type) and issubclass(found, Cell) and found.kind == name:
+        return found
+    raise InputError(f"{name} is {found!r}; it must be a dofbook Cell of this kind.")
 
 
 # --- canonical JSON -------------------------------------------------------------------------------
@@ -250,7 +270,7 @@ def cell_from_json(text: str) -> Cell:
         now = f"this dofbook reads {SCHEMA_VERSION}"
         raise InputError(f"the cell has schema version {schema}; {now}.")
     try:
-        kind = CellConfig if "method" in raw else kinds()[raw["kind"]]
+        kind = CellConfig if "method" in raw else cell_kind(raw["kind"])
         return kind.read(raw)
     except (KeyError, TypeError) as problem:
         raise InputError(f"the cell's configuration is not one of dofbook's: {problem}.") from None

@@ -66,11 +66,11 @@ def _check_schema(cell: Cell, table: pa.Table) -> None:
         raise DamagedCell(f"it has no column {', '.join(missing)}")
     if len(set(table.column_names)) < table.num_columns:
         raise DamagedCell("a column occurs twice")
-    own = isinstance(cell, CellConfig) and not type(cell.method).__module__.startswith("dofbook.")
+    own = not cell.author.__module__.startswith("dofbook.")
     for field in table.schema:
         types = _TYPES.get(field.name, _NUMBER if field.name.startswith(_METRICS) else None)
         if types is None:
-            if not own:  # a reader's method may have columns of its own
+            if not own:
                 raise DamagedCell(f"it has a column {field.name}, which no such cell has")
         elif not any(fits(field.type) for fits in types):
             raise DamagedCell(f"its column {field.name} holds {field.type}")

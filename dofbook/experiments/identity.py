@@ -14,7 +14,7 @@ from typing import Any
 import jax
 
 from dofbook.errors import InputError
-from dofbook.experiments.config import Cell, CellConfig
+from dofbook.experiments.config import Cell
 from dofbook.experiments.store import StoredCell
 from dofbook.references import is_reference
 from dofbook.training import Task
@@ -64,8 +64,8 @@ def code_of(cell: Cell, task: Task) -> dict[str, Any]:
     config = cell.task
     names = [n for n in (config.dataset, config.network, config.objective) if is_reference(n)]
     found = {name: _source(name.partition(":")[0]) for name in names}
-    if isinstance(cell, CellConfig) and not type(cell.method).__module__.startswith("dofbook."):
-        found[cell.method.name] = _source(type(cell.method).__module__)
+    if not cell.author.__module__.startswith("dofbook."):
+        found[str(cell.place()["method"])] = _source(cell.author.__module__)
     return {"D": task.network.D, "layers": _digest(layers), "sources": found}
 
 

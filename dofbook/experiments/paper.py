@@ -10,6 +10,7 @@ from dofbook.experiments.cuts import CutCell
 from dofbook.experiments.options import make_sweep, octaves
 from dofbook.experiments.spectra import SpectrumCell
 from dofbook.methods import LotterySubspace, LotteryTicket, RandomAffine, RandomPruning
+from dofbook.references import call, is_reference
 from dofbook.training.config import DIGITS_EPOCHS, TaskConfig
 
 # Conv-2 has 10 runs in the paper, Conv-3 five, ResNet20 three; lottery tickets at least five.
@@ -169,6 +170,8 @@ PAPER_FIGURES = _paper_figures()
 class PaperFigure:
     """Name a figure of the paper: a key of ``PAPER_FIGURES``, or a number for all its data sets.
 
+    Or name a reader's own list of cells, as "module:function", a function without arguments.
+
     >>> len(PaperFigure("2-mnist").cells())
     54
     """
@@ -177,6 +180,11 @@ class PaperFigure:
 
     def cells(self) -> list[Cell]:
         """List the figure's cells, each once, in the order in which they are best run."""
+        if is_reference(self.name):
+            found = list(call(self.name))
+            if all(isinstance(cell, Cell) for cell in found):
+                return found
+            raise InputError(f"{self.name} gave {found!r:.80}; it must give a list of Cells.")
         names = [key for key in PAPER_FIGURES if self.name in (key, key.split("-")[0])]
         return list(dict.fromkeys(cell for key in names for cell in PAPER_FIGURES[key]["cells"]))
 
@@ -190,6 +198,6 @@ def paper_figure(figure: str, **options: Any) -> PaperFigure:
         )
     found = PaperFigure(figure)
     if not found.cells():
-        allowed = f"{', '.join(PAPER_FIGURES)}, or a number"
+        allowed = f"{', '.join(PAPER_FIGURES)}, a number, or module:function"
         raise InputError(f"figure is {figure!r}; allowed: {allowed}.")
     return found

@@ -1,0 +1,1 @@
+"""Judges of the questions of the chapter `beyond_geometry`, by their published tables."""
