@@ -1,9 +1,10 @@
 """What the chapter on training beyond the paper measures with, against closed forms and loops."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from beyond import redrawn
+from beyond import bits, blocks, characters, inside, labels, redrawn, sizes, two_solutions
 
 import dofbook as dof
 from dofbook import subspaces, training
@@ -70,3 +71,151 @@ def test_a_cell_is_the_training_it_describes(task):
     assert (low.d[0], low.directions[0]) == (42, "low rank")
     with pytest.raises(InputError, match="d or rank"):
         redrawn.RedrawnCell(task=TASK, d=8, rank=1)
+
+
+# --- training inside ------------------------------------------------------------------------------
+
+
+def test_the_first_of_nested_directions_are_those_of_the_method(task):
+    """The coordinates beyond d never move, so that one program serves every d."""
+    method = dof.RandomAffine(directions="hadamard", nested=True)
+    for d in (3, 8):
+        theta = inside.train_to_end(task, inside.first_directions(task, 1, d), 1)
+        expected = dof.train(task, method.subspace(task, 1, d), 1).theta
+        np.testing.assert_allclose(theta[:d], expected, rtol=1e-4, atol=1e-6)
+        assert not theta[d:].any()
+
+
+def test_measured_is_evaluate_of_one_split(task):
+    w = task.initialization(0)
+    both = inside.measured(task, w, "train") | inside.measured(task, w, "test")
+    assert tuple(both) == task.objective.metric_names
+    np.testing.assert_allclose([*both.values()], training.evaluate(task, w), rtol=1e-6)
+
+
+@pytest.mark.parametrize("answer", range(7))
+def test_a_search_finds_the_first_that_reaches_a_level(answer):
+    dims = [1, 2, 4, 8, 16, 32]
+    tried = dict(inside.search(lambda d: float(d >= 2**answer), dims, level=1.0))
+    reached = [d for d, value in tried.items() if value >= 1]
+    assert min(reached, default=64) == 2**answer and len(tried) <= 3
+    missed = [d for d, value in tried.items() if value < 1]
+    assert answer == 0 or max(missed) == 2 ** (answer - 1)
+
+
+# --- two solutions --------------------------------------------------------------------------------
+
+
+def test_two_solutions_lie_in_two_subspaces_and_the_segment_joins_them(task):
+    rows = run_cell(two_solutions.TwoSolutionsCell(task=TASK, d=64, points=3))
+    first, second = two_solutions.solutions(task, 0, 64)
+    ends = [inside.measured(task, w, "train")["train_loss"] for w in (first, second)]
+    middle = inside.measured(task, (first + second) / 2, "train")["train_loss"]
+    expected = [ends[0], middle, ends[1]]
+    np.testing.assert_allclose(rows.train_loss, expected, rtol=1e-4)
+    for number, w in enumerate((first, second)):
+        key = jax.random.fold_in(run_key(0, Role.DIRECTIONS, 64), number)
+        A = subspaces.hadamard(key, 64, task.network.D)
+        moved = w - task.initialization(0)
+        np.testing.assert_allclose(A.lift(A.project(moved)), moved, atol=1e-5)
+    p, q = (np.asarray(inside.probabilities(task, w, chunk=30)) for w in (first, second))
+    right = (p + q).argmax(1) == task.data.y_test
+    assert rows.ensemble_accuracy[0] == pytest.approx(right.mean())
+    assert rows.agreement[0] == pytest.approx((p.argmax(1) == q.argmax(1)).mean())
+
+
+# --- tasks in blocks ------------------------------------------------------------------------------
+
+
+def test_a_permuted_task_has_the_same_pixels_elsewhere_in_both_splits(task):
+    one, two = (blocks.permuted(task, 0, number).data for number in (0, 1))
+    for data in (one, two):
+        np.testing.assert_array_equal(
+            np.sort(data.x_test[5].ravel()), np.sort(task.data.x_test[5].ravel())
+        )
+    assert (one.x_train != two.x_train).any()
+    place = [np.flatnonzero(x.reshape(-1) == x.max())[0] for x in (one.x_train[0], one.x_test[0])]
+    assert all(0 <= at < 64 for at in place)
+    assert (blocks.permuted(task, 1, 0).data.x_train != one.x_train).any()
+
+
+def test_protected_directions_are_orthogonal_to_the_basis_and_its_own_transpose(task):
+    D, key = task.network.D, jax.random.key(0)
+    basis = jnp.linalg.qr(jax.random.normal(key, (D, 5)))[0].T
+    A = blocks.Beside(subspaces.hadamard(key, 6, D), basis)
+    theta, g = jax.random.normal(key, (6,)), jax.random.normal(key, (D,))
+    np.testing.assert_allclose(basis @ A.lift(theta), 0, atol=1e-5)
+    assert float(A.project(g) @ theta) == pytest.approx(float(g @ A.lift(theta)), rel=1e-4)
+
+
+def test_gradients_are_those_of_the_true_logits(task):
+    w = task.initialization(0)
+    found = blocks.gradients(task, w, 2)
+    v = jax.random.normal(jax.random.key(1), w.shape) * 1e-3
+    x, y = task.data.x_train[:2], task.data.y_train[:2]
+    change = (task.network.apply(w + v, x) - task.network.apply(w - v, x))[np.arange(2), y] / 2
+    np.testing.assert_allclose(found @ v, change, rtol=2e-2, atol=1e-5)
+
+
+@pytest.mark.parametrize("protected", [0, 3])
+def test_blocks_measure_every_task_after_every_training(protected):
+    cell = blocks.BlocksCell(task=TASK, d=16, tasks=3, protected=protected)
+    rows = run_cell(cell)
+    pairs = list(zip(rows.after, rows.on, strict=True))
+    assert pairs == [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3)]
+    assert rows.test_accuracy.between(0, 1).all() and rows.protected.unique() == [protected]
+
+
+# --- bits, labels, sizes, text --------------------------------------------------------------------
+
+
+def test_bits_are_those_of_the_network_trained_in_the_first_directions(task):
+    rows = run_cell(bits.BitsCell(task=TASK, d=8, levels=(2, 4)))
+    space = dof.RandomAffine(directions="hadamard", nested=True).subspace(task, 0, 8)
+    found = bits.describe(task, space, dof.train(task, space).theta, 4)
+    assert rows.bits[1] == pytest.approx(found.bits)
+    assert rows.error[1] == pytest.approx(found.error, abs=1e-6)
+    assert rows.bound[1] == pytest.approx(found.bound(), abs=1e-6)
+
+
+def test_random_labels_replace_those_of_the_first_images_alone(task):
+    true, random = (labels.first_images(task, 200, 0, random=r) for r in (False, True))
+    np.testing.assert_array_equal(true.data.x_train, task.data.x_train[:200])
+    np.testing.assert_array_equal(true.data.y_train, task.data.y_train[:200])
+    np.testing.assert_array_equal(random.data.x_train, true.data.x_train)
+    assert (random.data.y_train == true.data.y_train).mean() < 0.3
+    assert len(np.unique(random.data.y_train)) == 10
+    np.testing.assert_array_equal(random.data.y_test, task.data.y_test)
+
+
+def test_searches_give_what_they_tried():
+    rows = run_cell(labels.LabelsCell(task=TASK, images=100, level=0.2, least=512))
+    assert rows.labels.unique() == ["true"] and set(rows.d) <= {512, 1024, 2048, 2410}
+    rows = run_cell(sizes.SizesCell(task=TASK, width=5, depth=2, level=0.2, first=8, last=16))
+    assert rows.D.unique() == [64 * 5 + 5 + 5 * 5 + 5 + 5 * 10 + 10]
+
+
+def test_a_text_is_cut_into_windows_that_each_predict_the_next_character():
+    data = characters.windows("to be or not " * 40, 5, 3, "hamlet", "typed")
+    assert (data.x_train[:, 1:] == data.y_train[:, :-1]).all()
+    assert (data.x_train[1:, 0] == data.y_train[:-1, -1]).all()
+    letters = "".join(characters.ALPHABET[i] for i in data.x_train[0])
+    assert letters == ("to be or not " * 40)[: characters.LENGTH]
+    assert characters.descriptions().x_train.shape == (1024, characters.LENGTH)
+
+
+def test_a_text_cell_falls_from_w0_to_full_training():
+    cell = characters.text_cell(
+        "descriptions", 1, dims=(256,), network="small_transformer", rates=(1e-2,)
+    )
+    rows = run_cell(cell).set_index("d").train_loss
+    assert rows.iloc[-1] < rows[256] < rows[0]
+
+
+def test_another_text_is_refused(tmp_path):
+    with pytest.raises(InputError, match="there is no"):
+        characters.shakespeare(str(tmp_path))
+    (tmp_path / "shakespeare").mkdir()
+    (tmp_path / "shakespeare" / "input.txt").write_text("To be, or not to be")
+    with pytest.raises(InputError, match="another text"):
+        characters.shakespeare(str(tmp_path))
