@@ -2,14 +2,19 @@
 
 import jax
 import jax.numpy as jnp
+import ledger.beyond_training
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from beyond import bits, blocks, characters, inside, labels, redrawn, sizes, two_solutions
+from ledger.questions import QUESTIONS
 
 import dofbook as dof
-from dofbook import subspaces, training
+from dofbook import experiments, subspaces, training
 from dofbook.errors import InputError
 from dofbook.experiments.cell import run_cell
+from dofbook.experiments.published import publish
 from dofbook.keys import Role, run_key
 from dofbook.training import TaskConfig
 
@@ -219,3 +224,123 @@ def test_another_text_is_refused(tmp_path):
     (tmp_path / "shakespeare" / "input.txt").write_text("To be, or not to be")
     with pytest.raises(InputError, match="another text"):
         characters.shakespeare(str(tmp_path))
+
+
+# --- the judges -----------------------------------------------------------------------------------
+
+SEEDS = (0, 1, 2)
+
+
+def judged(question, folder, name, rows):
+    """Publish a synthetic table, and judge the question by it."""
+    publish(folder / f"{name}.parquet", pa.Table.from_pandas(pd.DataFrame(rows)), {})
+    return ledger.beyond_training.ANSWERS[question](folder)
+
+
+@pytest.mark.parametrize(("gain", "outcome"), [(0.2, "holds"), (0.1, "undecided"), (0.0, "fails")])
+def test_redrawn_directions_are_judged_by_their_paired_gain(tmp_path, gain, outcome):
+    rows = [
+        {"directions": "redrawn", "d": d, "every": every, "seed": seed, "steps": 469,
+         "train_accuracy": 0.5 + 0.1 * seed + (d == 64 and every == 1) * (gain + 0.001 * seed)}
+        for d in (16, 64) for every in (0, 1) for seed in SEEDS
+    ]  # fmt: skip
+    (found,) = judged("redrawn-directions", tmp_path, "beyond_redrawn", rows)
+    assert found.outcome == outcome and f"{100 * gain + 0.1:.1f} [" in found.measured
+
+
+@pytest.mark.parametrize(
+    ("barrier", "gain", "outcome"),
+    [(0.3, 0.01, "holds"), (0.3, -0.01, "fails"), (0.0, 0.01, "fails")],
+)
+def test_two_solutions_need_a_barrier_and_a_gain(tmp_path, barrier, gain, outcome):
+    rows = [
+        {"seed": seed, "share": share, "train_loss": 0.1 + barrier * (share == 0.5),
+         "test_accuracy": 0.9 + 0.01 * share, "ensemble_accuracy": 0.91 + gain + 0.0001 * seed,
+         "cosine": 0.1, "agreement": 0.9, "d": 64}
+        for seed in SEEDS for share in (0.0, 0.5, 1.0)
+    ]  # fmt: skip
+    (found,) = judged("two-solutions", tmp_path, "beyond_two_solutions", rows)
+    assert found.outcome == outcome
+
+
+@pytest.mark.parametrize(("loss", "outcome"), [(0.3, "holds"), (0.02, "fails")])
+def test_blocks_are_judged_by_what_the_first_task_loses(tmp_path, loss, outcome):
+    rows = [
+        {"seed": seed, "after": after, "on": on, "protected": protected, "d": 512,
+         "test_accuracy": 0.9 - (loss + 0.001 * seed) * (after - on) / 3 * (protected == 0)}
+        for seed in SEEDS for after in range(1, 5) for on in range(1, after + 1)
+        for protected in (0, 100)
+    ]  # fmt: skip
+    (found,) = judged("tasks-in-blocks", tmp_path, "beyond_blocks", rows)
+    assert found.outcome == outcome and "100 images of each earlier task: 0.0" in found.note
+
+
+@pytest.mark.parametrize(
+    ("best", "bound", "outcome"),
+    [(256, 0.2, "holds"), (256, 0.6, "fails"), (4096, 0.2, "fails")],
+)
+def test_bits_are_judged_by_the_least_bound_and_where_it_is(tmp_path, best, bound, outcome):
+    for name in ("mnist_conv2", "fashion_mnist_conv2"):
+        for suffix in (".parquet", ".provenance.json"):
+            source = experiments.published.RESULTS / f"{name}{suffix}"
+            (tmp_path / source.name).write_bytes(source.read_bytes())
+    rows = [
+        {"dataset": "mnist", "d": d, "seed": seed, "levels": levels, "test_error": 0.1,
+         "bound": bound + 0.001 * seed + 0.1 * (d != best) + 0.1 * (levels != 4)}
+        for d in (64, 256, 4096) for seed in SEEDS for levels in (2, 4)
+    ]  # fmt: skip
+    mnist, fashion = judged("bits-bound-the-error", tmp_path, "beyond_bits", rows)
+    assert (mnist.outcome, fashion.outcome) == (outcome, "not run")
+    assert f"d = {best}" in mnist.measured
+
+
+@pytest.mark.parametrize(("random", "outcome"), [(4096, "holds"), (128, "fails"), (None, "holds")])
+def test_labels_are_judged_in_octaves_and_what_never_reaches_counts_as_D(tmp_path, random, outcome):
+    rows = [
+        {"labels": kind, "seed": seed, "D": 20490, "level": 0.9, "d": d,
+         "best_train_accuracy": 0.95 if at and d >= at + seed else 0.5}
+        for kind, at in (("true", 64), ("random", random)) for seed in SEEDS
+        for d in (32, 64 + seed, 128 + seed, 4096 + seed)
+    ]  # fmt: skip
+    (found,) = judged("random-labels-cost-more", tmp_path, "beyond_labels", rows)
+    assert found.outcome == outcome
+    assert random or "20490 with random ones" in found.note
+
+
+@pytest.mark.parametrize(("slope", "outcome"), [(0.02, "holds"), (0.5, "fails")])
+def test_sizes_are_judged_by_a_slope_for_each_seed(tmp_path, slope, outcome):
+    rows = [
+        {"seed": seed, "width": width, "depth": depth, "D": width * 800 * depth, "level": 0.9,
+         "d": d, "train_accuracy": 0.9 if i else 0.8}
+        for seed in SEEDS for width in (50, 100, 200, 400) for depth in (1, 2, 3)
+        for i, d in enumerate(
+            (10, 300 * (width * depth / 50) ** (slope + 0.001 * seed))
+        )
+    ]  # fmt: skip
+    (found,) = judged("size-of-the-model", tmp_path, "beyond_sizes", rows)
+    assert found.outcome == outcome and f"{slope + 0.001:.3f} [" in found.measured
+
+
+@pytest.mark.parametrize(("at", "outcome"), [(8, "holds"), (8192, "fails")])
+def test_text_is_judged_against_the_images_at_the_same_share_of_the_fall(tmp_path, at, outcome):
+    for suffix in (".parquet", ".provenance.json"):
+        source = experiments.published.RESULTS / f"mnist_conv2{suffix}"
+        (tmp_path / source.name).write_bytes(source.read_bytes())
+    D, rows = 20490, []
+    for seed in SEEDS:
+        rows += [{"seed": seed, "D": D, "d": 0, "rate": 0.0, "train_loss": 4.0}]
+        rows += [{"seed": seed, "D": D, "d": D, "rate": 0.01, "train_loss": 2.0}]
+        rows += [
+            {"seed": seed, "D": D, "d": d, "rate": 0.0,
+             "train_loss": 2.3 if d >= at else 3.0 + 0.01 * seed}
+            for d in (4, 8, 16, 8192)
+        ]  # fmt: skip
+    (found,) = judged("text", tmp_path, "beyond_text", rows)
+    assert found.outcome == outcome and "loss of 2.40 on text" in found.note
+
+
+def test_a_table_that_is_missing_is_not_run(tmp_path):
+    publish(tmp_path / "other.parquet", pa.table({"x": [1]}), {})
+    for question in [q.id for q in QUESTIONS if q.page == "beyond_training"]:
+        findings = ledger.beyond_training.ANSWERS[question](tmp_path)
+        assert {found.outcome for found in findings} == {"not run"}

@@ -2,6 +2,7 @@
 
 from ledger import (  # noqa: F401  (they fill JUDGES and ANSWERS)
     beyond_geometry,
+    beyond_training,
     landscapes,
     lottery,
     random_subspaces,
