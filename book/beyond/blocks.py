@@ -6,7 +6,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from beyond.inside import measured, train_to_end
+from beyond.inside import measured, point, train_to_end
 
 from dofbook import checks, subspaces
 from dofbook.experiments.config import Cell
@@ -101,7 +101,7 @@ class BlocksCell(Cell):
             if self.protected:
                 block = Beside(block, self._basis(kept, D))
             space = AffineSubspace(w, block)
-            w = space.point(train_to_end(now, space, seed))
+            w = point(space, train_to_end(now, space, seed))
             if self.protected and after < self.tasks:
                 kept.append(gradients(now, w, self.protected))
             for on, version in enumerate(versions[:after], 1):

@@ -8,7 +8,7 @@ from typing import ClassVar
 import flax.linen as nn
 import numpy as np
 import sklearn
-from beyond.inside import first_directions, measured, train_to_end
+from beyond.inside import first_directions, measured, point, train_to_end
 
 import dofbook as dof
 from dofbook.datasets import Dataset
@@ -116,7 +116,7 @@ class TextCell(Cell):
             spaces.append((D, rate, own, dof.FullSpace().subspace(own, seed)))
         yield {"d": [0], "D": D, "rate": 0.0} | measured(task, task.initialization(seed), "train")
         for d, rate, own, space in spaces:
-            w = space.point(train_to_end(own, space, seed))
+            w = point(space, train_to_end(own, space, seed))
             yield {"d": [d], "D": D, "rate": rate} | measured(own, w, "train")
 
 

@@ -44,6 +44,10 @@ class Used:
         return self.mask * self.directions.project(g)
 
 
+point = jax.jit(AffineSubspace.point)
+"""Map theta (d,) to w (D,), as one compiled program."""
+
+
 def first_directions(task: Task, seed: int, d: int) -> AffineSubspace:
     """Lay w0 + the first d of D nested Hadamard directions; theta is (D,), of which d are used.
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import jax
 import numpy as np
-from beyond.inside import epochs, first_directions, measured, search
+from beyond.inside import epochs, first_directions, measured, point, search
 
 from dofbook import checks
 from dofbook.experiments.config import Cell
@@ -31,7 +31,7 @@ def best_accuracy(task: Task, seed: int, d: int) -> float:
     """Train in the first d of a seed's nested Hadamard directions; give the best accuracy."""
     space = first_directions(task, seed, d)
     thetas = [*epochs(task, space, seed)][::-1][::EVERY]  # from the last one backwards
-    return max(measured(task, space.point(t), "train")["train_accuracy"] for t in thetas)
+    return max(measured(task, point(space, t), "train")["train_accuracy"] for t in thetas)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,9 @@ from dofbook import checks, subspaces, training
 from dofbook.errors import InputError
 from dofbook.experiments.config import Cell
 from dofbook.keys import Role, run_key
-from dofbook.subspaces import AffineSubspace, Dense
+from dofbook.subspaces import AffineSubspace, Dense, Directions
 from dofbook.training import Task, TaskConfig
-from dofbook.training.loop import batches, compiled_descent, epoch_order, initial_state
+from dofbook.training.loop import State, batches, compiled_descent, epoch_order, initial_state
 
 
 def steps(task: Task, seed: int) -> Iterator[jax.Array]:
@@ -37,14 +37,20 @@ def train_redrawn(task: Task, seed: int, d: int, every: int | None = None) -> ja
     """
     descend = compiled_descent(task.network, task.objective, task.optimizer)
     x, y, key = task.arrays.x_train, task.arrays.y_train, run_key(seed, Role.DIRECTIONS, d)
-    w = task.initialization(seed)
+    w, state, drawn = task.initialization(seed), None, None
     for step, batch in enumerate(steps(task, seed)):
         if step == 0 or (every and step % every == 0):
+            w = _moved(w, drawn, state)
             drawn = subspaces.hadamard(jax.random.fold_in(key, step), d, task.network.D)
-            subspace, state = AffineSubspace(w, drawn), initial_state(d, task.optimizer)
-        state = descend(subspace, state, x, y, batch)
-        w = subspace.point(state.theta)
-    return w
+            state = initial_state(d, task.optimizer)
+        state = descend(AffineSubspace(w, drawn), state, x, y, batch)
+    return _moved(w, drawn, state)
+
+
+@jax.jit
+def _moved(w: jax.Array, drawn: Directions | None, state: State | None) -> jax.Array:
+    """Go on from w by what was trained in the directions drawn there, if any."""
+    return w if drawn is None else AffineSubspace(w, drawn).point(state.theta)
 
 
 def low_rank(task: Task, seed: int, rank: int) -> AffineSubspace:

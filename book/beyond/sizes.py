@@ -1,10 +1,11 @@
 """The threshold of fully connected networks of many sizes, at one accuracy for all."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import ClassVar
 
 import flax.linen as nn
-from beyond.inside import first_directions, measured, search, train_to_end
+from beyond.inside import first_directions, measured, point, search, train_to_end
 
 import dofbook as dof
 from dofbook import checks
@@ -28,8 +29,9 @@ class Connected(nn.Module):
         return nn.Dense(self.num_classes)(x)
 
 
+@lru_cache(maxsize=16)
 def resized(task: Task, width: int, depth: int) -> Task:
-    """Give the task a fully connected network of this size."""
+    """Give the task a fully connected network of this size, compiled once."""
     network = dof.flatten(Connected(width, depth, task.data.num_classes), task.data.x_train[:1])
     return replace(task, network=network)
 
@@ -60,7 +62,7 @@ class SizesCell(Cell):
 
         def accuracy(d: int) -> float:
             space = first_directions(sized, seed, d)
-            w = space.point(train_to_end(sized, space, seed))
+            w = point(space, train_to_end(sized, space, seed))
             return measured(sized, w, "train")["train_accuracy"]
 
         about = {"width": self.width, "depth": self.depth, "D": D, "level": self.level}

@@ -6,7 +6,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from beyond.inside import measured, probabilities, train_to_end
+from beyond.inside import measured, point, probabilities, train_to_end
 
 from dofbook import checks, subspaces
 from dofbook.experiments.config import Cell
@@ -21,7 +21,7 @@ def solutions(task: Task, seed: int, d: int) -> list[jax.Array]:
     for number in range(2):
         drawn = subspaces.hadamard(jax.random.fold_in(key, number), d, task.network.D)
         space = AffineSubspace(task.initialization(seed), drawn)
-        found.append(space.point(train_to_end(task, space, seed)))
+        found.append(point(space, train_to_end(task, space, seed)))
     return found
 
 
