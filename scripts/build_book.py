@@ -337,7 +337,8 @@ def drop_stale_sweeps(source: Path) -> Path:
 def run_sweeps(source: Path) -> None:
     """Executes each sweep notebook in a process of its own, on the reduced profile.
 
-    They run side by side, one to a core at most: a step on the digits is too small for two cores.
+    A step on the digits is too small for two cores, so each has one; where cores are fewer, the
+    shortest has a share of all, and none is idle while another ends.
     """
     folder = drop_stale_sweeps(source)
     notebooks = sorted((source / "book" / "sweeps").glob("*.md"))
@@ -351,7 +352,7 @@ def run_sweeps(source: Path) -> None:
         out = folder / f"{path.stem}.ipynb"
         command = [program("dofbook"), "run", str(path), "-p", "profile=reduced", "-o", str(out)]
         jobs[f"The sweep {path.name}"] = command
-    run_side_by_side(jobs, SWEEP_TIMEOUT_SECONDS, cwd=source)
+    run_side_by_side(jobs, SWEEP_TIMEOUT_SECONDS, cwd=source, at_once=len(jobs))
 
 
 def preview(source: Path, page: Path, output: Path) -> Path:
