@@ -533,6 +533,7 @@ def test_every_flag_reaches_the_configuration():
         "checkpoints_per_epoch": "3", "convention": "released_code", "method": "full",
         "directions": "sparse", "figure": "2-mnist", "extra_burn_in_step": "1",
         "objective": "regression", "linearized_at": "9", "baseline_learning_rates": "0.3,0.4",
+        "directions_seed": "3",
     }  # fmt: skip
     of_lottery = {
         "basis": "centred", "spacing": "3", "trajectory_steps": "9", "extra_first_step": "1",

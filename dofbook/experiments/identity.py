@@ -55,6 +55,7 @@ def code_of(cell: Cell, task: Task) -> dict[str, Any]:
 
     A source is the whole module's, without comments and layout; None where it cannot be had.
 
+    >>> from dofbook.experiments.config import CellConfig
     >>> from dofbook.training import TaskConfig, make_task
     >>> cell = CellConfig(task=TaskConfig("digits", "mlp"))
     >>> code_of(cell, make_task(cell.task))["D"]
