@@ -5,16 +5,14 @@ published, or has too few seeds, means "not run".
 """
 
 import math
-from functools import partial
 
 import numpy as np
 from beyond import confined, early_path, pruning, randomness, width
-from scipy.stats import chi2
 
 from dofbook.experiments.published import read_published
 from dofbook.geometry.gaussian_width import alpha
 from ledger.panels import CannotJudge, Folder, answers, published
-from ledger.verdicts import CONFIDENCE, Estimate, Finding, decide, mean_estimate, side
+from ledger.verdicts import EACH, Estimate, Finding, all_of, mean_estimate, side, spread_estimate
 
 PANEL = "Conv-2 on MNIST"
 LEAST = {"randomness": (5, 6), "width": 20, "early-path": 3, "confined": 3, "pruning": 5}
@@ -25,17 +23,6 @@ EXCESS, GAIN, STALLS, RUNS_ON, POINTS, OCTAVE = 1.2, 0.9, 0.5, 0.9, 0.01, 1.0
 def _need(found: int, wanted: int, what: str) -> None:
     if found < wanted:
         raise CannotJudge(f"{found} of {wanted} {what}")
-
-
-def spread_estimate(variance: float, degrees: int, confidence: float = CONFIDENCE) -> Estimate:
-    """Take a standard deviation from a variance with so many degrees of freedom.
-
-    >>> spread_estimate(1.0, 25).text()
-    '1.00 [0.78, 1.38]'
-    """
-    tails = np.array([(1 + confidence) / 2, (1 - confidence) / 2])
-    ends = np.sqrt(degrees / chi2.ppf(tails, degrees))
-    return Estimate(*(math.sqrt(variance) * np.array([1.0, *ends])).tolist())
 
 
 @answers("whose-randomness", PANEL)
@@ -82,7 +69,7 @@ def equality_for_a_network(folder: Folder) -> Finding:
     _need(part["draw"].nunique(), LEAST["width"], "directions and chains")
     if part["d_hit"].isin(width.BRACKETS[level]).any():
         raise CannotJudge("a chain first reaches the loss outside the dimensions searched")
-    found = width_ratio(part, level, 1 - (1 - CONFIDENCE) / 2)
+    found = width_ratio(part, level, EACH)
     return Finding(
         "MLP on the digits",
         side(found["ratio"], low=EXCESS),
@@ -113,13 +100,9 @@ def top_hessian_space(folder: Folder) -> Finding:
     """Compare the fall of the loss in the top space, and off it, with that of descent."""
     shares = confined.falls(published("beyond_confined", folder))
     _need(len(shares), LEAST["confined"], "seeds")
-    margins = {"in it": STALLS - shares["top"], "off it": shares["rest"] - RUNS_ON}
-    joint = 1 - (1 - CONFIDENCE) / 2
-    decided = decide({k: partial(mean_estimate, v) for k, v in margins.items()}, low=0)
-    said = {arm: mean_estimate(shares[arm], joint).text("%", 100, 0) for arm in ("top", "rest")}
-    return Finding(
-        PANEL, decided.outcome, f"fall in the top space {said['top']}, off it {said['rest']}"
-    )
+    top, rest = (mean_estimate(shares[arm], EACH) for arm in ("top", "rest"))
+    said = f"fall in the top space {top.text('%', 100, 0)}, off it {rest.text('%', 100, 0)}"
+    return Finding(PANEL, all_of(side(top, high=STALLS), side(rest, low=RUNS_ON)), said)
 
 
 def pruning_limits(folder: Folder = None) -> dict[int, tuple[float, float]]:

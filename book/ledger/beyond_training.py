@@ -9,7 +9,7 @@ from scipy.stats import ttest_ind
 from dofbook.figures import DATASETS
 from dofbook.success import baseline_accuracy, hit_dimensions, run_values
 from ledger.panels import ANSWERS, CannotJudge, Folder, answers, attempt, published
-from ledger.verdicts import CONFIDENCE, Estimate, Finding, Outcome, mean_estimate, side
+from ledger.verdicts import CONFIDENCE, EACH, Estimate, Finding, all_of, mean_estimate, side
 
 GAIN = 0.10
 """Points of accuracy that redrawn directions must gain, and that a first task must lose."""
@@ -20,19 +20,6 @@ RANDOM_OCTAVES = 3.0
 SLOPE = 0.1
 NETWORKS = 12
 SHARE = 0.8
-EACH = 0.975
-"""Confidence of each of two intervals."""
-
-
-def all_of(*outcomes: Outcome) -> Outcome:
-    """Judge conditions that must all hold.
-
-    >>> all_of("holds", "undecided"), all_of("holds", "fails")
-    ('undecided', 'fails')
-    """
-    if "fails" in outcomes:
-        return "fails"
-    return "holds" if set(outcomes) == {"holds"} else "undecided"
 
 
 def by_seed(rows: pd.DataFrame, values: str = "train_accuracy") -> pd.Series:

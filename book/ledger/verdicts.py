@@ -13,6 +13,8 @@ from scipy.stats import beta, chi2, nct, norm, t as student
 from ledger.criteria import Criterion
 
 CONFIDENCE = 0.95
+EACH = 1 - (1 - CONFIDENCE) / 2
+"""Confidence of each of two intervals, so that both hold jointly (Bonferroni)."""
 OCTAVES_10_TO_90 = 2 * norm.ppf(0.9)  # of a normal distribution, in standard deviations
 
 Outcome = Literal["holds", "in part", "undecided", "fails", "not run"]
@@ -86,15 +88,24 @@ def held_out_estimate(sample: np.ndarray, confidence: float = CONFIDENCE) -> Est
     return Estimate(value, value - wider * (value - lower), value + wider * (upper - value))
 
 
+def spread_estimate(variance: float, degrees: int, confidence: float = CONFIDENCE) -> Estimate:
+    """Take a standard deviation from a variance with so many degrees of freedom.
+
+    >>> spread_estimate(1.0, 25).text()
+    '1.00 [0.78, 1.38]'
+    """
+    tails = np.array([(1 + confidence) / 2, (1 - confidence) / 2])
+    ends = np.sqrt(degrees / chi2.ppf(tails, degrees))
+    return Estimate(*(math.sqrt(variance) * np.array([1.0, *ends])).tolist())
+
+
 def width_estimate(variance: float, n: int, confidence: float = CONFIDENCE) -> Estimate:
     """Take the range from 10 to 90 % of a normal distribution from the variance of n numbers.
 
     >>> width_estimate(1.0, 10).text()
     '2.56 [1.76, 4.68]'
     """
-    tails = np.array([(1 + confidence) / 2, (1 - confidence) / 2])
-    ends = np.sqrt((n - 1) / chi2.ppf(tails, n - 1))
-    return Estimate(*(OCTAVES_10_TO_90 * math.sqrt(variance) * np.array([1.0, *ends])).tolist())
+    return spread_estimate(variance, n - 1, confidence).through(lambda sd: OCTAVES_10_TO_90 * sd)
 
 
 def quantile_estimate(sample: np.ndarray, share: float, confidence: float = CONFIDENCE) -> Estimate:
@@ -129,6 +140,17 @@ def side(estimate: Estimate, low: float = -math.inf, high: float = math.inf) -> 
     if low < estimate.lower and estimate.upper < high:
         return "holds"
     return "fails" if estimate.upper <= low or estimate.lower >= high else "undecided"
+
+
+def all_of(*outcomes: Outcome) -> Outcome:
+    """Judge conditions that must all hold.
+
+    >>> all_of("holds", "undecided"), all_of("holds", "fails")
+    ('undecided', 'fails')
+    """
+    if "fails" in outcomes:
+        return "fails"
+    return "holds" if set(outcomes) == {"holds"} else "undecided"
 
 
 class Decision(NamedTuple):
