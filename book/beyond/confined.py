@@ -47,17 +47,17 @@ class ConfinedCell(Cell):
         """
         import jax
         import jax.numpy as jnp
+        from beyond.inside import steps
         from scipy.sparse.linalg import eigsh
 
         from dofbook.experiments.linearized import weights_after
         from dofbook.landscape import hessian
-        from dofbook.training import batches_key, evaluate
-        from dofbook.training.loop import epoch_order
+        from dofbook.training import evaluate
 
-        data, size = task.arrays, task.batch_size
+        data = task.arrays
         smooth = task.network.with_derivatives("all")
         few = data.x_train[: self.images], data.y_train[: self.images]
-        key, each = batches_key(seed), task.steps_per_epoch
+        long_enough = replace(task, epochs=-(-self.steps // task.steps_per_epoch))
 
         @jax.jit
         def step(w, part, U, keep, cut):
@@ -71,6 +71,7 @@ class ConfinedCell(Cell):
         start = weights_after(task, seed, self.t)
         for arm, keep, cut in zip(ARMS, (1.0, 0.0, 1.0), (0.0, 1.0, -1.0), strict=True):
             w, U, made, losses = start, jnp.zeros((len(start), self.top)), [], []
+            batch = steps(long_enough, seed)
             for done in range(self.steps + 1):
                 if done % self.every == 0 or done == self.steps:
                     made.append(done)
@@ -81,10 +82,7 @@ class ConfinedCell(Cell):
                         U = jnp.asarray(eigsh(operator, self.top, which="LA", v0=v0, tol=1e-3)[1])
                         U = U.astype(jnp.float32)
                 if done < self.steps:
-                    epoch, i = divmod(done, each)
-                    if i == 0:
-                        order = epoch_order(key, epoch, len(data.y_train))
-                    w = step(w, order[i * size : (i + 1) * size], U, keep, cut)
+                    w = step(w, next(batch)[0], U, keep, cut)
             yield {"arm": arm, "update": made, "mean_loss": losses}
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from dofbook import subspaces, training
 from dofbook.keys import Role, run_key
 from dofbook.subspaces import AffineSubspace, Directions
+from dofbook.success.bisection import Search
 from dofbook.training import Task
 from dofbook.training.loop import (
     batches,
@@ -59,6 +60,14 @@ def first_directions(task: Task, seed: int, d: int) -> AffineSubspace:
     return AffineSubspace(task.initialization(seed), Used(drawn, mask))
 
 
+def steps(task: Task, seed: int) -> Iterator[jax.Array]:
+    """Give the batches of a run one by one, indices (1, batch), in the order of ``dof.train``."""
+    for epoch in range(task.epochs):
+        order = epoch_order(training.batches_key(seed), epoch, len(task.data.y_train))
+        for part in batches(order, 0, task.steps_per_epoch, task.batch_size):
+            yield from jnp.split(part, len(part))
+
+
 def epochs(task: Task, subspace: AffineSubspace, seed: int) -> Iterator[jax.Array]:
     """Train as ``dof.train`` does, without measuring: theta (d,) after every epoch.
 
@@ -107,11 +116,11 @@ def search(
     nothing else does.
 
     >>> [d for d, _ in search(lambda d: d, [1, 2, 4, 8, 16], level=3)]
-    [4, 2]
+    [4, 1, 2]
     """
-    low, high = -1, len(dims)
-    while high - low > 1:
-        middle = (low + high) // 2
-        found = value(dims[middle])
-        yield dims[middle], found
-        low, high = (low, middle) if found >= level else (middle, high)
+    found = Search(len(dims))
+    while not found.done:
+        middle = (found.failed + found.succeeded) // 2
+        reached = value(dims[middle])
+        yield dims[middle], reached
+        found.tell(middle, reached >= level)

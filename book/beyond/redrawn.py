@@ -1,12 +1,12 @@
 """Directions drawn anew while training: as many at a time, and another span."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from beyond.inside import steps
 
 from dofbook import checks, subspaces, training
 from dofbook.errors import InputError
@@ -14,15 +14,7 @@ from dofbook.experiments.config import Cell
 from dofbook.keys import Role, run_key
 from dofbook.subspaces import AffineSubspace, Dense, Directions
 from dofbook.training import Task, TaskConfig
-from dofbook.training.loop import State, batches, compiled_descent, epoch_order, initial_state
-
-
-def steps(task: Task, seed: int) -> Iterator[jax.Array]:
-    """Give the batches of a run one by one, indices (1, batch), in the order of ``dof.train``."""
-    for epoch in range(task.epochs):
-        order = epoch_order(training.batches_key(seed), epoch, len(task.data.y_train))
-        for part in batches(order, 0, task.steps_per_epoch, task.batch_size):
-            yield from jnp.split(part, len(part))
+from dofbook.training.loop import State, compiled_descent, initial_state
 
 
 def train_redrawn(task: Task, seed: int, d: int, every: int | None = None) -> jax.Array:
