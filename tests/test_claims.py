@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -175,12 +176,17 @@ def test_an_undecided_panel_is_neither_for_nor_against():
     assert judged.decided == 1 and judged.narrow
 
 
-@pytest.mark.parametrize("name", ["verdicts", "panels"])
-def test_examples_of_the_ledger(name):
+BEYOND = [f"beyond.{path.stem}" for path in Path(__file__).parents[1].glob("book/beyond/*.py")]
+
+
+@pytest.mark.parametrize(
+    "name", ["ledger.verdicts", "ledger.panels", "ledger.beyond_training", *sorted(BEYOND)]
+)
+def test_examples_of_the_ledger_and_the_experiments(name):
     import doctest
     from importlib import import_module
 
-    found = doctest.testmod(import_module(f"ledger.{name}"))
+    found = doctest.testmod(import_module(name))
     assert found.attempted and not found.failed
 
 
