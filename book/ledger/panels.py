@@ -197,6 +197,11 @@ def published(name: str, folder: Folder = None) -> pd.DataFrame:
     return read_published(name, folder)
 
 
+def published_or_none(name: str, folder: Folder = None) -> pd.DataFrame | None:
+    """Read a published table, None where there is none yet: a figure leaves its place empty."""
+    return published(name, folder) if name in published_names(folder) else None
+
+
 # --- curves ---------------------------------------------------------------------------------------
 
 
