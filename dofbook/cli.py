@@ -4,15 +4,12 @@ import errno
 import os
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import IO
 
 from dofbook.errors import InputError, RunFailed
 from dofbook.interrupts import heard_interrupts
+from dofbook.references import HOME
 
-_CARRIED = Path(__file__).parent / "carried"
-BOOK = (_CARRIED if _CARRIED.is_dir() else _CARRIED.parents[1]) / "book"
-"""The book's folder: its experiments are modules that a command line may name."""
 EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 _LOST = (errno.EPIPE, errno.ENOSPC, errno.EBADF, errno.EIO)
 """How a stream that takes nothing any more shows itself."""
@@ -52,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     pass, so that they show their traceback and the process exits with 1.
     """
     # Modules of one's own in the current folder, as for python -m, and the book's experiments.
-    sys.path += [place for place in ("", str(BOOK)) if place not in sys.path]
+    sys.path += [place for place in ("", str(HOME / "book")) if place not in sys.path]
     _open_streams()
     code, lost = EXIT_FAILED, None
     try:

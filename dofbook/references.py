@@ -14,6 +14,9 @@ from typing import Any
 
 from dofbook.errors import InputError
 
+_CARRIED = Path(__file__).parent / "carried"
+HOME = _CARRIED if _CARRIED.is_dir() else _CARRIED.parents[1]
+"""Where `results` and `book` lie: what an installed package carries of them, or the checkout."""
 _FORM = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _OTHERS = ("<", str(Path(__file__).parent), sysconfig.get_paths()["stdlib"])
 

@@ -45,7 +45,7 @@ if None in map(importlib.util.find_spec, ("dofbook", "myst_nb", "jinja2")):
 
 import dofbook
 from dofbook import provenance
-from dofbook.experiments.published import HOME
+from dofbook.references import HOME
 
 if dofbook.__version__ != "{version}":
     print(f"This notebook was written for dofbook {version}; here is {{dofbook.__version__}}.")
@@ -80,7 +80,6 @@ class NotebookTranslator(MarkdownTranslator):
         own = "Proof" if "proof" in node["classes"] else node.tagname.title()
         words = "".join(map(_text, titles[0].findall(nodes.Text))) if titles else own
         words = " ".join(f"{self._number(node)} {words}".split())
-        words = re.sub(r"\((\(\S+\)) (.*)\)$", r"\1: \2", words)  # Exercise 1.1 (read): Why?
         for title in titles:
             node.remove(title)
         if _folds(node):

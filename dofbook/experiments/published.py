@@ -10,10 +10,8 @@ import pyarrow as pa
 
 from dofbook.errors import InputError
 from dofbook.experiments.store import parquet_bytes, remove_orphans, write_atomically
+from dofbook.references import HOME
 
-_CARRIED = Path(__file__).parents[1] / "carried"
-HOME = _CARRIED if _CARRIED.is_dir() else Path(__file__).parents[2]
-"""Where `results` and `book` lie: what an installed package carries of them, or the checkout."""
 RESULTS = HOME / "results"
 _REMEDY = "the tables come with the repository, in its folder results/"
 
