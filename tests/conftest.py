@@ -18,7 +18,8 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # Half of the rest is the compiler's newer emitters. Later versions abort at the name of the option.
 if version("jaxlib").startswith("0.10."):
     os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false " + os.getenv("XLA_FLAGS", "")
-sys.path.insert(0, str(Path(__file__).parents[1] / "book"))  # the claims ledger, `ledger`
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "book"), str(ROOT / "scripts")]  # the claims ledger, `ledger`; printers
 
 
 @pytest.fixture(scope="session")

@@ -1,24 +1,22 @@
 """Chromium, and a page that holds one explorable figure and nothing else."""
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
+from print_pdf import find_chromium
 
 STATIC = Path(__file__).parents[2] / "book" / "_static"
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="session")
 def chromium():
     from playwright import sync_api  # inside: a plain pytest run does not need it
 
-    program = os.environ.get("DOFBOOK_CHROMIUM") or next(
-        filter(None, map(shutil.which, CHROMIUM_NAMES)), None
-    )
-    if program is None:
-        pytest.fail("Chromium is not installed; install it, or name one in $DOFBOOK_CHROMIUM")
+    try:
+        program = find_chromium()
+    except FileNotFoundError as problem:
+        pytest.fail(str(problem))
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
