@@ -16,6 +16,7 @@ from dofbook.experiments import executors, index
 from dofbook.experiments.cell import run_cell
 from dofbook.experiments.config import CellConfig, TaskConfig
 from dofbook.experiments.executors import Outcome, run_sweep
+from dofbook.experiments.sources import source_digest
 from dofbook.experiments.store import Store
 from dofbook.experiments.tables import write_table
 from dofbook.experiments.verification import repeats_bits
@@ -64,7 +65,7 @@ def edit(tmp_path, monkeypatch):
     ("old", "new", "said"),
     [
         ("Dense(16)", "Dense(64)", "it had D = 1210 parameters, now it has 4810"),
-        ("nn.relu", "nn.tanh", "its module was edited since"),
+        ("nn.relu", "nn.tanh", "its code was edited since"),
         ("return nn.Dense(10)(x)", "return nn.Dense(10, name='last')(x)", "other names or shapes"),
         ("return Net()", "# the same\n    return (Net())", None),
     ],
@@ -265,3 +266,47 @@ def test_an_older_worker_that_says_nothing_is_found_out_in_the_end(tmp_path):
             yield from ((cell, Outcome(0.0)) for cell in cells)
 
     assert run_sweep([CELL], Store(tmp_path), Older(), progress=False).lost == [CELL.name]
+
+
+BESIDE = '''
+from origin_helper import step
+
+RATE = 0.5
+
+
+def used(x):
+    """Describe."""
+    return step(x) * RATE
+
+
+def unused(x):
+    return x
+'''
+HELPER = "def step(x):\n    return x + 1\n\n\ndef other(x):\n    return x\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "same"),
+    [
+        ("origin_main", "def unused(x):\n    return x", "def unused(x):\n    return -x", True),
+        ("origin_main", "Describe.", "Describe otherwise.", True),
+        ("origin_main", "RATE = 0.5", "RATE  = (0.5)  # a half", True),
+        ("origin_main", "RATE = 0.5", "RATE = 0.25", False),
+        ("origin_main", "step(x) * RATE", "RATE * step(x)", False),
+        ("origin_helper", "x + 1", "x + 2", False),
+        ("origin_helper", "def other(x):\n    return x", "def other(x):\n    return -x", True),
+    ],
+)
+def test_a_digest_follows_what_a_definition_uses(tmp_path, monkeypatch, module, old, new, same):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    texts, found = {"origin_main": BESIDE, "origin_helper": HELPER}, []
+    for texts in (texts, texts | {module: texts[module].replace(old, new)}):
+        for name, text in texts.items():
+            (tmp_path / f"{name}.py").write_text(text)
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        linecache.checkcache()
+        found.append(source_digest("origin_main", "used"))
+    assert texts[module] != {"origin_main": BESIDE, "origin_helper": HELPER}[module]
+    assert (found[0] == found[1]) is same and None not in found

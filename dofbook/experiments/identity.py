@@ -3,10 +3,7 @@
 What would give other numbers under the same name is refused; what may round otherwise is recorded.
 """
 
-import ast
 import hashlib
-import importlib
-import inspect
 import json
 import os
 from typing import Any
@@ -15,6 +12,7 @@ import jax
 
 from dofbook.errors import InputError
 from dofbook.experiments.config import Cell
+from dofbook.experiments.sources import source_digest
 from dofbook.experiments.store import StoredCell
 from dofbook.references import is_reference
 from dofbook.training import Task
@@ -53,7 +51,7 @@ def settings() -> dict[str, object]:
 def code_of(cell: Cell, task: Task) -> dict[str, Any]:
     """Describe the code behind a cell's names: D, the shapes of the weights, a reader's sources.
 
-    A source is the whole module's, without comments and layout; None where it cannot be had.
+    Sources are digests as in ``source_digest``.
 
     >>> from dofbook.experiments.config import CellConfig
     >>> from dofbook.training import TaskConfig, make_task
@@ -64,21 +62,13 @@ def code_of(cell: Cell, task: Task) -> dict[str, Any]:
     layers = json.dumps([(layer.name, layer.shape) for layer in task.network.layers])
     config = cell.task
     names = [n for n in (config.dataset, config.network, config.objective) if is_reference(n)]
-    found = {name: _source(name.partition(":")[0]) for name in names}
-    if not cell.author.__module__.startswith("dofbook."):
-        found[str(cell.place()["method"])] = _source(cell.author.__module__)
-    return {"D": task.network.D, "layers": _digest(layers), "sources": found}
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _source(module: str) -> str | None:
-    try:
-        return _digest(ast.dump(ast.parse(inspect.getsource(importlib.import_module(module)))))
-    except (ImportError, OSError, TypeError, SyntaxError):
-        return None
+    found = {name: source_digest(*name.split(":")) for name in names}
+    author = cell.author
+    if not author.__module__.startswith("dofbook."):
+        name = author.__qualname__.partition(".")[0]
+        found[str(cell.place()["method"])] = source_digest(author.__module__, name)
+    digest = hashlib.sha256(layers.encode()).hexdigest()[:16]
+    return {"D": task.network.D, "layers": digest, "sources": found}
 
 
 def check_origin(stored: StoredCell, cell: Cell, task: Task) -> None:
@@ -106,5 +96,5 @@ def check_origin(stored: StoredCell, cell: Cell, task: Task) -> None:
             raise InputError(f"{other}: its arrays had other names or shapes; {remedy} network.")
     for name, source in now["sources"].items():
         if then.get("sources", {}).get(name, source) != source:
-            change = "its module was edited since"
+            change = "its code was edited since"
             raise InputError(f"{about} with another {name}: {change}; {remedy} code.")
