@@ -49,13 +49,8 @@ class BitsCell(Cell):
             }
 
 
-def published(dataset: str = "mnist") -> list[Cell]:
-    """List the cells behind `results/beyond_bits.parquet`, of one data set."""
-    task = TaskConfig(dataset, epochs=1)
+def published() -> list[Cell]:
+    """List the cells behind `results/beyond_bits.parquet`."""
+    tasks = [TaskConfig(dataset, epochs=1) for dataset in ("mnist", "fashion_mnist")]
     dims = (256, 128, 512, 64, 1024, 2048)
-    return [BitsCell(task=task, seeds=(0, 1, 2), d=d) for d in dims]
-
-
-def published_fashion() -> list[Cell]:
-    """List the same on Fashion-MNIST."""
-    return published("fashion_mnist")
+    return [BitsCell(task=task, seeds=(0, 1, 2), d=d) for task in tasks for d in dims]
