@@ -11,7 +11,7 @@ from dofbook import checks
 from dofbook.experiments.config import Cell
 from dofbook.experiments.options import octaves
 from dofbook.keys import Role, run_key
-from dofbook.training import Task, TaskConfig
+from dofbook.training import OptimizerConfig, Task, TaskConfig
 
 LABELS = 200  # keeps the key of the labels apart from those of directions
 EVERY = 3  # epochs between two measurements
@@ -62,10 +62,15 @@ class LabelsCell(Cell):
 
 
 def published() -> list[Cell]:
-    """List the cells behind `results/beyond_labels.parquet`."""
-    task = TaskConfig("mnist", epochs=30)
+    """List the cells behind `results/beyond_labels.parquet`: two trainings of both labels.
+
+    At the rate of all subspaces random labels are not learned in any dimension.
+    """
+    slow = OptimizerConfig(learning_rate=3e-3)
+    tasks = TaskConfig("mnist", epochs=30), TaskConfig("mnist", epochs=100, optimizer=slow)
     return [
         LabelsCell(task=task, seeds=(seed,), random=random)
+        for task in tasks
         for seed in range(3)
         for random in (True, False)
     ]
