@@ -56,6 +56,14 @@ def test_nested_subspaces_keep_what_a_smaller_one_reached(table):
     assert (carried.best_test_accuracy >= table.best_test_accuracy).all()
 
 
+def test_tables_put_together_are_carried_as_one_table(table):
+    parts = [table[table.method != "affine"], table[table.method == "affine"].reset_index(drop=True)]
+    both = pd.concat(parts)
+    assert not both.index.is_unique
+    expected = nested_best(both.reset_index(drop=True), NESTED)
+    pd.testing.assert_frame_equal(nested_best(both, NESTED), expected)
+
+
 def test_carrying_over_twice_changes_nothing(table):
     once = nested_best(table, NESTED)
     pd.testing.assert_frame_equal(nested_best(once, NESTED), once)

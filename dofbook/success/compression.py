@@ -30,6 +30,8 @@ def nested_best(table: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     if not isinstance(methods, tuple | list) or not all(isinstance(m, str) for m in methods):
         raise InputError("methods must be a tuple of names.")
     changed = checks.instance("table", table, pd.DataFrame).copy()
+    if not changed.index.is_unique:  # tables put together keep the row numbers of each
+        table = changed = changed.reset_index(drop=True)
     columns = [c for c in table.columns if c.startswith(("best_train_", "best_test_"))]
     for key, rows in tables.curves(table):
         for column in columns if key.method in methods else ():
