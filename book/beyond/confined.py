@@ -87,8 +87,8 @@ class ConfinedCell(Cell):
 
 
 def published():
-    """List the cells of the published table: Conv-2 on MNIST from w_100, seven seeds."""
-    return [ConfinedCell(task=TaskConfig("mnist", "conv2"), seeds=(s,)) for s in range(3, 10)]
+    """List the cells of the published table: Conv-2 on MNIST from w_100, three seeds."""
+    return [ConfinedCell(task=TaskConfig("mnist", "conv2"), seeds=(seed,)) for seed in range(3)]
 
 
 def falls(rows):
