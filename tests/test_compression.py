@@ -57,8 +57,8 @@ def test_nested_subspaces_keep_what_a_smaller_one_reached(table):
 
 
 def test_tables_put_together_are_carried_as_one_table(table):
-    parts = [table[table.method != "affine"], table[table.method == "affine"].reset_index(drop=True)]
-    both = pd.concat(parts)
+    affine = table.method == "affine"
+    both = pd.concat([table[~affine], table[affine].reset_index(drop=True)])
     assert not both.index.is_unique
     expected = nested_best(both.reset_index(drop=True), NESTED)
     pd.testing.assert_frame_equal(nested_best(both, NESTED), expected)

@@ -300,13 +300,14 @@ HELPER = "def step(x):\n    return x + 1\n\n\ndef other(x):\n    return x\n"
 def test_a_digest_follows_what_a_definition_uses(tmp_path, monkeypatch, module, old, new, same):
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    texts, found = {"origin_main": BESIDE, "origin_helper": HELPER}, []
-    for texts in (texts, texts | {module: texts[module].replace(old, new)}):
+    before, found = {"origin_main": BESIDE, "origin_helper": HELPER}, []
+    after = before | {module: before[module].replace(old, new)}
+    assert after != before
+    for texts in (before, after):
         for name, text in texts.items():
             (tmp_path / f"{name}.py").write_text(text)
             sys.modules.pop(name, None)
         importlib.invalidate_caches()
         linecache.checkcache()
         found.append(source_digest("origin_main", "used"))
-    assert texts[module] != {"origin_main": BESIDE, "origin_helper": HELPER}[module]
     assert (found[0] == found[1]) is same and None not in found

@@ -18,10 +18,16 @@ from dofbook.figures.compression import figure_6, figure_10
 from dofbook.figures.interactive import interactive
 from dofbook.figures.landscape import figure_1
 from dofbook.figures.phase import figure_2, figure_3, figure_12
-from dofbook.figures.style import DATASETS, NETWORKS, NotebookFigure
+from dofbook.figures.style import (
+    DATASETS,
+    NETWORKS,
+    NotebookFigure,
+    legend_below,
+    page_figure,
+)
 from dofbook.figures.success import plot_success
 
 __all__ = [
     "DATASETS", "NETWORKS", "NotebookFigure", "figure_1", "figure_2", "figure_3", "figure_6",
-    "figure_10", "figure_12", "interactive", "plot_success",
+    "figure_10", "figure_12", "interactive", "legend_below", "page_figure", "plot_success",
 ]  # fmt: skip

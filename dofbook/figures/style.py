@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from dofbook.checks import integer
+from dofbook.checks import integer, positive
 from dofbook.errors import InputError
 from dofbook.methods import label, methods
 from dofbook.success import (
@@ -80,6 +80,36 @@ class NotebookFigure(Figure):
         undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
         self.savefig(buffer, format=format, metadata=undated.get(format))
         return buffer.getvalue()
+
+
+def page_figure(height: float, columns: int = 1, rows: int = 1, **options: Any) -> tuple:
+    """Make a figure of a page's width, of so many inches; give it and its axes.
+
+    Options are those of ``Figure.subplots``, and so is the form of the axes.
+
+    >>> figure, (left, right) = page_figure(2.5, columns=2, sharey=True)
+    >>> float(figure.get_figwidth())
+    5.2
+    """
+    figure = NotebookFigure(figsize=(2 * PANEL_WIDTH, positive("height", height)))
+    rows, columns = integer("rows", rows, 1), integer("columns", columns, 1)
+    return figure, figure.subplots(rows, columns, **options)
+
+
+def legend_below(figure: Figure, *axes: Axes, columns: int = 2) -> None:
+    """Write one legend below a figure, with what axes label, each label once.
+
+    >>> figure, axes = page_figure(2.5, columns=2)
+    >>> lines = [ax.plot([0, 1], label="measured") for ax in axes]
+    >>> legend_below(figure, *axes)
+    >>> [text.get_text() for text in figure.legends[0].get_texts()]
+    ['measured']
+    """
+    found = [ax.get_legend_handles_labels() for ax in axes]
+    handles = {label: handle for both in found for handle, label in zip(*both, strict=True)}
+    if handles:
+        place = "outside lower center"
+        figure.legend(handles.values(), handles, loc=place, ncols=min(columns, len(handles)))
 
 
 # --- data -----------------------------------------------------------------------------------------
