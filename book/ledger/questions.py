@@ -77,8 +77,8 @@ QUESTIONS = (
         "reaches it counts as D, which makes the difference smaller.",
         "beyond_training",
         amended="2026-11-26: a seed reaches the level where either of two trainings does, 30 "
-        "epochs at the rate 5e-2 or 100 at 3e-3. At 5e-2 random labels are at chance even with all D "
-        "dimensions, so that the first training alone speaks of the optimizer.",
+        "epochs at the rate 5e-2 or 100 at 3e-3. At 5e-2 random labels are at chance even with all "
+        "D dimensions, so that the first training alone speaks of the optimizer.",
     ),
     Criterion(
         "redrawn-directions",
