@@ -269,20 +269,35 @@ def test_an_older_worker_that_says_nothing_is_found_out_in_the_end(tmp_path):
 
 
 BESIDE = '''
+import functools
+
 from origin_helper import step
+from origin_star import *
 
 RATE = 0.5
+KIND = "1.5"
+if RATE:
+
+    def scale(x):
+        return x * RATE
+
+
+half = functools.partial(scale)
 
 
 def used(x):
     """Describe."""
-    return step(x) * RATE
+    from origin_helper import late
+
+    return half(starred(step(x) * RATE)) + float(KIND)
 
 
 def unused(x):
     return x
 '''
-HELPER = "def step(x):\n    return x + 1\n\n\ndef other(x):\n    return x\n"
+HELPER = "def step(x):\n    return x + 1\n\n\ndef other(x):\n    return x\n\n\nlate = 1\n"
+STAR = "import origin_helper\n\nstarred = lambda x: x\n"
+MODULES = {"origin_main": BESIDE, "origin_helper": HELPER, "origin_star": STAR}
 
 
 @pytest.mark.parametrize(
@@ -293,17 +308,19 @@ HELPER = "def step(x):\n    return x + 1\n\n\ndef other(x):\n    return x\n"
         ("origin_main", "RATE = 0.5", "RATE  = (0.5)  # a half", True),
         ("origin_main", "RATE = 0.5", "RATE = 0.25", False),
         ("origin_main", "step(x) * RATE", "RATE * step(x)", False),
+        ("origin_main", "return x * RATE", "return RATE * x", False),
+        ("origin_main", 'KIND = "1.5"', "KIND = 1.5", False),
+        ("origin_star", "lambda x: x", "lambda x: -x", False),
+        ("origin_helper", "late = 1", "late = 2", False),
         ("origin_helper", "x + 1", "x + 2", False),
-        ("origin_helper", "def other(x):\n    return x", "def other(x):\n    return -x", True),
     ],
 )
 def test_a_digest_follows_what_a_definition_uses(tmp_path, monkeypatch, module, old, new, same):
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    before, found = {"origin_main": BESIDE, "origin_helper": HELPER}, []
-    after = before | {module: before[module].replace(old, new)}
-    assert after != before
-    for texts in (before, after):
+    found, after = [], MODULES | {module: MODULES[module].replace(old, new)}
+    assert after != MODULES
+    for texts in (MODULES, after):
         for name, text in texts.items():
             (tmp_path / f"{name}.py").write_text(text)
             sys.modules.pop(name, None)
@@ -311,3 +328,13 @@ def test_a_digest_follows_what_a_definition_uses(tmp_path, monkeypatch, module, 
         linecache.checkcache()
         found.append(source_digest("origin_main", "used"))
     assert (found[0] == found[1]) is same and None not in found
+
+
+def test_a_module_that_cannot_be_read_has_no_digest(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "origin_broken").mkdir()
+    (tmp_path / "origin_broken" / "__init__.py").write_text("1 / 0\n")
+    (tmp_path / "origin_broken" / "inner.py").write_text("def f():\n    pass\n")
+    importlib.invalidate_caches()
+    for module in ("origin_broken.inner", "origin_nowhere", "__main__", "math"):
+        assert source_digest(module, "f") is None

@@ -2,11 +2,11 @@
 
 import ast
 import hashlib
-import importlib
-import inspect
 import json
+import sys
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
@@ -18,95 +18,123 @@ def source_digest(module: str, name: str) -> str | None:
     """Hash a definition and all that it uses of its module and of modules beside that one.
 
     Comments, layout, docstrings, and definitions it does not use may change. What is installed, and
-    dofbook, whose commit is recorded, are left out. None where the source cannot be had.
+    dofbook, whose commit is recorded, are left out; so is what only a string names, as in a registry.
+    None where the source cannot be had, as in a notebook.
 
     >>> source_digest("builtins", "sum") is None
     True
     """
-    pending, found = [(module, name)], {}
-    try:
-        while pending:
-            here = module, name = pending.pop()
-            if here in found:
-                continue
-            nodes = [n for key, n in _definitions(module) if name in (key, _ALL) or not key]
-            found[here] = [_form(node) for node in nodes]
-            parts = [part for node in nodes for part in ast.walk(node)]
-            pending += [(module, part.id) for part in parts if isinstance(part, ast.Name)]
-            pending += [place for part in parts for place in _imports(part, module)]
-    except (ImportError, OSError, TypeError, SyntaxError):
+    if module == "__main__":
         return None
-    used = sorted((place, forms) for place, forms in found.items() if forms)
-    return hashlib.sha256(json.dumps(used).encode()).hexdigest()[:16]
+    try:
+        found = _used(find_spec(module), name)
+    except (Exception, SystemExit):  # finding a module imports the packages it is in
+        return None
+    return found and hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
+
+
+def _used(spec: ModuleSpec | None, name: str) -> list | None:
+    """List the definitions that a name of a module uses, with where they stand."""
+    if _text(spec) is None:
+        return None
+    pending, found = [(spec.name, name)], {}
+    while pending:
+        here = module, name = pending.pop()
+        if here in found:
+            continue
+        spec = find_spec(module)
+        statements = _statements(_text(spec) or "")
+        nodes = [node for key, node in statements if name in (key, _ALL) or not key]
+        found[here] = [_form(node) for node in nodes]
+        parts = [part for node in nodes for part in ast.walk(node)]
+        pending += [(module, part.id) for part in parts if isinstance(part, ast.Name)]
+        pending += [place for part in parts for place in _imports(part, spec)]
+    return sorted((place, forms) for place, forms in found.items() if forms)
+
+
+def _text(spec: ModuleSpec | None) -> str | None:
+    read = getattr(spec and spec.loader, "get_source", None)
+    return read(spec.name) if read else None
 
 
 @lru_cache(maxsize=64)
-def _parsed(source: str) -> list[tuple[str, ast.stmt]]:
-    """List a module's statements by the names they define; "" for those that define none."""
+def _statements(text: str) -> list[tuple[str, ast.stmt]]:
+    """List a module's statements by the names they define; what has no one name counts for all."""
     found: list[tuple[str, ast.stmt]] = []
-    for node in ast.parse(source).body:
+    for node in ast.parse(text).body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             for alias in node.names:
-                one = ast.Import([alias])
+                one: ast.stmt = ast.Import([alias])
                 if isinstance(node, ast.ImportFrom):
                     one = ast.ImportFrom(node.module, [alias], node.level)
-                found.append((alias.asname or alias.name.partition(".")[0], one))
+                name = alias.asname or alias.name.partition(".")[0]
+                found.append(("" if name == _ALL else name, one))
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             found.append((node.name, node))
-        elif not _is_docstring(node):
-            stored = [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and not _loads(n)]
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            names = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
+            stored = [part.id for part in names if isinstance(part.ctx, ast.Store)]
             found += [(name, node) for name in stored] or [("", node)]
+        elif not (_is_docstring(node) or _is_script(node)):
+            found.append(("", node))
     return found
 
 
-def _definitions(module: str) -> list[tuple[str, ast.stmt]]:
-    return _parsed(inspect.getsource(importlib.import_module(module)))
+def _is_script(node: ast.stmt) -> bool:
+    """Tell whether it is ``if __name__ == "__main__"``."""
+    return isinstance(node, ast.If) and "__name__" in ast.dump(node.test)
 
 
-def _loads(node: ast.Name) -> bool:
-    return isinstance(node.ctx, ast.Load)
-
-
-def _is_docstring(node: ast.AST) -> bool:
+def _is_docstring(node: object) -> bool:
     constant = node.value if isinstance(node, ast.Expr) else None
     return isinstance(constant, ast.Constant) and isinstance(constant.value, str)
 
 
 def _form(node: object) -> object:
-    """Write a node as nested lists, without what is empty: later Pythons add empty fields."""
+    """Write a node as nested lists, without what is empty: later Pythons add empty parts."""
     if isinstance(node, ast.AST):
         fields = [(key, _form(value)) for key, value in ast.iter_fields(node)]
         return [type(node).__name__, *(pair for pair in fields if pair[1] not in (None, []))]
     if isinstance(node, list):
-        return [_form(part) for part in node if not _is_docstring(part)]
-    return node if node is None or isinstance(node, bool | int | str) else repr(node)
+        empty = [part for part in node if isinstance(part, ast.Constant) and part.value == ""]
+        in_string = any(isinstance(part, ast.FormattedValue) for part in node)
+        left = [part for part in node if not (in_string and part in empty)]
+        return [_form(part) for part in left if not _is_docstring(part)]
+    if node is None or isinstance(node, bool | int | str):
+        return node
+    return [type(node).__name__, repr(node)]
 
 
-def _imports(node: ast.AST, module: str) -> Iterator[_Place]:
-    """List what a statement imports of the modules beside this one."""
+def _imports(node: ast.AST, spec: ModuleSpec) -> Iterator[_Place]:
+    """List what a statement imports of the modules beside the one it stands in."""
     if isinstance(node, ast.Import):
-        yield from ((alias.name, _ALL) for alias in node.names if _beside(alias.name, module))
+        yield from ((alias.name, _ALL) for alias in node.names if _beside(alias.name, spec))
     elif isinstance(node, ast.ImportFrom):
-        package = importlib.import_module(module).__package__
-        source = resolve_name("." * node.level + (node.module or ""), package)
+        source = resolve_name("." * node.level + (node.module or ""), spec.parent)
+        if (package := _beside(source, spec)) is None:
+            return
         for alias in node.names:
             inner = f"{source}.{alias.name}"
-            if _beside(inner, module):
-                yield inner, _ALL
-            elif _beside(source, module):
-                yield source, alias.name
+            is_module = package.submodule_search_locations and find_spec(inner)
+            yield (inner, _ALL) if is_module else (source, alias.name)
 
 
-def _beside(other: str, module: str) -> bool:
-    """Tell whether there is such a module in the folder from which this one is imported."""
-    if other.partition(".")[0] == "dofbook":
-        return False
-    try:
-        spec, root = find_spec(other), find_spec(module.partition(".")[0])
-    except ModuleNotFoundError:  # a name in a module, which has no modules within
-        return False
-    if not (spec and root and spec.has_location and spec.origin):
-        return False
+def _beside(other: str, spec: ModuleSpec) -> ModuleSpec | None:
+    """Find a module, or a package, in the folder from which another one is imported."""
+    top = other.partition(".")[0]
+    if top in (*sys.stdlib_module_names, "dofbook"):
+        return None
+    root, first = find_spec(spec.name.partition(".")[0]), find_spec(top)
+    if root is None or first is None:
+        return None
     inner = root.submodule_search_locations  # of a package
     folder = Path(next(iter(inner)) if inner else str(root.origin)).parent
-    return Path(spec.origin).is_relative_to(folder) and "-packages" not in spec.origin
+    place = next(iter(first.submodule_search_locations or ()), first.origin)
+    if not place or not Path(place).is_relative_to(folder):
+        return None
+    if "-packages" in str(Path(place).relative_to(folder)):
+        return None
+    try:
+        return find_spec(other)
+    except ModuleNotFoundError:  # optional, as in a try
+        return None
