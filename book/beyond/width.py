@@ -55,7 +55,7 @@ class WidthCell(Cell):
     def parts(self, task, seed):
         """Give one row: draw, level, D, cosine, its loss, d_hit.
 
-        An end of the ``bracket`` as d_hit says that it lies there or beyond.
+        One more than the ``bracket``'s first d, or its last, says that d_hit lies there or beyond.
         """
         cosine, loss = largest_cosine(task, seed, self)
         found = {"cosine": cosine, "certified_loss": loss, "d_hit": first_hit(task, seed, self)}

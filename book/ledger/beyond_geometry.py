@@ -67,7 +67,8 @@ def equality_for_a_network(folder: Folder) -> Finding:
     rows, level = published("beyond_width", folder), min(width.BRACKETS)
     part = rows[rows["level"] == level]
     _need(part["draw"].nunique(), LEAST["width"], "directions and chains")
-    if part["d_hit"].isin(width.BRACKETS[level]).any():
+    below, above = width.BRACKETS[level]  # a search never asks for its ends
+    if part["d_hit"].isin((below + 1, above)).any():
         raise CannotJudge("a chain first reaches the loss outside the dimensions searched")
     found = width_ratio(part, level, EACH)
     return Finding(

@@ -20,14 +20,18 @@ RANDOM_OCTAVES = 3.0
 SLOPE = 0.1
 NETWORKS = 12
 SHARE = 0.8
+BITS_DIMS = 6
+
+
+def need(found: int, wanted: int, what: str = "seeds") -> None:
+    """Raise CannotJudge where there are fewer seeds than a criterion names."""
+    if found < wanted:
+        raise CannotJudge(f"{found} of {wanted} {what}")
 
 
 def by_seed(rows: pd.DataFrame, values: str = "train_accuracy") -> pd.Series:
-    """Take one value of each seed; CannotJudge for less than two seeds."""
-    found = rows.set_index("seed")[values].sort_index()
-    if len(found) < 2:
-        raise CannotJudge(f"{len(found)} of 3 seeds")
-    return found
+    """Take one value of each seed."""
+    return rows.set_index("seed")[values].sort_index()
 
 
 # --- fixed or redrawn -----------------------------------------------------------------------------
@@ -39,7 +43,8 @@ def redrawn(folder: Folder) -> Finding:
     rows = published("beyond_redrawn", folder)
     rows = rows[(rows.directions == "redrawn") & (rows.d == 64)]
     always, never = (by_seed(rows[rows.every == every]) for every in (1, 0))
-    gain = mean_estimate((always - never).dropna())
+    need(len(pairs := (always - never).dropna()), 3)
+    gain = mean_estimate(pairs)
     return Finding(
         "Conv-2 on MNIST",
         side(gain, low=GAIN),
@@ -59,6 +64,7 @@ def two_solutions(folder: Folder) -> Finding:
     ends = rows[rows.share.isin([0, 1])].groupby("seed")
     barrier = rows.groupby("seed").train_loss.max() - ends.train_loss.max()
     better = ends.ensemble_accuracy.first() - ends.test_accuracy.max()
+    need(len(barrier), 10)
     found = [mean_estimate(x, EACH) for x in (barrier, better)]
     return Finding(
         "Conv-2 on MNIST",
@@ -83,6 +89,7 @@ def blocks(folder: Folder) -> Finding:
     if 0 not in tables or 4 not in tables[0]:
         raise CannotJudge("no four tasks in unprotected blocks")
     losses = {protected: (table[1] - table[4]).dropna() for protected, table in tables.items()}
+    need(len(losses[0]), 3)
     loss = mean_estimate(losses.pop(0))
     others = [
         f"With blocks orthogonal to the gradients of {images} images of each earlier task: "
@@ -119,6 +126,8 @@ def _bits(dataset: str, folder: Folder) -> Finding:
     if rows.empty:
         raise CannotJudge("no runs")
     bounds = rows.pivot(index="seed", columns="d", values="bound").dropna()
+    need(len(bounds), 3)
+    need(len(bounds.columns), BITS_DIMS, "dimensions")
     d = int(bounds.mean().idxmin())
     least = mean_estimate(bounds[d])
     runs = affine_runs(f"{dataset}_conv2", folder)
@@ -175,8 +184,7 @@ def labels(folder: Folder) -> Finding:
         for (kind, seed), part in rows.groupby(["labels", "seed"])
     })  # fmt: skip
     both = hits.unstack(0).dropna()
-    if both.shape[1] < 2 or len(both) < 2:
-        raise CannotJudge(f"{len(both)} of 3 seeds with both kinds of labels")
+    need(both.shape[1] * len(both), 6, "pairs of a seed and a kind of labels")
     later = mean_estimate(np.log2(both["random"]) - np.log2(both["true"]))
     return Finding(
         "Conv-2, 5,000 images of MNIST",
@@ -202,8 +210,7 @@ def sizes(folder: Folder) -> Finding:
         for seed, part in logs.groupby("seed")
         if len(part) == NETWORKS
     }
-    if len(slopes) < 2:
-        raise CannotJudge(f"{len(slopes)} of 5 seeds have all {NETWORKS} networks")
+    need(len(slopes), 5, f"seeds have all {NETWORKS} networks")
     slope = mean_estimate(np.array([*slopes.values()]))
     return Finding(
         "Fully connected on MNIST",
@@ -260,8 +267,7 @@ def text(folder: Folder) -> Finding:
     rows = published("beyond_text", folder)
     images = affine_runs("mnist_conv2", folder)
     (hits, level), others = text_hits(rows), image_hits(images)
-    if len(hits) < 2 or not np.isfinite(hits).all():
-        raise CannotJudge(f"{np.isfinite(hits).sum()} of {len(hits)} seeds reach the loss")
+    need(int(np.isfinite(hits).sum()), max(3, len(hits)), "seeds reach the loss")
     ratios = [np.log2(int(table.D.iloc[0]) / d) for table, d in ((rows, hits), (images, others))]
     more = welch(*ratios)
     return Finding(

@@ -13,7 +13,7 @@ ACCURACY = 0.90
 QUESTIONS = (
     Criterion(
         "whose-randomness",
-        "The initialization moves the threshold more than the subspace does",
+        "Subspaces of one initialization agree as well as convex geometry lets them",
         "With one initialization, random nested subspaces first reach a level at training "
         "dimensions that spread no more than convex geometry allows, sqrt(2/d*)/ln 2 octaves; "
         "what is left of the width of the transition comes from the initialization.",
@@ -24,6 +24,8 @@ QUESTIONS = (
         "a spread in octaves: at most sqrt(2/d*)/ln 2 at the mean d_hit. A spread of the grid, "
         "1/(16 sqrt(12)) octaves, is within it.",
         "beyond_geometry",
+        amended="2026-11-26, after the run: the title was that the initialization moves the "
+        "threshold more than the subspace does, which the criterion does not ask.",
     ),
     Criterion(
         "equality-for-a-network",
@@ -83,14 +85,15 @@ QUESTIONS = (
     Criterion(
         "redrawn-directions",
         "Directions drawn anew at every step train far beyond their number",
-        "The threshold concerns the span that training explores, not the number of directions "
-        "it has at a time.",
+        "The threshold does not concern the number of directions that training has at a time.",
         "Gressmann et al. 2020",
         "Conv-2 on MNIST, 3 seeds, d = 16, 64 and 256, the same steps and optimizer settings, "
         "directions kept, or drawn anew after every 100, 10 or 1 steps: at d = 64 the training "
         "accuracy of new directions at every step less that of fixed ones, paired, t-interval: "
         "at least 10 percentage points. The rest is shown.",
         "beyond_training",
+        amended="2026-11-26, after the run: the claim went on that the span explored is what "
+        "counts. The criterion does not test that, and the table speaks against it.",
     ),
     Criterion(
         "early-path",

@@ -18,8 +18,8 @@ def source_digest(module: str, name: str) -> str | None:
     """Hash a definition and all that it uses of its module and of modules beside that one.
 
     Comments, layout, docstrings, and definitions it does not use may change. What is installed, and
-    dofbook, whose commit is recorded, are left out; so is what only a string names, as in a registry.
-    None where the source cannot be had, as in a notebook.
+    dofbook, whose commit is recorded, are left out; so is what only a string names, as in a table
+    of functions. None where the source cannot be had, as in a notebook.
 
     >>> source_digest("builtins", "sum") is None
     True
