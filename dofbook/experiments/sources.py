@@ -24,25 +24,23 @@ def source_digest(module: str, name: str) -> str | None:
     >>> source_digest("builtins", "sum") is None
     True
     """
-    if module == "__main__":
-        return None
     try:
-        found = _used(find_spec(module), name)
+        spec = None if module == "__main__" else find_spec(module)
+        if spec is None or _text(spec) is None:
+            return None
+        used = json.dumps(_used(module, name))
     except (Exception, SystemExit):  # finding a module imports the packages it is in
         return None
-    return found and hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
+    return hashlib.sha256(used.encode()).hexdigest()[:16]
 
 
-def _used(spec: ModuleSpec | None, name: str) -> list | None:
+def _used(module: str, name: str) -> list:
     """List the definitions that a name of a module uses, with where they stand."""
-    if _text(spec) is None:
-        return None
-    pending, found = [(spec.name, name)], {}
+    pending, found = [(module, name)], {}
     while pending:
         here = module, name = pending.pop()
-        if here in found:
+        if here in found or (spec := find_spec(module)) is None:
             continue
-        spec = find_spec(module)
         statements = _statements(_text(spec) or "")
         nodes = [node for key, node in statements if name in (key, _ALL) or not key]
         found[here] = [_form(node) for node in nodes]
@@ -52,8 +50,8 @@ def _used(spec: ModuleSpec | None, name: str) -> list | None:
     return sorted((place, forms) for place, forms in found.items() if forms)
 
 
-def _text(spec: ModuleSpec | None) -> str | None:
-    read = getattr(spec and spec.loader, "get_source", None)
+def _text(spec: ModuleSpec) -> str | None:
+    read = getattr(spec.loader, "get_source", None)
     return read(spec.name) if read else None
 
 
