@@ -209,9 +209,9 @@ def test_a_scheduler_killed_and_started_again(cluster, plain, tmp_path):
     assert table(store) == plain
 
 
-def test_a_frozen_worker_does_not_stall_the_sweep(cluster, plain, tmp_path, caplog):
-    """Its cell goes to the other worker, which computes it at once."""
-    file = tmp_path / "scheduler.json"
+@contextlib.contextmanager
+def served(file):
+    """Run a scheduler that names itself in a file, and two workers; yield their process ids."""
     serve = (
         "distributed.cli.dask_scheduler", "--scheduler-file", str(file), "--port", "0",
         "--no-dashboard", "--host", "127.0.0.1",
@@ -221,7 +221,18 @@ def test_a_frozen_worker_does_not_stall_the_sweep(cluster, plain, tmp_path, capl
         "--no-dashboard", "--no-nanny", "--death-timeout", "900",
     )  # fmt: skip
     processes = [start(*serve), start(*join), start(*join)]
-    frozen = []
+    try:
+        wait_for(file)
+        yield {process.pid for process in processes}
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def test_a_frozen_worker_does_not_stall_the_sweep(cluster, plain, tmp_path, caplog):
+    """Its cell goes to the other worker, which computes it at once."""
+    file, frozen = tmp_path / "scheduler.json", []
 
     def freeze():
         frozen.append(int(wait_for(tmp_path / "worker")))
@@ -230,19 +241,40 @@ def test_a_frozen_worker_does_not_stall_the_sweep(cluster, plain, tmp_path, capl
     freezer = threading.Thread(target=freeze)
     freezer.start()
     store = Store(tmp_path / "store")
-    try:
-        wait_for(file)
-        executor = DaskExecutor(scheduler_file=str(file), silence=4.0, patience=600)
-        rows = partial(make_rows, folder=str(tmp_path), size=1)
-        report = run_sweep(CELLS, store, executor, run_cell=rows)
-    finally:
-        freezer.join()
-        for process in processes:
-            process.kill()
-            process.wait()
-    assert frozen and frozen[0] in {process.pid for process in processes}
+    with served(file) as pids:
+        try:
+            executor = DaskExecutor(scheduler_file=str(file), silence=4.0, patience=600)
+            rows = partial(make_rows, folder=str(tmp_path), size=1)
+            report = run_sweep(CELLS, store, executor, run_cell=rows)
+        finally:
+            freezer.join()
+    assert frozen and frozen[0] in pids
     assert (report.failures, report.lost) == ({}, [])
     assert "a worker is silent" in caplog.text
+    assert table(store) == plain
+
+
+def test_a_worker_that_freezes_with_an_outcome_in_hand_does_not_stall_the_sweep(
+    cluster, plain, tmp_path, caplog, monkeypatch
+):
+    """The cell is stored and its task done, but who holds the outcome does not answer any more."""
+    file, frozen, read = tmp_path / "scheduler.json", [], dask_executor._outcome
+
+    def freezing(future, silence):
+        if not frozen:
+            (holder,) = future.client.who_has([future])[future.key]
+            frozen.append(future.client.run(os.getpid, workers=[holder])[holder])
+            os.kill(frozen[0], signal.SIGSTOP)
+        return read(future, silence)
+
+    monkeypatch.setattr(dask_executor, "_outcome", freezing)
+    store = Store(tmp_path / "store")
+    with served(file) as pids:
+        executor = DaskExecutor(scheduler_file=str(file), silence=4.0, patience=600)
+        report = run_sweep(CELLS, store, executor, run_cell=make_rows)
+    assert frozen and frozen[0] in pids
+    assert (report.failures, report.lost) == ({}, [])
+    assert "comes from another" in caplog.text
     assert table(store) == plain
 
 

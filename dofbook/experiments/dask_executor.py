@@ -189,10 +189,14 @@ def _outcomes(
         batch = ready.next_batch(block=False)
         for future in batch:
             cell = sent.pop(future)
-            if cell.name in left:
-                outcome = _outcome(future)
-                del left[cell.name]
-                yield cell, outcome
+            if cell.name not in left:
+                continue
+            if (outcome := _outcome(future, silence)) is None:
+                log.warning("a worker is silent; what it says of %s comes from another.", cell.name)
+                send(cell, workers=_living(client, silence)[0], priority=1)
+                continue
+            del left[cell.name]
+            yield cell, outcome
         if not batch:
             time.sleep(0.02)
         if time.monotonic() - looked > silence / 4:
@@ -214,15 +218,18 @@ def _stuck(client, sent: dict[Any, Cell], silence: float) -> tuple[set[str], lis
     return {key.partition("-")[0] for key in stuck} - going, living
 
 
-def _outcome(future) -> Outcome:
+def _outcome(future, silence: float) -> Outcome | None:
     """Read the outcome of a finished task; one whose workers all died has a reason, no traceback.
 
+    None if the worker that holds it fell silent meanwhile; another finds the cell in the store.
     RunFailed passes, if the worker has another version or cannot write the store: the sweep stops.
     """
     if future.status in ("cancelled", "lost"):
         raise asyncio.CancelledError
     try:
-        return future.result()
+        return future.result(timeout=silence)
+    except TimeoutError:
+        return None
     except (RunFailed, *_LOST):
         raise
     except Exception as problem:
