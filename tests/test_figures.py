@@ -1,9 +1,11 @@
 """Figures: what is drawn is what the table says, and it can be read."""
 
 import math
+import re
 import subprocess
 import sys
 from itertools import combinations
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -394,3 +396,11 @@ def test_figures_show_themselves_in_notebooks_without_pyplot():
 def test_bad_input_is_named(call, message):
     with pytest.raises(InputError, match=message):
         call(make_table(runs=2))
+
+
+def test_an_svg_has_no_more_digits_than_show():
+    figure = NotebookFigure()
+    figure.subplots().plot([0, 1 / 3, 1], [0, 1 / 7, 1], "o-")
+    places = [element.attrib for element in ElementTree.fromstring(figure.in_format("svg")).iter()]
+    numbers = " ".join(at[name] for at in places for name in ("d", "x", "y") if name in at)
+    assert re.search(r"\d\.\d", numbers) and not re.search(r"\.\d{3}", numbers)
