@@ -11,18 +11,13 @@ from beyond import confined, early_path, pruning, randomness, width
 
 from dofbook.experiments.published import read_published
 from dofbook.geometry.gaussian_width import alpha
-from ledger.panels import CannotJudge, Folder, answers, published
+from ledger.panels import CannotJudge, Folder, answers, need, published
 from ledger.verdicts import EACH, Estimate, Finding, all_of, mean_estimate, side, spread_estimate
 
 PANEL = "Conv-2 on MNIST"
 LEAST = {"randomness": (5, 6), "width": 20, "early-path": 3, "confined": 3, "pruning": 5}
 """Seeds, or draws, that each criterion names."""
 EXCESS, GAIN, STALLS, RUNS_ON, POINTS, OCTAVE = 1.2, 0.9, 0.5, 0.9, 0.01, 1.0
-
-
-def _need(found: int, wanted: int, what: str) -> None:
-    if found < wanted:
-        raise CannotJudge(f"{found} of {wanted} {what}")
 
 
 @answers("whose-randomness", PANEL)
@@ -32,7 +27,7 @@ def whose_randomness(folder: Folder) -> Finding:
     hits = randomness.first_hits(runs, randomness.asked().grid)
     sizes = hits.groupby("seed").size()
     initializations, chains = LEAST["randomness"]
-    _need(int((sizes >= chains).sum()), initializations, f"initializations have {chains} chains")
+    need(int((sizes >= chains).sum()), initializations, f"initializations have {chains} chains")
     parts = randomness.variances(hits)
     d_star = 2 ** hits["log2_hit"].mean()
     limit = float(randomness.spread_limit(d_star))
@@ -66,7 +61,7 @@ def equality_for_a_network(folder: Folder) -> Finding:
     """Compare d_hit with D - w^2 at a low loss."""
     rows, level = published("beyond_width", folder), min(width.BRACKETS)
     part = rows[rows["level"] == level]
-    _need(part["draw"].nunique(), LEAST["width"], "directions and chains")
+    need(part["draw"].nunique(), LEAST["width"], "directions and chains")
     below, above = width.BRACKETS[level]  # a search never asks for its ends
     if part["d_hit"].isin((below + 1, above)).any():
         raise CannotJudge("a chain first reaches the loss outside the dimensions searched")
@@ -89,7 +84,7 @@ def early(folder: Folder) -> Finding:
         gain = early_path.gain(runs, 3 * 469)[early_path.BASES[0], early_path.SHARES[0]]
     except KeyError as missing:
         raise CannotJudge(f"the table lacks {missing}") from None
-    _need(len(gain := gain.dropna()), LEAST["early-path"], "seeds")
+    need(len(gain := gain.dropna()), LEAST["early-path"], "seeds")
     found = mean_estimate(gain)
     return Finding(
         PANEL, side(found, low=GAIN), f"share of the gain {found.text('%', 100, 1)}", "d = 16."
@@ -100,7 +95,7 @@ def early(folder: Folder) -> Finding:
 def top_hessian_space(folder: Folder) -> Finding:
     """Compare the fall of the loss in the top space, and off it, with that of descent."""
     shares = confined.falls(published("beyond_confined", folder))
-    _need(len(shares), LEAST["confined"], "seeds")
+    need(len(shares), LEAST["confined"], "seeds")
     top, rest = (mean_estimate(shares[arm], EACH) for arm in ("top", "rest"))
     said = f"fall in the top space {top.text('%', 100, 0)}, off it {rest.text('%', 100, 0)}"
     return Finding(PANEL, all_of(side(top, high=STALLS), side(rest, low=RUNS_ON)), said)
@@ -123,7 +118,7 @@ def pruning_limits(folder: Folder = None) -> dict[int, tuple[float, float]]:
 def pruning_limit(folder: Folder) -> Finding:
     """Compare the limit from the curvature with where tickets lose a point, in octaves."""
     found = pruning_limits(folder)
-    _need(len(found), LEAST["pruning"], "seeds")
+    need(len(found), LEAST["pruning"], "seeds")
     limits, measured = np.array(list(found.values())).T
     ratio = mean_estimate(np.log2(limits / measured))
     return Finding(

@@ -8,7 +8,7 @@ from scipy.stats import ttest_ind
 
 from dofbook.figures import DATASETS
 from dofbook.success import baseline_accuracy, hit_dimensions, run_values
-from ledger.panels import ANSWERS, CannotJudge, Folder, answers, attempt, published
+from ledger.panels import ANSWERS, CannotJudge, Folder, answers, attempt, need, published
 from ledger.verdicts import CONFIDENCE, EACH, Estimate, Finding, all_of, mean_estimate, side
 
 GAIN = 0.10
@@ -21,12 +21,6 @@ SLOPE = 0.1
 NETWORKS = 12
 SHARE = 0.8
 BITS_DIMS = 6
-
-
-def need(found: int, wanted: int, what: str = "seeds") -> None:
-    """Raise CannotJudge where there are fewer seeds than a criterion names."""
-    if found < wanted:
-        raise CannotJudge(f"{found} of {wanted} {what}")
 
 
 def by_seed(rows: pd.DataFrame, values: str = "train_accuracy") -> pd.Series:

@@ -190,6 +190,12 @@ def answers(
     return register
 
 
+def need(found: int, wanted: int, what: str = "seeds") -> None:
+    """Raise CannotJudge where there are fewer of something than a criterion names."""
+    if found < wanted:
+        raise CannotJudge(f"{found} of {wanted} {what}")
+
+
 def published(name: str, folder: Folder = None) -> pd.DataFrame:
     """Read a published table; where there is none its question is not run."""
     if name not in published_names(folder):
