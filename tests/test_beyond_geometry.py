@@ -190,7 +190,7 @@ def test_the_published_lists_are_those_of_the_criteria():
     assert (len(search.sweep.methods), search.sweep.runs) == judges.LEAST["randomness"][::-1]
     assert search.grid[0] == 128 and search.grid[-1] == 1024 and len(search.grid) == 49
     assert all(len(c.seeds) == 3 and c.d == 16 for c in early_path.published())
-    assert [len(x.published()) for x in (confined, pruning)] == [3, 5]
+    assert [len(x.published()) for x in (confined, pruning)] == [10, 5]
 
 
 # --- judges ---------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def width_rows(hit, draws=20):
 def confined_rows(top, rest):
     rows = [
         (seed, arm, update, 1.0 - update * (fall + 0.01 * seed))
-        for seed in range(3)
+        for seed in range(10)
         for arm, fall in (("all", 0.5), ("top", top), ("rest", rest))
         for update in (0, 1)
     ]
@@ -219,7 +219,7 @@ def confined_rows(top, rest):
 
 def crossed_rows(within):
     grid, rows, rng = randomness.asked().grid, [], np.random.default_rng(1)
-    for seed in range(5):
+    for seed in range(10):
         for chain in range(6):
             at = np.searchsorted(grid, 400 * 2 ** (within * rng.standard_normal()))
             for point, value in ((at - 1, 0.89), (at, 0.91)):

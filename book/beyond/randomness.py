@@ -16,21 +16,24 @@ from dofbook.training.config import TaskConfig
 LEVEL, METRIC = 0.9, "train_accuracy"
 
 
-def crossed(task: TaskConfig, dims, initializations: int, chains: int, level=LEVEL):
+def crossed(task: TaskConfig, dims, initializations: int, chains: int, level=LEVEL, first_seed=0):
     """Describe the search: one method for each chain, all initializations in each.
 
     >>> [m.directions_seed for m in crossed(TaskConfig(), (8, 16), 2, 2).sweep.methods]
     [0, 1]
     """
     methods = tuple(RandomAffine(nested=True, directions_seed=chain) for chain in range(chains))
-    sweep = SweepConfig(task, methods, tuple(dims), initializations, baseline_learning_rates=())
+    sweep = SweepConfig(
+        task, methods, tuple(dims), initializations, first_seed, baseline_learning_rates=()
+    )
     narrow = 1e-6  # octaves: no initialization is left out
     return AdaptiveConfig(sweep, (level,), METRIC, half_width=narrow, first_runs=initializations)
 
 
 def asked() -> AdaptiveConfig:
-    """Describe the published search: Conv-2 on MNIST, 5 initializations, 6 chains each."""
-    return crossed(TaskConfig("mnist", "conv2"), octaves(1024, 128, 2 ** (1 / 16)), 5, 6)
+    """Describe the published search: Conv-2 on MNIST, 10 initializations, 6 chains each."""
+    task, dims = TaskConfig("mnist", "conv2"), octaves(1024, 128, 2 ** (1 / 16))
+    return crossed(task, dims, 10, 6, first_seed=5)
 
 
 def published():

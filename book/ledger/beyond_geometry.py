@@ -15,7 +15,7 @@ from ledger.panels import CannotJudge, Folder, answers, need, published
 from ledger.verdicts import EACH, Estimate, Finding, all_of, mean_estimate, side, spread_estimate
 
 PANEL = "Conv-2 on MNIST"
-LEAST = {"randomness": (5, 6), "width": 20, "early-path": 3, "confined": 3, "pruning": 5}
+LEAST = {"randomness": (10, 6), "width": 20, "early-path": 3, "confined": 10, "pruning": 5}
 """Seeds, or draws, that each criterion names."""
 EXCESS, GAIN, STALLS, RUNS_ON, POINTS, OCTAVE = 1.2, 0.9, 0.5, 0.9, 0.01, 1.0
 
