@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -140,7 +141,7 @@ def test_dry_run_lists_cells_steps_memory_and_time_and_writes_nothing(
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["sweep", *SMALL, "--dry-run", "--table", "t.parquet"]) == 0
+    assert cli.main(["sweep", *SMALL, "--dry-run", "--measure", "--table", "t.parquet"]) == 0
     out = capsys.readouterr().out
     assert "4 cells in store: 4 missing. Left: 4 cells, 8 steps, " in out
     assert "one after the other on this machine; up to " in out
@@ -160,7 +161,7 @@ def test_a_dry_run_knows_the_times_of_what_is_stored(swept, monkeypatch, capsys)
     monkeypatch.chdir(swept)
     monkeypatch.setattr(estimates, "measure_rates", None)
     larger = [*SMALL[:-4], "--dims", "1,4,64", "--runs", "2"]
-    assert cli.main(["sweep", *larger, "--dry-run", "--json"]) == 0
+    assert cli.main(["sweep", *larger, "--dry-run", "--measure", "--json"]) == 0
     *done, new = events_of(capsys.readouterr().out)
     assert [event["state"] for event in done] == 4 * ["done"]
     assert all(event["seconds"] == 0 for event in done)
@@ -169,16 +170,38 @@ def test_a_dry_run_knows_the_times_of_what_is_stored(swept, monkeypatch, capsys)
     assert new["bytes"] > 4 * 64 * 2410
 
 
-def test_a_dry_run_with_nothing_left_answers_without_jax_and_pandas(swept):
+@pytest.mark.parametrize(
+    ("dims", "said"),
+    [
+        ("1,4", r"4 cells in store: 4 done\. Nothing is left\."),
+        ("1,4,64", r"5 .*: 4 done, 1 missing\. Left: 1 cells, \d+ s on the device used last; .*"),
+    ],
+)  # fmt: skip
+def test_a_dry_run_answers_without_jax_and_pandas(swept, dims, said):
+    line = ["sweep", *SMALL[:-4], "--dims", dims, "--runs", "2", "--dry-run"]
     script = (
         "import sys\nfrom dofbook.cli import main\n"
-        f"assert main({['sweep', *SMALL, '--dry-run']}) == 0\n"
+        f"assert main({line}) == 0\n"
         "assert not {'jax', 'pandas', 'scipy', 'sklearn'} & set(sys.modules), 'imported too much'\n"
     )
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, cwd=swept)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("4 cells in store: 4 done. Nothing is left.\n")
+    assert re.fullmatch(said, done.stdout.splitlines()[-1])
+    assert set(done.stdout.splitlines()[3].split()[-3:]) == {"-"}  # of a cell that is done
+
+
+def test_a_dry_run_of_an_empty_store_knows_no_time(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["sweep", *SMALL, "--dry-run", "--json"]) == 0
+    plans = events_of(capsys.readouterr().out)
+    assert [(plan["steps"], plan["bytes"], plan["seconds"]) for plan in plans] == 4 * [(None,) * 3]
+    assert cli.main(["sweep", *SMALL, "--dry-run"]) == 0
+    *_, row, end = capsys.readouterr().out.splitlines()
+    assert row.split()[-3:] == ["-", "-", "?"] and "4 cells, time unknown; with --measure" in end
+    assert cli.main(["sweep", *SMALL, "--measure"]) == 2
+    assert "--measure belongs to --dry-run" in capsys.readouterr().err
+    assert tree(tmp_path) == set()
 
 
 def tell(cell, data_dir=None, batching=None):
@@ -805,7 +828,7 @@ def test_streams_of_few_letters(tmp_path, monkeypatch):
 
 
 def test_no_device_is_one_sentence(tmp_path):
-    line = ["sweep", *SMALL, "--dry-run"]
+    line = ["sweep", *SMALL, "--dry-run", "--measure"]
     done = run(*line, cwd=tmp_path, env=os.environ | {"JAX_PLATFORMS": "cuda"})
     assert done.returncode == 2
     assert done.stderr.startswith("dofbook: JAX finds no device with JAX_PLATFORMS=cuda: ")

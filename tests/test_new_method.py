@@ -130,7 +130,7 @@ def test_it_is_stored_resumed_and_planned(runs, tmp_path, capsys):
     assert need.steps == 2 * (4 + 3)
     assert need.together == 2
     assert 4 * 24 * D < need.run_bytes < 40 * 24 * D
-    print_plan([*cells, wanted], Store(tmp_path), Batched(), Output())
+    print_plan([*cells, wanted], Store(tmp_path), Batched(), Output(), measure=True)
     said = capsys.readouterr().out
     assert said.count("gradient_subspace") == 3
     assert "2 done, 1 missing" in said

@@ -142,40 +142,56 @@ def _say_speed(speed: dict) -> str:
 
 
 def print_plan(
-    cells: Sequence[Cell], store: Store, where: Batched, out: Output, bound: str = ""
-) -> None:
-    """Print what is missing and what it takes, numbers after ``bound``, such as "at most "."""
+    cells: Sequence[Cell], store: Store, where: Batched, out: Output, bound: str = "",
+    measure: bool = False,
+) -> None:  # fmt: skip
+    """Print what is missing and what it takes, numbers after ``bound``, such as "at most ".
+
+    Only to ``measure`` needs JAX: without it times are those that stored cells tell.
+    """
     headers, damaged = read_headers(store, [cell.name for cell in cells])
     states = states_of(cells, headers, damaged, store.failures())
     left = [cell for cell, state in states.items() if state != "done"]
-    plans = _plans(left, list(headers.values()), where) if left else {}
-    rows = []
+    stored, rows, end = list(headers.values()), [], "Nothing is left."
+    plans = (_plans(left, stored, where) if measure else _told(left, stored)) if left else {}
     for cell, state in states.items():
-        row, known = [*place(cell), state, len(cell.seeds)], plans.get(cell.name)
-        need, size, seconds = known or (None, 0.0, 0.0)
-        shown = ["-"] * 3 if need is None else [need.steps, memory(size), duration(seconds)]
-        rows.append([*row, *shown])
+        need, size, seconds = plans.get(cell.name, (None, 0.0, 0.0))
+        shown = ["-"] * 2 if need is None else [need.steps, memory(size or 0)]
+        shown.append(duration(seconds) if cell.name in plans else "-")
+        rows.append([*place(cell), state, len(cell.seeds), *shown])
         out.event({
             "event": "plan", **cell.labels(), "state": state,
             "steps": need and need.steps, "runs_together": need and need.together,
             "bytes": size, "seconds": seconds,
         })  # fmt: skip
     out.say(columns([*PLACE, "state", "runs", "steps", "memory", "time"], rows))
-    end = "Nothing is left."
     if plans:
-        needs, sizes, times = zip(*plans.values(), strict=True)
-        end = (
-            f"Left: {bound}{len(left)} cells, {sum(need.steps for need in needs):,} steps, "
-            f"{bound}{duration(sum(times))} one after the other on this machine; "
-            f"up to {memory(max(sizes))} at once."
-        )
+        end = f"Left: {bound}{len(left)} cells, {_sum_up(plans, bound)}"
     out.say(f"{len(cells)} cells in {store.root}: {count_states(states.values())}. {end}")
+
+
+def _sum_up(plans: dict[str, tuple], bound: str) -> str:
+    needs, sizes, times = zip(*plans.values(), strict=True)
+    total = "?" if None in times else bound + duration(sum(times))
+    if None in needs:
+        known = "time unknown" if total == "?" else f"{total} on the device used last"
+        return f"{known}; with --measure steps, memory and time on this machine."
+    return (
+        f"{sum(need.steps for need in needs):,} steps, {total} one after the other on this "
+        f"machine; up to {memory(max(sizes))} at once."
+    )
+
+
+def _told(left: Sequence[Cell], stored: list[StoredCell]) -> dict[str, tuple]:
+    """Say what is known of cells without JAX: the seconds, where stored ones tell them."""
+    rates = timing.fit_rates(timing.of_last_device(stored))
+    return {cell.name: (None, None, timing.predict(rates, [cell])) for cell in left}
 
 
 def _plans(
     left: Sequence[Cell], stored: list[StoredCell], where: Batched
 ) -> "dict[str, tuple[Need, float, float]]":
-    """Say what each cell takes, its bytes and its seconds; only what is left needs JAX for it.
+    """Say what each cell takes, its bytes and its seconds, after checking them all.
 
     Rates are those of stored cells of the same kind and device; what is not known is measured.
     """

@@ -12,6 +12,7 @@ from dofbook.commands.describing import described, describes_sweep
 from dofbook.commands.options import Place
 from dofbook.commands.output import Output, cause, check_file
 from dofbook.commands.running import Adaptive, Running
+from dofbook.errors import InputError
 from dofbook.experiments.config import Cell
 from dofbook.experiments.index import other_commits, read_headers
 from dofbook.experiments.options import make_sweep
@@ -29,6 +30,7 @@ def sweep_command(
     store: Place = Path("store"),
     table: Place | None = None,
     dry_run: bool = False,
+    measure: bool = False,
     out: Output = Output(),  # noqa: B008  (frozen)
     where: Running = Running(),  # noqa: B008
     levels: Adaptive = Adaptive(),  # noqa: B008
@@ -38,7 +40,9 @@ def sweep_command(
     Args:
         store: Folder of the cells.
         table: Write the tidy table to this .parquet file.
-        dry_run: List cells, steps, memory and time (measured in seconds); write nothing.
+        dry_run: List the cells, with times that stored ones tell; write nothing.
+        measure: Let the dry run check the cells and say steps, memory and time on this machine,
+            in seconds to a minute.
     """
     config, place = described(chosen) or make_sweep(), experiments.Store(store)
     search = levels.config(config, where.part)
@@ -46,7 +50,9 @@ def sweep_command(
         experiments.published.check_table_path(table)
         check_file(table, place.root)
     cells = search.cells() if search else where.take_part(config.cells())
-    if dry_run:  # said before JAX, which what is left needs, is loaded
+    if measure and not dry_run:
+        raise InputError("--measure belongs to --dry-run; a sweep says what it takes as it runs.")
+    if measure:  # said before JAX is loaded
         out.say(f"{len(cells)} cells wanted; looking at what they take on this machine.")
     plain = replace(where, data_dir=None, part=None) == Running()
     keywords = {} if dry_run and plain else where.keywords(out)
@@ -56,7 +62,7 @@ def sweep_command(
     if dry_run:
         from dofbook.commands.status import print_plan
 
-        print_plan(cells, place, where, out, bound="at most " if search else "")
+        print_plan(cells, place, where, out, "at most " if search else "", measure)
         return 0
     try:
         if search:
