@@ -126,8 +126,8 @@ def test_numbers_of_this_run_are_computed_or_tagged(name):
 
 
 def test_tickets_of_other_data_are_pruned_after_the_paper_s_two_epochs():
-    """Half of the digits' 40 epochs would be most of a rerun on 60,000 images."""
-    for dataset, epochs in (("digits", 20), ("mnist", 2)):
+    """Half of the digits' epochs would be most of a rerun on 60,000 images."""
+    for dataset, epochs in (("digits", 10), ("mnist", 2)):
         sweeps = lottery_chapter("reduced", dataset=dataset)
         tickets = [*sweeps["lottery_ticket"].methods, *sweeps["iterative"].methods]
         assert {ticket.pruning_epochs for ticket in tickets} == {epochs}

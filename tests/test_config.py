@@ -239,6 +239,9 @@ def test_options_override_a_profile_and_resolve_epochs_afterwards():
     assert (sweep.dims, sweep.runs) == ((3,), 1)
     assert [method.t for method in sweep.methods] == [0, 4, 8, 16]
     assert all(isinstance(cell.method, RandomAffine) for cell in sweep.cells())
+    assert (
+        make_sweep("reduced").task.epochs == make_sweep("reduced", network="mlp").task.epochs == 20
+    )
     assert make_sweep("reduced", epochs=2).task.epochs == 2
     assert make_sweep("reduced", learning_rate=0.1).task.optimizer.learning_rate == 0.1
     assert make_sweep() == SweepConfig()

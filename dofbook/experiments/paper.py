@@ -7,11 +7,11 @@ from typing import Any
 from dofbook.errors import InputError
 from dofbook.experiments.config import Cell, CellConfig, SweepConfig
 from dofbook.experiments.cuts import CutCell
-from dofbook.experiments.options import make_sweep, octaves
+from dofbook.experiments.options import PROFILES, make_sweep, octaves
 from dofbook.experiments.spectra import SpectrumCell
 from dofbook.methods import LotterySubspace, LotteryTicket, RandomAffine, RandomPruning
 from dofbook.references import call, is_reference
-from dofbook.training.config import DIGITS_EPOCHS, TaskConfig
+from dofbook.training.config import TaskConfig
 
 # Conv-2 has 10 runs in the paper, Conv-3 five, ResNet20 three; lottery tickets at least five.
 _RUNS = {"conv2": 10, "conv3": 5, "resnet20": 3}
@@ -57,7 +57,7 @@ def table_1_sweeps(profile: str = "reduced", **options: Any) -> list[SweepConfig
         own: dict[str, Any] = {"method": kind.name, "dims": dims, **shared, **options}
         if reduced and kind is LotteryTicket and options.get("dataset", "digits") == "digits":
             # Two epochs of the digits are 24 steps; half of the training stands for the two of 3.
-            own["pruning_epochs"] = DIGITS_EPOCHS // 2
+            own["pruning_epochs"] = PROFILES[profile]["epochs"] // 2
         sweeps.append(make_sweep(profile, **own))
     return sweeps
 
@@ -126,7 +126,7 @@ def linearization_chapter(
     if profile == "reduced":
         return linearization_cells(
             TaskConfig(dataset=dataset, epochs=20), 40 * steps_per_epoch, (0, 1, 2),
-            octaves(512, 32), octaves(256, 16, 2**0.5),
+            octaves(512, 32), octaves(181, 16, 2**0.5),
             (0, steps_per_epoch, 4 * steps_per_epoch), (128, 256, 512),
         )  # fmt: skip
     return linearization_cells(TaskConfig(dataset=dataset), OPTIMUM_STEPS, range(10), octaves(4096))
