@@ -44,7 +44,7 @@ class Mixer(nn.Module):
 
     num_classes: int
     width: int = 16
-    blocks: int = 2
+    blocks: int = 1
 
     @nn.compact
     def __call__(self, x):
