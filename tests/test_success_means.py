@@ -62,6 +62,7 @@ def test_a_gain_is_paired_by_seed_and_has_students_interval(table):
         low, high = stats.ttest_1samp(difference, 0).confidence_interval(0.95)
         assert found.gain[d] == pytest.approx((low + high) / 2)
         assert found.half_width[d] == pytest.approx((high - low) / 2)
+        assert found.points[d] == f"{50 * (low + high):+.1f} ± {50 * (high - low):.1f}"
     with pytest.raises(InputError, match="after must be a series by d and seed"):
         paired_gain(before, after[4])
 

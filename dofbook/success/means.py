@@ -50,17 +50,20 @@ def mean_best(table: pd.DataFrame, metric: str = "train_accuracy") -> pd.Series:
 def paired_gain(before: pd.Series, after: pd.Series) -> pd.DataFrame:
     """Average over the seeds of both what `after` is above `before`, at each d of both.
 
-    Both are by d and seed (`best_values`). Columns: seeds, gain, half_width (Student's, 95 %).
+    Both are by d and seed (`best_values`). Columns: seeds, gain, half_width (Student's, 95 %), and
+    points, which says both in hundredths.
 
     >>> runs = pd.MultiIndex.from_product([[8], [0, 1, 2]], names=["d", "seed"])
     >>> paired_gain(pd.Series(0.5, runs), pd.Series([0.6, 0.7, 0.8], runs)).round(2)
-       seeds  gain  half_width
+       seeds  gain  half_width        points
     d
-    8      3   0.2        0.25
+    8      3   0.2        0.25  +20.0 ± 24.8
     """  # noqa: W291 - as pandas prints it
     first, second = _series("before", before, "d", "seed"), _series("after", after, "d", "seed")
     by_d = (second - first).dropna().groupby("d")
-    return by_d.agg(seeds="size", gain="mean", half_width=half_width)
+    found = by_d.agg(seeds="size", gain="mean", half_width=half_width)
+    ends = found[["gain", "half_width"]].to_numpy(float)
+    return found.assign(points=[f"{100 * gain:+.1f} ± {100 * half:.1f}" for gain, half in ends])
 
 
 def equal_dimensions(values: pd.Series, reference: pd.Series) -> pd.Series:
