@@ -174,7 +174,7 @@ def test_a_dry_run_knows_the_times_of_what_is_stored(swept, monkeypatch, capsys)
     ("dims", "said"),
     [
         ("1,4", r"4 cells in store: 4 done\. Nothing is left\."),
-        ("1,4,64", r"5 .*: 4 done, 1 missing\. Left: 1 cells, \d+ s on the device used last; .*"),
+        ("1,4,64", r"5 .*: 4 done, 1 missing\. Left: 1 cells, \d+ s on the .* last \(cpu\); .*"),
     ],
 )  # fmt: skip
 def test_a_dry_run_answers_without_jax_and_pandas(swept, dims, said):

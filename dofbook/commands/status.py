@@ -166,15 +166,16 @@ def print_plan(
         })  # fmt: skip
     out.say(columns([*PLACE, "state", "runs", "steps", "memory", "time"], rows))
     if plans:
-        end = f"Left: {bound}{len(left)} cells, {_sum_up(plans, bound)}"
+        end = f"Left: {bound}{len(left)} cells, {_sum_up(plans, stored, bound)}"
     out.say(f"{len(cells)} cells in {store.root}: {count_states(states.values())}. {end}")
 
 
-def _sum_up(plans: dict[str, tuple], bound: str) -> str:
+def _sum_up(plans: dict[str, tuple], stored: list[StoredCell], bound: str) -> str:
     needs, sizes, times = zip(*plans.values(), strict=True)
     total = "?" if None in times else bound + duration(sum(times))
     if None in needs:
-        known = "time unknown" if total == "?" else f"{total} on the device used last"
+        device = next((timing.device_of(c).get("kind") for c in timing.of_last_device(stored)), "")
+        known = "time unknown" if total == "?" else f"{total} on the device used last ({device})"
         return f"{known}; with --measure steps, memory and time on this machine."
     return (
         f"{sum(need.steps for need in needs):,} steps, {total} one after the other on this "
