@@ -84,10 +84,15 @@ class NotebookFigure(Figure):
 
 
 def _shortened(svg: bytes) -> bytes:
-    """Cut coordinates to hundredths, which nobody sees, and indentation: a sixth of the weight."""
-    places = re.compile(rb' (?:d|x|y)="[^"]*"')
-    short = places.sub(lambda found: re.sub(rb"(\.\d\d)\d+", rb"\1", found[0]), svg)
-    return re.sub(rb"\n +", b"\n", short)
+    """Cut coordinates to hundredths, which nobody sees, and blanks: a fifth of the weight."""
+    for attributes, cut, kept in (
+        (rb"d|x|y", rb"(\.\d\d)\d+", rb"\1"),
+        (rb"d", rb" ?\n", b""),
+        (rb"style", rb"([:;]) ", rb"\1"),
+    ):
+        places = re.compile(rb' (?:%s)="[^"]*"' % attributes)
+        svg = places.sub(lambda found, cut=cut, kept=kept: re.sub(cut, kept, found[0]), svg)
+    return re.sub(rb"\n +", b"\n", svg)
 
 
 def page_figure(height: float, columns: int = 1, rows: int = 1, **options: Any) -> tuple:
