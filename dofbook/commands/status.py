@@ -37,12 +37,12 @@ def status(
         store: Folder of the cells.
     """
     config, found = described(chosen), existing_store(store)
-    wanted = config.cells() if config else None
-    headers, damaged = read_headers(found, wanted and [cell.name for cell in wanted])
+    wanted = {cell.name: cell for cell in config.cells()} if config else None
+    headers, damaged = read_headers(found, wanted)
     failures = found.failures()
     if wanted is None:
-        known = [*headers.values(), *failures.values()]
-        wanted = sorted({cell.config for cell in known}, key=_order)
+        known = {name: cell.config for name, cell in {**failures, **headers}.items()}
+        wanted = dict(sorted(known.items(), key=_order))
         for name, problem in damaged.items():
             out.say(f"damaged: {found.path(name)}: {problem}.")
     if not wanted:
@@ -51,16 +51,15 @@ def status(
         return 0
     states = states_of(wanted, headers, damaged, failures)
     at: dict[tuple, Counter[str]] = {}
-    for cell, state in states.items():
-        at.setdefault(tuple(place(cell)), Counter())[state] += 1
+    for name, state in states.items():
+        at.setdefault(tuple(place(wanted[name])), Counter())[state] += 1
     rows = [[*where, *(counts[state] for state in STATES)] for where, counts in at.items()]
     out.say(columns([*PLACE, *STATES], rows))
-    for cell, state in states.items():
+    for name, state in states.items():
         if state == "failed":
-            *_, t, d = place(cell)
-            why = cause(failures[cell.name].traceback)
-            out.say(f"failed: {cell.name} (t = {t}, d = {d}): {why}")
-    speed = _speed(list(headers.values()), [c for c, state in states.items() if state != "done"])
+            *_, t, d = place(wanted[name])
+            out.say(f"failed: {name} (t = {t}, d = {d}): {cause(failures[name].traceback)}")
+    speed = _speed(list(headers.values()), [wanted[n] for n, s in states.items() if s != "done"])
     totals, counted = Counter(states.values()), count_states(states.values())
     out.say(f"{len(wanted)} cells in {found.root}: {counted}.{_say_speed(speed)}")
     if sentence := other_commits(headers.values()):
@@ -91,20 +90,20 @@ def place(cell: Cell) -> list:
 
 
 def states_of(
-    cells: Sequence[Cell], headers: Collection[str], damaged: Collection[str],
+    wanted: Iterable[str], headers: Collection[str], damaged: Collection[str],
     failures: Collection[str],
-) -> dict[Cell, str]:  # fmt: skip
+) -> dict[str, str]:  # fmt: skip
     """Tell the state of every cell by the names of those that are done, damaged or failed."""
     known = {"done": headers, "damaged": damaged, "failed": failures}
     return {
-        cell: next((state for state, names in known.items() if cell.name in names), "missing")
-        for cell in cells
+        name: next((state for state, names in known.items() if name in names), "missing")
+        for name in wanted
     }
 
 
-def _order(cell: Cell) -> tuple:
-    *where, d = place(cell)
-    return *where, d if isinstance(d, int) else 0, cell.name
+def _order(named: tuple[str, Cell]) -> tuple:
+    name, (*where, d) = named[0], place(named[1])
+    return *where, d if isinstance(d, int) else 0, name
 
 
 def count_states(states: Iterable[str]) -> str:
@@ -149,15 +148,16 @@ def print_plan(
 
     Only to ``measure`` needs JAX: without it times are those that stored cells tell.
     """
-    headers, damaged = read_headers(store, [cell.name for cell in cells])
-    states = states_of(cells, headers, damaged, store.failures())
-    left = [cell for cell, state in states.items() if state != "done"]
+    wanted = {cell.name: cell for cell in cells}
+    headers, damaged = read_headers(store, wanted)
+    states = states_of(wanted, headers, damaged, store.failures())
+    left = [wanted[name] for name, state in states.items() if state != "done"]
     stored, rows, end = list(headers.values()), [], "Nothing is left."
     plans = (_plans(left, stored, where) if measure else _told(left, stored)) if left else {}
-    for cell, state in states.items():
-        need, size, seconds = plans.get(cell.name, (None, 0.0, 0.0))
+    for name, state in states.items():
+        cell, (need, size, seconds) = wanted[name], plans.get(name, (None, 0.0, 0.0))
         shown = ["-"] * 2 if need is None else [need.steps, memory(size or 0)]
-        shown.append(duration(seconds) if cell.name in plans else "-")
+        shown.append(duration(seconds) if name in plans else "-")
         rows.append([*place(cell), state, len(cell.seeds), *shown])
         out.event({
             "event": "plan", **cell.labels(), "state": state,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.keys import SEEDS
-from dofbook.methods import FullSpace, Method, RandomAffine, read_method
+from dofbook.methods import FullSpace, Method, RandomAffine, method_class, read_method
 from dofbook.references import is_reference, resolve
 from dofbook.training.config import OptimizerConfig, TaskConfig
 
@@ -176,9 +176,7 @@ class CellConfig(Cell):
     @classmethod
     def read(cls, content):
         task, d, seeds = (content.pop(name) for name in ("task", "d", "seeds"))
-        method = read_method(content)
-        if content:
-            raise TypeError(f"unknown {', '.join(sorted(content))}")
+        method = _method_of(method_class(content["method"]), json.dumps(content))
         return cls(task=read_task(task), method=method, d=d, seeds=tuple(seeds))
 
     def place(self):
@@ -249,6 +247,16 @@ def _task_of(text: str) -> TaskConfig:
     for name in ("optimizer", "burn_in_optimizer"):
         content[name] = OptimizerConfig(**content[name])
     return TaskConfig(**content)
+
+
+@lru_cache(maxsize=64)
+def _method_of(kind: type[Method], text: str) -> Method:
+    """Make the method described; by ``kind``, too, since a reader's class may be defined anew."""
+    content = json.loads(text)
+    method = read_method(content)
+    if content:
+        raise TypeError(f"unknown {', '.join(sorted(content))}")
+    return method
 
 
 def canonical_json(cell: Cell) -> str:
