@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as kinds
 
 from dofbook.experiments.config import Cell, CellConfig
@@ -56,7 +55,7 @@ def _values(table: pa.Table, name: str) -> np.ndarray:
     """Give a column of numbers, NaN where there is none; ``to_numpy`` would load pandas for it."""
     column = table[name].combine_chunks()
     if column.null_count:
-        column = pc.fill_null(column.cast(pa.float64()), math.nan)
+        column = column.cast(pa.float64()).fill_null(math.nan)
     return np.from_dlpack(column)
 
 
@@ -85,7 +84,7 @@ def _check_constants(cell: Cell, table: pa.Table) -> None:
         }  # fmt: skip
         wanted |= {} if cell.d is None else {"d": cell.d}
     for name in (name for name in wanted if name in table.column_names):
-        found = pc.unique(table[name]).to_pylist()
+        found = table[name].unique().to_pylist()
         if found not in ([], [wanted[name]]):
             raise DamagedCell(f"its column {name} says {found[:3]}, not {wanted[name]!r}")
 
