@@ -153,10 +153,11 @@ def print_plan(
     states = states_of(wanted, headers, damaged, store.failures())
     left = [wanted[name] for name, state in states.items() if state != "done"]
     stored, rows, end = list(headers.values()), [], "Nothing is left."
-    plans = (_plans(left, stored, where) if measure else _told(left, stored)) if left else {}
+    recent = timing.of_last_device(stored)
+    plans = (_plans(left, stored, where) if measure else _told(left, recent)) if left else {}
     for name, state in states.items():
         cell, (need, size, seconds) = wanted[name], plans.get(name, (None, 0.0, 0.0))
-        shown = ["-"] * 2 if need is None else [need.steps, memory(size or 0)]
+        shown = ["-"] * 2 if need is None else [need.steps, memory(size)]
         shown.append(duration(seconds) if name in plans else "-")
         rows.append([*place(cell), state, len(cell.seeds), *shown])
         out.event({
@@ -166,15 +167,15 @@ def print_plan(
         })  # fmt: skip
     out.say(columns([*PLACE, "state", "runs", "steps", "memory", "time"], rows))
     if plans:
-        end = f"Left: {bound}{len(left)} cells, {_sum_up(plans, stored, bound)}"
+        end = f"Left: {bound}{len(left)} cells, {_sum_up(plans, recent, bound)}"
     out.say(f"{len(cells)} cells in {store.root}: {count_states(states.values())}. {end}")
 
 
-def _sum_up(plans: dict[str, tuple], stored: list[StoredCell], bound: str) -> str:
+def _sum_up(plans: dict[str, tuple], recent: list[StoredCell], bound: str) -> str:
     needs, sizes, times = zip(*plans.values(), strict=True)
     total = "?" if None in times else bound + duration(sum(times))
     if None in needs:
-        device = next((timing.device_of(c).get("kind") for c in timing.of_last_device(stored)), "")
+        device = timing.device_of(recent[0]).get("kind") if recent else None
         known = "time unknown" if total == "?" else f"{total} on the device used last ({device})"
         return f"{known}; with --measure steps, memory and time on this machine."
     return (
@@ -183,9 +184,9 @@ def _sum_up(plans: dict[str, tuple], stored: list[StoredCell], bound: str) -> st
     )
 
 
-def _told(left: Sequence[Cell], stored: list[StoredCell]) -> dict[str, tuple]:
+def _told(left: Sequence[Cell], recent: list[StoredCell]) -> dict[str, tuple]:
     """Say what is known of cells without JAX: the seconds, where stored ones tell them."""
-    rates = timing.fit_rates(timing.of_last_device(stored))
+    rates = timing.fit_rates(recent)
     return {cell.name: (None, None, timing.predict(rates, [cell])) for cell in left}
 
 

@@ -123,7 +123,7 @@ def linearization_chapter(
     profile: str = "reduced", steps_per_epoch: int = 12, dataset: str = "digits"
 ) -> list[CellConfig]:
     """List what the chapter on linearization compares on one data set, "reduced" or "paper"."""
-    if profile == "reduced":
+    if profile == "reduced":  # the exact minima are 0 at d = 181
         return linearization_cells(
             TaskConfig(dataset=dataset, epochs=20), 40 * steps_per_epoch, (0, 1, 2),
             octaves(512, 32), octaves(181, 16, 2**0.5),
