@@ -34,7 +34,7 @@ def octaves(largest: int, smallest: int = 1, factor: float = 2.0) -> tuple[int, 
 
 PROFILES: dict[str, dict[str, Any]] = {
     # Minutes on two cores. With fewer than 4 dimensions runs stay near their start; from 20 epochs
-    # to 40 no curve moves by more than a few points.
+    # to 40 no mean accuracy moves by more than 7 points, most by less than 4.
     "reduced": {
         "dataset": "digits", "network": "conv2", "dims": octaves(512, 4),
         "burn_in_steps": (0, 4, 8, 16), "runs": 5, "epochs": 20,
