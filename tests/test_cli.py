@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -189,6 +190,24 @@ def test_a_dry_run_answers_without_jax_and_pandas(swept, dims, said):
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(said, done.stdout.splitlines()[-1])
     assert set(done.stdout.splitlines()[3].split()[-3:]) == {"-"}  # of a cell that is done
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_tables_are_read_without_threads_that_abort_a_process_at_its_end(swept, tmp_path):
+    out = str(tmp_path / "t.parquet")
+    lines = [["table", "-o", out], ["status"]]
+    lines += [["thresholds", source, "--level", "0.5"] for source in (out, "store")]
+    script = (
+        "import os, pandas, scipy.stats\nfrom dofbook.cli import main\n"
+        "before = os.listdir('/proc/self/task')\n"
+        f"assert [main(line) for line in {lines}] == 4 * [0]\n"
+        "assert os.listdir('/proc/self/task') == before\n"
+    )
+    # Linear algebra starts threads of its own, when it is imported or later.
+    alone = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=swept, env=alone)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_dry_run_of_an_empty_store_knows_no_time(tmp_path, monkeypatch, capsys):

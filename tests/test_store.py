@@ -526,7 +526,7 @@ def test_a_small_file_that_unpacks_to_a_large_one_is_not_unpacked(tmp_path, monk
     store = Store(tmp_path)
     many = pd.DataFrame({"cell": CELL.name, "seed": 0, "step": 0}, index=range(10**6))
     long = real_rows().assign(variant="x" * 10**8)
-    monkeypatch.setattr(pq.ParquetFile, "read", lambda self: pytest.fail("it was unpacked"))
+    monkeypatch.setattr(pq.ParquetFile, "read", lambda self, **_: pytest.fail("it was unpacked"))
     for rows in (many, long):
         store.write(CELL, rows, PROVENANCE)
         assert store.path(CELL.name).stat().st_size < 10**7

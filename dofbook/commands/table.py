@@ -14,7 +14,7 @@ from dofbook.errors import InputError
 from dofbook.experiments import tables
 from dofbook.experiments.config import CellConfig
 from dofbook.experiments.published import check_table_path
-from dofbook.experiments.store import write_atomically
+from dofbook.experiments.store import read_parquet, write_atomically
 from dofbook.success.tables import threshold_table
 
 
@@ -96,7 +96,7 @@ def read_runs(source: Path) -> pd.DataFrame:
         runs = [cell for cell in cells if isinstance(cell.config, CellConfig)]
         if not runs:
             raise InputError(f"the store {source} holds no runs.")
-        return tables.compact(runs).to_pandas()
+        return tables.compact(runs).to_pandas(use_threads=False)
     return read_table(source)
 
 
@@ -105,7 +105,7 @@ def read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"there is no table {path}.")
     try:
-        return pd.read_parquet(path)
+        return read_parquet(path.read_bytes())
     except (OSError, ValueError) as problem:
         reason = " ".join(str(problem).split())
         raise InputError(f"{path} cannot be read as Parquet: {reason}.") from None

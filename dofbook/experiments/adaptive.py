@@ -173,7 +173,7 @@ def run_adaptive(
         bar.update(len(probes))
         reached = {}
         for probe, cell in cells.items():
-            rows = store.read(cell.name).table.to_pandas().sort_values("step")
+            rows = store.read(cell.name).table.to_pandas(use_threads=False).sort_values("step")
             reached[probe] = float(rows[f"best_{config.metric}"].iloc[-1])
         return reached
 

@@ -69,7 +69,7 @@ def read_headers(
 
 def _read(store: Store) -> dict[str, dict[str, Any]]:
     try:
-        table = unseal(read_regular(store.root / FILE, _LARGEST))[0].read()
+        table = unseal(read_regular(store.root / FILE, _LARGEST))[0].read(use_threads=False)
         return {entry["name"]: entry for entry in table.select(_COLUMNS).to_pylist()}
     except (OSError, DamagedCell, LookupError, ValueError, pa.ArrowException):
         return {}

@@ -1,7 +1,6 @@
 """Published tables: a Parquet file, believed only with where its numbers come from beside it."""
 
 import hashlib
-import io
 import json
 from pathlib import Path
 
@@ -9,7 +8,12 @@ import pandas as pd
 import pyarrow as pa
 
 from dofbook.errors import InputError
-from dofbook.experiments.store import parquet_bytes, remove_orphans, write_atomically
+from dofbook.experiments.store import (
+    parquet_bytes,
+    read_parquet,
+    remove_orphans,
+    write_atomically,
+)
 from dofbook.references import HOME
 
 RESULTS = HOME / "results"
@@ -92,4 +96,4 @@ def read_published(name: str, folder: str | Path | None = None) -> pd.DataFrame:
             f"{path} is not the table that its provenance describes (another SHA-256); restore "
             "both files from the repository, or publish the table again."
         )
-    return pd.read_parquet(io.BytesIO(content))
+    return read_parquet(content)

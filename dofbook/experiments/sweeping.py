@@ -57,7 +57,7 @@ def sweep(
                 "or as module:function, or leave out store."
             )
         cells = [CellConfig(task=task.config, method=m, d=d, seeds=numbers) for m, d in grid]
-        return tables.compact(run_cells(cells, store, None, progress)).to_pandas()
+        return tables.compact(run_cells(cells, store, None, progress)).to_pandas(use_threads=False)
     parts = []
     with tqdm(grid, unit="cell", disable=None if progress else True) as line:
         for method, d in line:

@@ -56,7 +56,7 @@ def compact(cells: Iterable[StoredCell]) -> pa.Table:
 
 def table(store: Store, names: Iterable[str] | None = None) -> pd.DataFrame:
     """Read a store as one tidy table, as ``read_cells`` and ``compact`` make it."""
-    return compact(read_cells(store, names)).to_pandas()
+    return compact(read_cells(store, names)).to_pandas(use_threads=False)
 
 
 def _distinct(items: Iterable[object]) -> list[object]:
