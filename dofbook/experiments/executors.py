@@ -130,7 +130,9 @@ def _complete(cell: Cell, known: dict[int, StoredCell], run: Callable) -> pd.Dat
         return run(cell)
     left = tuple(seed for seed in cell.seeds if seed not in known)
     fresh = run(replace(cell, seeds=left)) if left else pd.DataFrame()
-    frames = {stored.config.name: stored.table.to_pandas(use_threads=False) for stored in known.values()}
+    frames = {
+        stored.config.name: stored.table.to_pandas(use_threads=False) for stored in known.values()
+    }
     rows = {s: frames[known[s].config.name] if s in known else fresh for s in cell.seeds}
     parts = [part[part["seed"] == seed] for seed, part in rows.items()]
     joined = pd.concat(parts, ignore_index=True).assign(cell=cell.name)

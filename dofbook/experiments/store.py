@@ -140,7 +140,8 @@ def read_parquet(content: bytes) -> "pd.DataFrame":
     Arrow's threads are used neither here nor elsewhere (it takes one to open a path, too): a
     process that ends soon after them aborts or hangs now and then (apache/arrow, 34314, 50482).
     """
-    return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False).to_pandas(use_threads=False)
+    file = pq.ParquetFile(pa.BufferReader(content))
+    return file.read(use_threads=False).to_pandas(use_threads=False)
 
 
 def seal(table: pa.Table, metadata: dict[str, str]) -> bytes:
