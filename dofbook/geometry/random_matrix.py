@@ -46,9 +46,12 @@ def expected_minimum_loss(well: QuadraticWell, d: ArrayLike) -> np.ndarray:
     array([1. , 0.5, 0. ])
     """
     checks.instance("well", well, QuadraticWell)
-    kappa = ridge_parameter(well.eigenvalues, d)
-    losses = _ridge_losses(well.eigenvalues, well.w0**2, kappa.reshape(-1))
-    return losses.reshape(kappa.shape)
+    kappa, active = ridge_parameter(well.eigenvalues, d), well.eigenvalues > 0
+    lam, w2 = well.eigenvalues[active], well.w0[active] ** 2
+    with np.errstate(divide="ignore"):
+        # lambda k / (lambda + k) = lambda / (1 + lambda / k): right also at k = infinity and 0.
+        losses = [0.5 * np.sum(lam * w2 / (1 + lam / k)) for k in kappa.flat]
+    return np.array(losses).reshape(kappa.shape)
 
 
 @in_float64
@@ -64,13 +67,3 @@ def _ridge_roots(lam: jax.Array, d: jax.Array) -> jax.Array:
         return climb(newton, target / jnp.sum(lam))
 
     return jax.lax.map(one, d)
-
-
-@in_float64
-@jax.jit
-def _ridge_losses(lam: jax.Array, w2: jax.Array, kappa: jax.Array) -> jax.Array:
-    def one(k):
-        # lambda k / (lambda + k) = lambda / (1 + lambda / k): right also at k = infinity and 0.
-        return 0.5 * jnp.sum(lam * w2 / (1 + jnp.where(lam > 0, lam / k, 0.0)))
-
-    return jax.lax.map(one, kappa)
