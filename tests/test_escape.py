@@ -134,10 +134,6 @@ def test_impossible_dimensions_are_refused(d):
         escape.sharp_bound(10, d, 1.0)
 
 
-def test_threshold_dimension():
-    assert escape.threshold_dimension(100, 30.5) == 69.5
-
-
 # --- simulation -----------------------------------------------------------------------------------
 
 
@@ -167,7 +163,7 @@ def test_finite_sets_are_missed_though_their_width_promises_hits():
     points = rng.normal(size=(5000, 12))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     width = estimate_width(finite_set(points), 12, key=KEY, samples=1000)
-    promised = escape.threshold_dimension(12, squared(width).value)
+    promised = 12 - squared(width).value
     assert promised < 6
     alignment = escape.simulate_alignment(points, key=KEY, runs=100)
     # No subspace of dimension below D contains a point; d = 11 comes within 1e-11 of one.
@@ -181,7 +177,7 @@ def test_union_of_caps_is_hit_later_than_its_width_says():
     width = estimate_width(spherical_cap(0.3, centers), 40, key=KEY, samples=3000)
     alignment = escape.simulate_alignment(centers, key=KEY, runs=300)
     first = np.argmax(alignment >= np.cos(0.3) ** 2, axis=1)
-    assert np.median(first) > escape.threshold_dimension(40, squared(width).value) + 4
+    assert np.median(first) > 40 - squared(width).value + 4
     # The union is hit at least as often as any one cap, and never beyond the sharp bound.
     hit_rate = (alignment >= np.cos(0.3) ** 2).mean(axis=0)
     slack = 5 * 0.5 / np.sqrt(300)

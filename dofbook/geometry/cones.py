@@ -34,19 +34,18 @@ class ConeEstimate:
 
 def estimate_statistical_dimension(
     projection: Callable[[jax.Array], jax.Array], dimension: int, *, key: jax.Array,
-    samples: int = 10_000, chunk: int | None = None,
+    samples: int = 10_000,
 ) -> ConeEstimate:  # fmt: skip
-    """Estimate δ(C) of a closed convex cone in R^dimension from its projection.
+    """Estimate δ(C) of a closed convex cone in R^dimension from two or more samples.
 
-    `samples` and `chunk` are those of `gaussian_statistics`. Source: Amelunxen et al. (2014),
-    Definition 2.1; McCoy and Tropp (2014) for the variance.
+    Source: Amelunxen et al. (2014), Definition 2.1; McCoy and Tropp (2014) for the variance.
 
     >>> found = estimate_statistical_dimension(orthant(), 10, key=jax.random.key(0), samples=500)
     >>> abs(found.delta.value - 5) < 4 * found.delta.standard_error
     True
     """
     statistic = Partial(_squared_norm, as_partial("the projection", projection))
-    values = gaussian_statistics(statistic, dimension, key=key, samples=samples, chunk=chunk)
+    values = gaussian_statistics(statistic, dimension, key=key, samples=samples)
     delta = mean_of(values)
     return ConeEstimate(delta, float(np.var(values, ddof=1) - 2 * delta.value))
 
@@ -120,17 +119,15 @@ def cap_statistical_dimension(angle: float, dimension: int) -> float:
     """Compute δ of the circular cone of given angle by one-dimensional quadrature.
 
     It is D E[cos²(max(φ - angle, 0)); φ < angle + π/2], for large D about D sin²(angle) + cos(2
-    angle). The half-opening lies in [0, π/2], D is at least 2. Source: Amelunxen et al. (2014).
+    angle). The half-opening lies in [0, π/2], D is at least 2. Amelunxen et al. (2014).
 
     >>> round(cap_statistical_dimension(np.pi / 4, 100), 6)
     50.0
     """
     angle = checks.real("angle", angle, 0, np.pi / 2)
-
-    def squared_reach(phi: np.ndarray) -> np.ndarray:
-        return np.maximum(np.cos(np.maximum(phi - angle, 0.0)), 0.0) ** 2
-
-    return dimension * _angle_mean(squared_reach, dimension, [angle, angle + np.pi / 2])
+    ends = [angle, angle + np.pi / 2]
+    mean = _angle_mean(lambda phi: np.cos(np.clip(phi, *ends) - angle) ** 2, dimension, ends)
+    return dimension * mean
 
 
 def ball_angle(radius: float, distance: float) -> float:

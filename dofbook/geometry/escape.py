@@ -69,29 +69,16 @@ def excluded_dimensions(
     return int(np.sum(BOUNDS[bound](dimension, every, width) < probability))
 
 
-def threshold_dimension(dimension: int, angular_dimension: float) -> float:
-    """Compute d* = D - d_local: the centre of the transition for a convex set.
-
-    `angular_dimension` is w² of the projected set, or for a convex set the statistical dimension of
-    its cone. For other sets the result is only a lower bound, up to O(√D). Paper, Eq. 3.3.
-
-    >>> threshold_dimension(100, 30.5)
-    69.5
-    """
-    angular_dimension = checks.real("angular_dimension", angular_dimension)
-    return checks.integer("dimension", dimension, 1) - angular_dimension
-
-
 def cap_hit_probability(dimension: int, d: ArrayLike, angle: float, caps: int = 1) -> np.ndarray:
     """Compute P(a random d-dimensional subspace meets a spherical cap), exactly.
 
     The squared cosine between the cap's axis and the subspace is Beta(d/2, (D-d)/2); the cap is met
-    when it is at least cos²(angle), angle in [0, π/2]. With several `caps` it is the probability to
-    meet their union, averaged over independent centres, uniform on the sphere: 1 - (1 - p)^caps.
+    when it is at least cos²(angle), angle in [0, π/2]. With several `caps`, whose centres are drawn
+    uniformly on the sphere, it is that of their union: 1 - (1 - p)^caps.
 
     >>> cap_hit_probability(2, [0, 1, 2], np.pi / 4).round(6)  # a line in the plane
     array([0. , 0.5, 1. ])
-    >>> print(cap_hit_probability(2, 1, np.pi / 4, caps=2))
+    >>> print(cap_hit_probability(2, 1, np.pi / 4, caps=2).round(6))
     0.75
     """
     k = _codimension(dimension, d)
@@ -131,23 +118,21 @@ def simulate_alignment(centers: np.ndarray, *, key: jax.Array, runs: int) -> np.
     """
     centers = unit_vectors("centers", centers)
     runs, key = checks.integer("runs", runs, 1), checks.key(key)
-    batch = max(1, min(runs, RUN_NUMBERS // centers.shape[1] ** 2))
-    starts = range(0, runs, batch)
-    parts = [_alignments(centers, _run_keys(key, i, batch))[: runs - i] for i in starts]
-    return np.concatenate(parts)
+    batch = max(1, RUN_NUMBERS // centers.shape[1] ** 2)
+    return _alignments(centers, key, runs, min(runs, batch))
 
 
 @with_lapack
-@jax.jit
-def _alignments(centers: jax.Array, keys: jax.Array) -> jax.Array:
+@partial(jax.jit, static_argnums=(2, 3))
+def _alignments(centers: jax.Array, key: jax.Array, runs: int, batch: int) -> jax.Array:
     size = centers.shape[1]
 
-    def one_run(run_key: jax.Array) -> jax.Array:
-        q, _ = jnp.linalg.qr(jax.random.normal(run_key, (size, size), jnp.float64))
-        nearest = jnp.max(jnp.cumsum((centers @ q) ** 2, axis=1), axis=0)
+    def one_run(run):
+        g = jax.random.normal(jax.random.fold_in(key, run), (size, size), jnp.float64)
+        nearest = jnp.max(jnp.cumsum((centers @ jnp.linalg.qr(g)[0]) ** 2, axis=1), axis=0)
         return jnp.concatenate([jnp.zeros(1), nearest])
 
-    return jax.vmap(one_run)(keys)
+    return jax.lax.map(one_run, jnp.arange(runs), batch_size=batch)
 
 
 def simulate_subspace_margin(
@@ -164,18 +149,14 @@ def simulate_subspace_margin(
     k = checks.integer("codimension", codimension, 1, checks.integer("dimension", dimension, 1))
     m = checks.integer("m", m, 1, dimension)
     runs, key = checks.integer("runs", runs, 1), checks.key(key)
-    return np.zeros(runs) if m > k else _margins(_run_keys(key, 0, runs), dimension, m, k)
+    return np.zeros(runs) if m > k else _margins(key, runs, dimension, m, k)
 
 
 @with_lapack
-@partial(jax.jit, static_argnums=(1, 2, 3))
-def _margins(keys: jax.Array, dimension: int, m: int, k: int) -> jax.Array:
-    def one_run(run_key: jax.Array) -> jax.Array:
-        g = jax.random.normal(run_key, (k, dimension), jnp.float64)
+@partial(jax.jit, static_argnums=(1, 2, 3, 4))
+def _margins(key: jax.Array, runs: int, dimension: int, m: int, k: int) -> jax.Array:
+    def one_run(run):
+        g = jax.random.normal(jax.random.fold_in(key, run), (k, dimension), jnp.float64)
         return jnp.linalg.svd(g[:, :m], compute_uv=False)[-1]
 
-    return jax.lax.map(one_run, keys)
-
-
-def _run_keys(key: jax.Array, start: int, count: int) -> jax.Array:
-    return jax.vmap(lambda i: jax.random.fold_in(key, i))(start + jnp.arange(count))
+    return jax.lax.map(one_run, jnp.arange(runs))

@@ -2,8 +2,8 @@
 
 The paper's Definition 3.1, w(S) = ½ E sup_{x,y ∈ S} <g, x - y>, g ~ N(0, I_D), equals E h(g) with
 the support function h(g) = sup_{x ∈ S} <g, x>. A set enters as its support function on batches,
-from (n, D) to (n,): any function, or a `jax.tree_util.Partial` made below, whose radius can change
-without compiling again. (Sampling S instead fails: M points show no w² above 2 log M.)
+from (n, D) to (n,): any function, or a `Partial` made below, whose radius can change without
+compiling again. (Sampling S instead fails: M points show no w² above 2 log M.)
 """
 
 from collections.abc import Callable
@@ -27,13 +27,12 @@ POINT_BLOCK = 2048  # points of a finite set compared at once
 
 def estimate_width(
     support: SupportFunction, dimension: int, *, key: jax.Array, samples: int = 10_000,
-    two_sided: bool = False, chunk: int | None = None,
+    two_sided: bool = False,
 ) -> Estimate:  # fmt: skip
-    """Estimate the Gaussian width of a set in R^dimension from its support function.
+    """Estimate the Gaussian width of a set in R^dimension from two or more samples.
 
     `two_sided` averages ½(h(g) + h(-g)), Definition 3.1 as printed: two evaluations a sample,
-    smaller variance for sets that are not symmetric. `samples` and `chunk` are those of
-    `gaussian_statistics`. Paper, Definition 3.1 and Appendix B.1 (the equivalent form).
+    smaller variance for sets that are not symmetric. Paper, Definition 3.1 and Appendix B.1.
 
     >>> width = estimate_width(ball(2.0), 50, key=jax.random.key(0), samples=400)
     >>> bool(abs(width.value - 2 * alpha(50)) < 4 * width.standard_error)
@@ -42,7 +41,7 @@ def estimate_width(
     statistic = as_partial("the support function", support)
     if two_sided:
         statistic = Partial(_half_range, statistic)
-    return mean_of(gaussian_statistics(statistic, dimension, key=key, samples=samples, chunk=chunk))
+    return mean_of(gaussian_statistics(statistic, dimension, key=key, samples=samples))
 
 
 def _half_range(support: Partial, g: jax.Array) -> jax.Array:
@@ -67,11 +66,7 @@ def ball(radius: float) -> Partial:
     >>> print(jax.jit(ball(2.0))(np.array([[3.0, 4.0]])))
     [10.]
     """
-    return Partial(_ball, np.float64(checks.real("radius", radius, 0)))
-
-
-def _ball(radius: jax.Array, g: jax.Array) -> jax.Array:
-    return radius * jnp.linalg.norm(g, axis=-1)
+    return Partial(_length, Partial(jnp.multiply, np.float64(checks.real("radius", radius, 0))))
 
 
 def ellipsoid(semi_axes: ArrayLike) -> Partial:
@@ -80,11 +75,11 @@ def ellipsoid(semi_axes: ArrayLike) -> Partial:
     >>> print(jax.jit(ellipsoid([1.0, 0.0]))(np.array([[3.0, 4.0]])))
     [3.]
     """
-    return Partial(_ellipsoid, _semi_axes(semi_axes))
+    return Partial(_length, Partial(jnp.multiply, _semi_axes(semi_axes)))
 
 
-def _ellipsoid(semi_axes: jax.Array, g: jax.Array) -> jax.Array:
-    return jnp.linalg.norm(semi_axes * g, axis=-1)
+def _length(image: Partial, g: jax.Array) -> jax.Array:
+    return jnp.linalg.norm(image(g), axis=-1)
 
 
 def spherical_cap(angle: float, centers: np.ndarray) -> Partial:
@@ -124,9 +119,9 @@ def finite_set(points: np.ndarray) -> Partial:
     array([4.])
     """
     points = checks.finite("points", points, ("M", "D"))
-    short = -len(points) % min(len(points), POINT_BLOCK)
-    padded = np.concatenate([points, np.repeat(points[-1:], short, axis=0)])
-    return Partial(_finite_set, padded.reshape(-1, min(len(points), POINT_BLOCK), points.shape[1]))
+    size = min(len(points), POINT_BLOCK)
+    padded = np.pad(points, ((0, -len(points) % size), (0, 0)), mode="edge")
+    return Partial(_finite_set, padded.reshape(-1, size, points.shape[1]))
 
 
 def _finite_set(blocks: jax.Array, g: jax.Array) -> jax.Array:
@@ -153,16 +148,12 @@ def cone_in_ball(projection: Callable[[jax.Array], jax.Array]) -> Partial:
     """Return the support function |Π_C g| of C ∩ unit ball for a closed convex cone C.
 
     `projection` maps (n, D) to the nearest points of C. On C ∩ unit sphere the supremum is the same
-    but where Π_C g = 0. Source: Amelunxen et al. (2014): w(C ∩ sphere)² ≤ δ(C) ≤ w(C ∩ sphere)² + 1
+    but where Π_C g = 0: w(C ∩ sphere)² ≤ δ(C) ≤ w(C ∩ sphere)² + 1 (Amelunxen et al., 2014).
 
     >>> print(cone_in_ball(lambda g: jnp.maximum(g, 0))(np.array([[3.0, -4.0]])))
     [3.]
     """
-    return Partial(_cone, as_partial("the projection", projection))
-
-
-def _cone(projection: Partial, g: jax.Array) -> jax.Array:
-    return jnp.linalg.norm(projection(g), axis=-1)
+    return Partial(_length, as_partial("the projection", projection))
 
 
 def project_to_sphere(points: np.ndarray, center: np.ndarray) -> np.ndarray:

@@ -73,11 +73,9 @@ def gaussian_statistics(
     statistic = as_partial("the statistic", statistic)
     _check_statistic(statistic, rows, dimension)
     checks.key(key)
-    blocks = [
-        _draw_and_apply(statistic, key, start, dimension, rows)[: samples - start]
-        for start in range(0, samples, rows)
-    ]
-    return np.concatenate(blocks)
+    starts = range(0, samples, rows)
+    parts = [_draw_and_apply(statistic, key, i, dimension, rows)[: samples - i] for i in starts]
+    return np.concatenate(parts)
 
 
 def _check_statistic(statistic: Partial, rows: int, dimension: int) -> None:
@@ -86,8 +84,7 @@ def _check_statistic(statistic: Partial, rows: int, dimension: int) -> None:
             g = jax.ShapeDtypeStruct((rows, dimension), jnp.float64)
             shape = jax.eval_shape(statistic, g).shape
     except (TypeError, ValueError, AttributeError) as error:
-        wanted = f"JAX arrays of shape (n, {dimension})"
-        reason = str(error).partition("\n")[0]
+        wanted, reason = f"JAX arrays of shape (n, {dimension})", str(error).partition("\n")[0]
         raise InputError(f"the function given does not take {wanted}: {reason}") from error
     if shape[:1] != (rows,):
         raise InputError(f"the function given maps {rows} vectors to {shape}, not ({rows}, ...).")
@@ -98,6 +95,7 @@ def _check_statistic(statistic: Partial, rows: int, dimension: int) -> None:
 def _draw_and_apply(
     statistic: Partial, key: jax.Array, start: jax.Array, dimension: int, rows: int
 ) -> jax.Array:
-    keys = jax.vmap(partial(jax.random.fold_in, key))(start + jnp.arange(rows))
-    g = jax.vmap(lambda k: jax.random.normal(k, (dimension,), jnp.float64))(keys)
-    return statistic(g)
+    def draw(i):
+        return jax.random.normal(jax.random.fold_in(key, i), (dimension,), jnp.float64)
+
+    return statistic(jax.vmap(draw)(start + jnp.arange(rows)))
