@@ -33,8 +33,8 @@ def integer_bits(value: int) -> int:
 def sequence_bits(symbols: ArrayLike, kinds: int) -> float:
     """Count the bits of a sequence (d,) of symbols 0 … kinds - 1 in an adaptive arithmetic code.
 
-    Each symbol is coded by Laplace's rule from those before it, so that no frequencies are sent;
-    the coder rounds the whole up by at most two bits, which are counted.
+    Each symbol is coded by Laplace's rule from those before it: no frequencies are sent. The coder
+    rounds the whole up by at most two bits, which are counted.
 
     >>> round(sequence_bits([0, 0, 1, 0], kinds=2), 6)  # log2(5 · 4) + 2
     6.321928
@@ -55,12 +55,9 @@ def error_bound(error: float, examples: int, bits: float, confidence: float = 0.
     >>> round(error_bound(0.0, 1000, bits=100), 3)  # 1 - exp(-0.0723...)
     0.07
     """
-    q = checks.real("error", error, 0, 1)
-    n, chance = (
-        checks.integer("examples", examples, least=1),
-        checks.probability("confidence", confidence),
-    )
-    budget = (checks.real("bits", bits, 0) * math.log(2) - math.log1p(-chance)) / n
+    q, chance = checks.real("error", error, 0, 1), checks.probability("confidence", confidence)
+    nats = checks.real("bits", bits, 0) * math.log(2) - math.log1p(-chance)
+    budget = nats / checks.integer("examples", examples, least=1)
 
     def excess(p: float) -> float:
         return float(rel_entr(q, p) + rel_entr(1 - q, 1 - p)) - budget
@@ -71,7 +68,7 @@ def error_bound(error: float, examples: int, bits: float, confidence: float = 0.
 
 @dataclass(frozen=True)
 class Description:
-    """Hold a code of a trained network: θ as ``symbols`` (d,) of few ``levels``; its errors."""
+    """Hold a code of a trained network, θ as ``symbols`` (d,) of few ``levels``, and its errors."""
 
     symbols: np.ndarray
     levels: np.ndarray
@@ -101,8 +98,7 @@ def describe(
     """Round θ (d,) to a few levels by k-means, and measure the network that is left.
 
     The bound speaks of the error on new images only where nothing but θ was fitted to the training
-    set: offset and directions come from a seed (t = 0), not from a trajectory. One code that allows
-    every number of levels covers the choice among them.
+    set: offset and directions come from a seed (t = 0). One code covers every number of levels.
 
     >>> import dofbook as dof
     >>> task = dof.Task("mlp", "digits", epochs=1)
@@ -111,23 +107,18 @@ def describe(
     >>> found.levels, found.theta[0]
     (array([-0.533,  0.533], dtype=float16), np.float32(-0.5332031))
     """
-    if "accuracy" not in {name for name, _ in task.objective.metrics}:
-        raise InputError(
-            "the bound is one on the error of a classifier; this task has no accuracy."
-        )
-    values = checks.finite("theta", theta, (subspace.d,))
-    count = min(checks.integer("levels", levels, least=1), len(np.unique(values)))
     from sklearn.cluster import KMeans
 
+    names = list(task.objective.metric_names)
+    if "train_accuracy" not in names:
+        raise InputError("the bound is on the error of a classifier; this task has no accuracy.")
+    values = checks.finite("theta", theta, (subspace.d,))
+    count = min(checks.integer("levels", levels, least=1), len(np.unique(values)))
     found = KMeans(count, random_state=0, n_init=4).fit(values[:, None])
     order = np.argsort(found.cluster_centers_[:, 0])
     centres = found.cluster_centers_[order, 0].astype(np.float16)
     symbols = np.argsort(order)[found.labels_]
     rounded = jnp.asarray(centres.astype(np.float32)[symbols])
-    measured = dict(
-        zip(task.objective.metric_names, evaluate(task, subspace.point(rounded)), strict=True)
-    )
-    return Description(
-        symbols, centres, 1 - float(measured["train_accuracy"]),
-        1 - float(measured["test_accuracy"]), len(task.data.y_train),
-    )  # fmt: skip
+    measured = evaluate(task, subspace.point(rounded))
+    errors = [1 - float(measured[names.index(f"{split}_accuracy")]) for split in ("train", "test")]
+    return Description(symbols, centres, *errors, len(task.data.y_train))

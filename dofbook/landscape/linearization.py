@@ -31,8 +31,8 @@ def expand(network: Network, centre: jax.Array, w: jax.Array, x: jax.Array) -> j
     except TypeError as problem:
         if "forward-mode" not in str(problem):
             raise
-        remedy = "build it with derivatives='linear' or 'all'"
-        raise InputError(f"the network has no forward mode; {remedy}.") from None
+        words = "the network has no forward mode; build it with derivatives='linear' or 'all'."
+        raise InputError(words) from None
     return logits + change
 
 
@@ -56,19 +56,18 @@ def carrying(network: Network) -> Network:
     One program serves every centre; equal networks give one object. ``init`` is its own centre.
 
     >>> from dofbook.networks import paper_network
-    >>> network = paper_network("mlp", (8, 8, 1), 10)
-    >>> carrying(network).D == 2 * network.D
-    True
+    >>> carrying(paper_network("mlp", (8, 8, 1), 10)).D
+    4820
     """
-    D = network.D
 
     def apply(both, x):
-        return expand(network, lax.stop_gradient(both[D:]), both[:D], x)
+        w, centre = jnp.split(both, 2)
+        return expand(network, lax.stop_gradient(centre), w, x)
 
     def init(key):
         return jnp.tile(network.init(key), 2)
 
-    return replace(network, init=init, apply=apply, D=2 * D, gradient_chunk=None)
+    return replace(network, init=init, apply=apply, D=2 * network.D, gradient_chunk=None)
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["directions"], meta_fields=["D"])

@@ -1,7 +1,7 @@
 """Two-dimensional slices of the loss landscape, and how many lines through a point hit a set.
 
-In the plane of a slice a generic affine subspace of codimension one leaves a line: the lines
-through w_t that meet the sublevel set show in two dimensions what the paper's Eq. 2.3 is in D.
+In the plane of a slice an affine subspace of codimension one leaves a line: the lines through w_t
+that meet the sublevel set show in two dimensions what the paper's Eq. 2.3 is in D.
 """
 
 from dataclasses import dataclass
@@ -62,22 +62,21 @@ def slice_metrics(
     Gives the metrics in the order of ``task.objective.metric_names``, (ny, nx, metrics).
 
     >>> task = Task("mlp", "digits")
-    >>> D = task.network.D
-    >>> plane = plane_through(np.zeros(D), np.eye(D)[0], np.eye(D)[1])
+    >>> plane = Plane(np.zeros(task.network.D), np.eye(2, task.network.D))
     >>> slice_metrics(task, task.network, plane, np.zeros(1), np.zeros(1)).shape
     (1, 1, 4)
     """
     data = task.arrays
-    parts = [(data.x_train, data.y_train)] if splits == "both" else []
-    parts.append((data.x_test, data.y_test))
+    parts = [(data.x_train, data.y_train), (data.x_test, data.y_test)]
+    wanted = parts if splits == "both" else parts[1:]
     program = compiled_evaluation(network, task.objective)
 
     def at(a, b):
         w = jnp.asarray(plane.point(a, b), jnp.float32)
-        return jnp.concatenate([program(w, *part) for part in parts])
+        return [program(w, *part) for part in wanted]
 
-    rows = [jnp.stack([at(a, b) for a in x]) for b in y]
-    return np.asarray(jax.device_get(jnp.stack(rows)))
+    found = np.array(jax.device_get([[at(a, b) for a in x] for b in y]))
+    return found.reshape(len(y), len(x), -1)
 
 
 def line_hits(
@@ -87,8 +86,8 @@ def line_hits(
     """Tell which lines through a point of a slice meet {loss <= eps} inside the slice, (lines,).
 
     ``x`` (nx,) and ``y`` (ny,) are increasing, the loss on that grid (ny, nx) is interpolated
-    linearly. ``angles`` (lines,) are in radians; pi apart is the same line. ``samples`` is the
-    number of points looked at along each. InputError if the point lies outside the grid.
+    linearly. ``angles`` (lines,) are in radians, ``samples`` the number of points looked at along
+    each line. InputError if the point lies outside the grid.
 
     >>> x = np.linspace(-2, 2, 9)
     >>> valley = np.abs(x)[:, None] + 0 * x  # the loss is |y|
