@@ -29,14 +29,12 @@ from dofbook.success.thresholds import (
 Rule = Literal["first", "isotonic", "interpolated", "probit"]
 Interval = Literal["inverted"]
 LN2 = math.log(2)
-PRIOR_SD = 1.0
-"""Default of ln(width / theoretical width): a factor e either way is one standard deviation."""
 STEPS = 200  # of Levenberg-Marquardt; about 10 are used
 
 
 def probit_threshold(
     dims: ArrayLike, successes: ArrayLike, runs: ArrayLike, delta: float, *,
-    prior_sd: float | None = PRIOR_SD,
+    prior_sd: float | None = 1.0,
 ) -> np.ndarray:  # fmt: skip
     """Read d* off probit fits, for many curves at once, censored to the grid of two or more d.
 
@@ -48,19 +46,12 @@ def probit_threshold(
     62.7
     """
     grid, k, n = check_grid_counts(dims, successes, runs)
-    z = ndtri(1 - checks.probability("delta", delta))
-    centre, width = _fit_curves(grid, k.reshape(len(k), -1), n.reshape(len(k), -1), prior_sd)
-    d = np.exp2(np.clip(centre + z * width, -99, 99))
-    return np.where(d > grid[-1], np.inf, np.maximum(d, grid[0])).reshape(k.shape[1:])
-
-
-def _fit_curves(grid, k, n, prior_sd) -> tuple[np.ndarray, np.ndarray]:
-    """Fit each column of successes k and runs n, (dims, curves): centres and widths."""
+    shape, z = k.shape[1:], ndtri(1 - checks.probability("delta", delta))
     if len(grid) < 2:
         raise InputError(f"dims has length {len(grid)}; a probit fit needs two or more.")
     if prior_sd is not None:
         checks.positive("prior_sd", prior_sd)
-    x = np.log2(grid)
+    x, k, n = np.log2(grid), k.reshape(len(k), -1), n.reshape(len(k), -1)
     span, finest = x[-1] - x[0], np.diff(x).min()
     middle = isotonic_threshold(grid, k, n, 0.5, interpolate=True)
     m = np.log2(np.clip(middle, grid[0], grid[-1]))
@@ -70,7 +61,8 @@ def _fit_curves(grid, k, n, prior_sd) -> tuple[np.ndarray, np.ndarray]:
     start = np.clip(np.stack([m, np.broadcast_to(log_s, m.shape)]), low, high)
     m, log_s = _minimise(start, low, high, lambda p: _loss(p, x[:, None], k, n - k, prior_sd))
     m = np.where(k.sum(axis=0) == 0, np.inf, np.where((n - k).sum(axis=0) == 0, -np.inf, m))
-    return m, np.exp(log_s)
+    d = np.exp2(np.clip(m + z * np.exp(log_s), -99, 99))
+    return np.where(d > grid[-1], np.inf, np.maximum(d, grid[0])).reshape(shape)
 
 
 def _theoretical_width(centre: np.ndarray) -> np.ndarray:
@@ -109,13 +101,12 @@ def _minimise(p, low, high, loss) -> np.ndarray:
         a, c = a * (1 + damping) + 1e-12, c * (1 + damping) + 1e-12
         step = np.stack([b * gradient[1] - c * gradient[0], b * gradient[0] - a * gradient[1]])
         trial = np.clip(p + np.clip(step / (a * c - b**2), -1, 1), low, high)
-        found = loss(trial)
-        better = found[0] <= value
-        moved = np.abs(trial - p).max()
-        p = np.where(better, trial, p)
-        value = np.where(better, found[0], value)
-        gradient = np.where(better, found[1], gradient)
-        curvature = np.where(better, found[2], curvature)
+        found, moved = (trial, *loss(trial)), np.abs(trial - p).max()
+        better = found[1] <= value
+        p, value, gradient, curvature = (
+            np.where(better, new, old)
+            for new, old in zip(found, (p, value, gradient, curvature), strict=True)
+        )
         damping = np.where(better, damping / 5, damping * 5)
         if moved < 1e-9:
             break
@@ -140,9 +131,9 @@ def threshold_dimensions(
 
     `values` holds the best value of each run, shape (dims, runs), NaN counting as failure;
     `present` marks the runs that were made. Rules: "first", the smallest d of the grid with P_s >=
-    1 - delta (paper, Definition 2.1); "isotonic", the same on the isotonic fit; "interpolated", the
-    isotonic fit crossed between grid points in log2 d; "probit", a probit curve in log2 d. The
-    interval is "inverted" (`inverted_interval`, whatever the rule) or None.
+    1 - delta (paper, Definition 2.1); "isotonic", the same on the isotonic fit; "interpolated",
+    that crossed between grid points; "probit", `probit_threshold`. The interval is "inverted"
+    (`inverted_interval`, whatever the rule) or None.
 
     >>> threshold_dimensions([16, 64], [[0.9, 0.7], [0.4, 0.2]], [0.5, 0.3], kind="loss")
     [64, > 64]
@@ -150,11 +141,8 @@ def threshold_dimensions(
     grid, array, mask = check_runs(dims, values, present)
     k, n = success_counts(array, levels, kind=kind, present=mask)
     found = RULES[checks.choice("rule", rule, RULES)](grid, k, n, delta)
-    coverage, ends = None, (np.full(found.shape, np.nan),) * 2
+    coverage, ends = None, np.full((2, len(found)), np.nan)
     if checks.choice("interval", interval, ("inverted", None)):
         coverage, ends = confidence, inverted_interval(grid, k, n, delta, confidence=confidence)
-    first, last = float(grid[0]), float(grid[-1])
-    return [
-        Threshold(float(d), first, last, float(low), float(high), coverage)
-        for d, low, high in zip(found, *ends, strict=True)
-    ]
+    columns = found, np.full(len(found), grid[0]), np.full(len(found), grid[-1]), *ends
+    return [Threshold(*row, coverage) for row in np.stack(columns, axis=1).tolist()]

@@ -74,15 +74,10 @@ class Threshold:
     def _describe(self, number: float) -> str:
         if math.isnan(number):
             return "?"
-        if math.isinf(number):
-            return f"> {_format(self.d_max)}"
-        return f"<= {_format(number)}" if number <= self.d_min else _format(number)
-
-
-def _format(number: float) -> str:
-    if number >= 100 or float(number).is_integer():
-        return f"{number:.0f}"
-    return f"{number:.3g}"
+        sign = "> " if math.isinf(number) else "<= " if number <= self.d_min else ""
+        number = min(number, self.d_max)
+        whole = number >= 100 or float(number).is_integer()
+        return f"{sign}{number:.0f}" if whole else f"{sign}{number:.3g}"
 
 
 def required_successes(runs: ArrayLike, delta: float) -> np.ndarray:
@@ -101,8 +96,8 @@ def required_successes(runs: ArrayLike, delta: float) -> np.ndarray:
 def selected_probability(runs: ArrayLike, delta: float) -> np.ndarray:
     """Compute the P with P(Binomial(runs, P) >= required successes) = 1/2, shape of runs.
 
-    It is the true success probability at which "P_s >= 1 - delta" is as likely met as not. With all
-    but one of 10, 5 and 3 runs it is 0.84, 0.69 and 0.50: other numbers of runs, other quantiles.
+    It is the true success probability at which "P_s >= 1 - delta" is as likely met as not: with all
+    but one of 10, 5 and 3 runs 0.84, 0.69 and 0.50.
 
     >>> print(selected_probability(10, 0.1).round(2))
     0.84
@@ -160,16 +155,13 @@ def isotonic_threshold(
 ) -> np.ndarray:  # fmt: skip
     """Read d* off the isotonic curve, for many curves at once: inf where it stays below 1 - delta.
 
-    `first_threshold` reads low where a noisy curve crosses 1 - delta several times; the most likely
-    probabilities that increase with d (Barlow et al., 1972, "Statistical inference under order
-    restrictions") cross once. Shapes are its. With `interpolate` the curve is crossed linearly in
+    `first_threshold`, whose shapes it has, reads low where a noisy curve crosses 1 - delta several
+    times; the most likely probabilities that increase with d (Barlow et al., 1972, "Statistical
+    inference under order restrictions") cross once. With `interpolate` they are crossed linearly in
     log2 d between grid points, instead of at the smallest d of the grid that reaches 1 - delta.
 
-    >>> k = [1, 4, 6, 5, 10]
-    >>> print(isotonic_threshold([4, 8, 16, 32, 64], k, 10, delta=0.4))
+    >>> print(isotonic_threshold([4, 8, 16, 32, 64], [1, 4, 6, 5, 10], 10, delta=0.4))
     64.0
-    >>> print(isotonic_threshold([4, 8, 16, 32, 64], k, 10, delta=0.4, interpolate=True).round(1))
-    34.6
     """
     grid, k, n = check_grid_counts(dims, successes, runs)
     level = 1 - checks.probability("delta", delta)
@@ -203,15 +195,15 @@ def _slopes_beside(S: np.ndarray, W: np.ndarray, knot: np.ndarray) -> Arrays:
 
 def inverted_interval(
     dims: ArrayLike, successes: ArrayLike, runs: ArrayLike, delta: float, *,
-    confidence: float = 0.95, interval=wilson_interval,
+    confidence: float = 0.95,
 ) -> Arrays:  # fmt: skip
     """Bound d* by the d at which P_s may, and at which it must, have reached 1 - delta.
 
     Where P_s increases with d, d* <= d exactly if P_s(d) >= 1 - delta. Unlike a bootstrap this
     knows what few runs cannot tell: ten successes out of ten do not show P_s >= 0.9. Shapes are
-    those of `first_threshold`, at least 1 run everywhere; `interval` is `wilson_interval` or
-    `jeffreys_interval`. The lower end is the grid point, or d_min, before the first d whose
-    interval reaches up to 1 - delta, the upper the first d from which on all lie above it, or inf.
+    those of `first_threshold`, at least 1 run everywhere. The lower end is the grid point, or
+    d_min, before the first d whose Wilson interval reaches up to 1 - delta, the upper the first d
+    from which on all lie above it, or inf.
 
     >>> low, high = inverted_interval([16, 32, 64, 128], [2, 6, 19, 20], 20, delta=0.5)
     >>> print(low, high)
@@ -219,7 +211,7 @@ def inverted_interval(
     """
     grid, k, n = check_grid_counts(dims, successes, runs, least=1)
     level = 1 - checks.probability("delta", delta) - SLACK
-    low, high = checks.function("interval", interval)(k, n, confidence)
+    low, high = wilson_interval(k, n, confidence)
     possible = high >= level
     first = np.where(possible.any(axis=0), possible.argmax(axis=0), len(grid))
     doubtful = (low < level)[::-1]
