@@ -1,8 +1,8 @@
 """Random affine subspaces and an affine target (Appendix B.3, corrected).
 
-A is a d-dimensional affine subspace of R^D through x0, |x0| = `norm`, with a uniformly random
-direction, the target B an n-dimensional subspace. Only the s = D - n coordinates orthogonal to B
-count, of which q = s - d remain after the best move inside A. They meet iff d + n ≥ D.
+A is a d-dimensional affine subspace of R^D through x0, |x0| = `norm`, in a uniformly random
+direction, the target B an n-dimensional subspace. Of the s = D - n coordinates orthogonal to B
+q = s - d remain after the best move inside A. They meet iff d + n ≥ D.
 """
 
 from functools import partial
@@ -10,9 +10,9 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import gammaln
 
 from dofbook import checks
+from dofbook.geometry.gaussian_width import alpha
 from dofbook.geometry.precision import with_lapack
 
 
@@ -32,17 +32,13 @@ def mean_squared_distance(dimension: int, n: int, d: int, norm: float = 1.0) -> 
 def mean_distance(dimension: int, n: int, d: int, norm: float = 1.0) -> float:
     """Compute E dist(A, B) for x0 uniform in direction, 0 for n + d ≥ D.
 
-    It is |x0| Γ((q+1)/2) Γ(D/2) / (Γ(q/2) Γ((D+1)/2)): dist²/|x0|² is Beta(q/2, (D-q)/2).
+    It is |x0| α_q / α_D (`gaussian_width.alpha`): dist²/|x0|² is Beta(q/2, (D-q)/2).
 
     >>> round(mean_distance(2, n=0, d=1) * np.pi, 6)
     2.0
     """
     q, norm = _free_directions(dimension, n, d), checks.real("norm", norm, 0)
-    if q == 0:
-        return 0.0
-    log_ratio = gammaln((q + 1) / 2) - gammaln(q / 2)
-    log_ratio += gammaln(dimension / 2) - gammaln((dimension + 1) / 2)
-    return float(norm * np.exp(log_ratio))
+    return norm * float(alpha(q) / alpha(dimension))
 
 
 def simulate_distances(
@@ -57,10 +53,9 @@ def simulate_distances(
     array([5., 5.])
     """
     _free_directions(dimension, n, d)
-    runs = checks.integer("runs", runs, 1)
     start = checks.finite("start", start)
     checks.finite("start", start, (dimension,)) if start.ndim else checks.real("start", start, 0)
-    keys = jax.random.split(checks.key(key), runs)
+    keys = jax.random.split(checks.key(key), checks.integer("runs", runs, 1))
     return _distances(start, keys, dimension, dimension - n, d)
 
 

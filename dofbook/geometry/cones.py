@@ -22,10 +22,9 @@ from dofbook.geometry.montecarlo import Estimate, as_partial, gaussian_statistic
 
 @dataclass(frozen=True)
 class ConeEstimate:
-    """Monte Carlo description of a closed convex cone.
+    """Statistical dimension `delta` and variance Var|Π_C g|² - 2δ of the intrinsic volumes.
 
-    `delta` is the statistical dimension, `intrinsic_variance` that of the intrinsic volumes,
-    Var|Π_C g|² - 2δ, which sets the width σ of the transition; an estimate, it can be below 0.
+    The latter sets the width σ of the transition; an estimate, it can be below 0.
     """
 
     delta: Estimate
@@ -104,8 +103,6 @@ def cap_width(angle: float, dimension: int, caps: int = 1) -> float:
     The half-opening lies in [0, π], D is at least 2. With several `caps` the set is their union, φ
     the angle to the nearest centre, averaged over independent centres, uniform on the sphere.
 
-    >>> round(cap_width(np.pi / 2, 100), 3)
-    9.95
     >>> round(cap_width(0.0, 100, caps=100), 3)  # 100 points
     2.477
     """
@@ -138,8 +135,7 @@ def ball_angle(radius: float, distance: float) -> float:
     """
     distance = checks.positive("distance", distance)
     if checks.real("radius", radius, 0) >= distance:
-        given = f"radius={radius}, distance={distance} given"
-        raise InputError(f"{given}; the point must lie outside the ball.")
+        raise InputError(f"distance is {distance}; the ball's radius, {radius}, must be smaller.")
     return float(np.arcsin(radius / distance))
 
 

@@ -68,8 +68,7 @@ class EllipticCone:
 def hitting_cone(well: QuadraticWell, eps: float) -> EllipticCone:
     """Build the cone of directions from w0 that hit S(eps), 0 < eps < L(w0), in O(D^2).
 
-    >>> cone = hitting_cone(QuadraticWell([1.0, 1.0], [2.0, 0.0]), eps=0.5)
-    >>> cone.sine_squares.round(6)  # a circle of radius 1 seen from distance 2
+    >>> hitting_cone(QuadraticWell([1, 1], [2, 0]), eps=0.5).sine_squares.round(6)
     array([0.25])
     """
     checks.instance("well", well, QuadraticWell)
@@ -108,14 +107,10 @@ def _interlaced_roots(poles: jax.Array, weight: jax.Array) -> jax.Array:
     def one(j):
         low, high = poles[j], poles[j + 1]
         gap = high - low
-        middle_value = jnp.sum(weight / (poles - (low + gap / 2)))
-        origin = jnp.where(middle_value < 1, high, low)  # the root lies in that half
+        upper = jnp.sum(weight / (poles - (low + gap / 2))) < 1  # the root lies in that half
+        origin, start = jnp.where(upper, high, low), jnp.where(upper, -gap / 2, 0.0)
         distances = poles - origin
-        a, b = _bisect(
-            lambda x: jnp.sum(weight / (distances - x)) < 1,
-            jnp.where(origin == high, -gap / 2, 0.0),
-            jnp.where(origin == high, 0.0, gap / 2),
-        )
+        a, b = _bisect(lambda x: jnp.sum(weight / (distances - x)) < 1, start, start + gap / 2)
         return origin + (a + b) / 2
 
     return jax.lax.map(one, jnp.arange(poles.size - 1))
@@ -201,11 +196,8 @@ def cone_size(cone: EllipticCone, key: jax.Array, samples: int = 1000) -> ConeSi
     excess = mean_of((squares - squares.mean()) ** 2 - controls**2 - 2 * (squares - controls))
     sigma = np.sqrt(max(excess.value + control_variance, 0.0))
     error = excess.standard_error / (2 * sigma) if sigma > 0 else np.inf
-    return ConeSize(
-        delta=mean_of(squares - controls),
-        width=mean_of(suprema - slope * controls),
-        sigma=Estimate(float(sigma), float(error), samples),
-    )
+    delta, width = mean_of(squares - controls), mean_of(suprema - slope * controls)
+    return ConeSize(delta, width, Estimate(float(sigma), float(error), samples))
 
 
 def _row_sizes(tau: jax.Array, g: jax.Array) -> jax.Array:

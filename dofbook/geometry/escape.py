@@ -2,8 +2,8 @@
 
 A uniformly random d-dimensional subspace of R^D (codimension k = D - d) misses a closed subset S of
 the unit sphere with high probability if k exceeds the squared Gaussian width w(S)² (Gordon, 1988);
-for convex cones the converse holds too (Amelunxen et al., 2014). Subspace dimensions d are whole
-numbers from 0 to D, of any shape, which is that of the result.
+for convex cones the converse holds too (Amelunxen et al., 2014). d are whole numbers from 0 to D,
+of any shape, which is that of the result.
 """
 
 from functools import partial
@@ -56,8 +56,7 @@ def excluded_dimensions(
 ) -> int:
     """Count the dimensions at which a bound rules out success with a given probability, in (0, 1].
 
-    It gives the m such that the bound, "gordon" (as printed) or "sharp", is below `probability` for
-    d = 0, ..., m - 1 and no further; 0 where the bound says nothing.
+    The bound is "gordon" (as printed) or "sharp"; 0 where it says nothing.
 
     >>> [excluded_dimensions(1000, 10.0, bound=bound) for bound in BOUNDS]
     [676, 852]
@@ -76,10 +75,8 @@ def cap_hit_probability(dimension: int, d: ArrayLike, angle: float, caps: int = 
     when it is at least cos²(angle), angle in [0, π/2]. With several `caps`, whose centres are drawn
     uniformly on the sphere, it is that of their union: 1 - (1 - p)^caps.
 
-    >>> cap_hit_probability(2, [0, 1, 2], np.pi / 4).round(6)  # a line in the plane
-    array([0. , 0.5, 1. ])
-    >>> print(cap_hit_probability(2, 1, np.pi / 4, caps=2).round(6))
-    0.75
+    >>> cap_hit_probability(2, [0, 1, 2], np.pi / 4, caps=2).round(6)  # a line in the plane
+    array([0.  , 0.75, 1.  ])
     """
     k = _codimension(dimension, d)
     angle, caps = checks.real("angle", angle, 0, np.pi / 2), checks.integer("caps", caps, 1)
@@ -108,8 +105,8 @@ def _codimension(dimension: int, d: ArrayLike) -> np.ndarray:
 def simulate_alignment(centers: np.ndarray, *, key: jax.Array, runs: int) -> np.ndarray:
     """Measure max_j |P_d c_j|² of nested random subspaces, shape (runs, D + 1) for d = 0, ..., D.
 
-    The `centers` c_j are unit vectors, shape (D,) or (m, D). The subspaces are the first d columns
-    of one orthonormalised D x D Gaussian matrix, drawn from `fold_in(key, run)`. A union of caps of
+    The `centers` c_j are unit vectors, shape (D,) or (m, D). The subspaces of a run are spanned by
+    the first d columns of one Gaussian matrix, drawn from `fold_in(key, run)`. A union of caps of
     half-opening a is hit at d where the result is at least cos² a.
 
     >>> simulate_alignment([1.0, 0.0], key=jax.random.key(0), runs=2)[:, [0, 2]].round(6)
@@ -140,8 +137,8 @@ def simulate_subspace_margin(
 ) -> np.ndarray:
     """Simulate min |Gu| over the unit sphere of an m-dimensional subspace; G is k x D Gaussian.
 
-    It is the quantity in Gordon's comparison, E min |Gu| ≥ α_k - w. m and k lie in 1..D; the
-    minima, shape (runs,), are exactly 0 when m > k.
+    In Gordon's comparison E min |Gu| ≥ α_k - w. m and k lie in 1..D; the minima, shape (runs,), are
+    exactly 0 when m > k.
 
     >>> simulate_subspace_margin(10, m=6, codimension=5, key=jax.random.key(0), runs=2)
     array([0., 0.])

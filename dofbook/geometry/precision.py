@@ -50,10 +50,6 @@ def one_blas_thread() -> AbstractContextManager:
 
     Matrices of a few hundred rows gain nothing from more, and on a busy machine the waiting threads
     make factorizations up to seven times slower. Block until results are ready inside the context.
-
-    >>> import numpy as np
-    >>> with one_blas_thread():
-    ...     R = np.linalg.qr(np.eye(2), mode="r")
     """
     from threadpoolctl import threadpool_limits  # comes with scikit-learn
 
