@@ -24,10 +24,8 @@ def check_dims(dims: ArrayLike) -> np.ndarray:
 
 def check_levels(levels: ArrayLike) -> np.ndarray:
     """Require a finite level or several, and give shape (levels,)."""
-    array = np.atleast_1d(checks.finite("levels", levels))
-    if array.ndim != 1 or array.size == 0:
-        raise InputError("levels must be a number or a non-empty list of numbers.")
-    return array
+    array = checks.finite("levels", levels)
+    return checks.finite("levels", np.atleast_1d(array), ("levels",))
 
 
 def check_values(values: ArrayLike, present: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:
@@ -43,8 +41,7 @@ def check_values(values: ArrayLike, present: ArrayLike | None) -> tuple[np.ndarr
 
 def check_runs(dims: ArrayLike, values: ArrayLike, present: ArrayLike | None) -> Arrays:
     """Require a grid and one row of values for each of its points: grid, values and mask."""
-    array, mask = check_values(values, present)
-    grid = check_dims(dims)
+    (array, mask), grid = check_values(values, present), check_dims(dims)
     if len(grid) != len(array):
         raise InputError(f"dims has length {len(grid)}, values {len(array)}; they must agree.")
     return grid, array, mask
@@ -60,8 +57,8 @@ def check_counts(successes: ArrayLike, runs: ArrayLike, least: int = 0) -> Array
     checks.broadcast(successes=k, runs=n)
     k, n = np.broadcast_arrays(k, n)
     if not np.all((k >= 0) & (k <= n) & (k == np.round(k)) & (n == np.round(n)) & (n >= least)):
-        words = "successes and runs must be whole numbers with 0 <= successes <= runs and runs"
-        raise InputError(f"{words} >= {least}.")
+        wanted = f"whole numbers with 0 <= successes <= runs and runs >= {least}"
+        raise InputError(f"successes and runs must be {wanted}.")
     return k, n
 
 
@@ -70,7 +67,7 @@ def check_grid_counts(
 ) -> Arrays:
     """Require a grid and counts, `check_counts`, with one row for each of its points."""
     grid, (k, n) = check_dims(dims), check_counts(successes, runs, least)
-    if k.ndim == 0 or len(k) != len(grid):
+    if k.shape[:1] != grid.shape:
         lengths = f"dims has length {len(grid)}, successes shape {k.shape}"
         raise InputError(f"{lengths}; they must agree.")
     return grid, k, n

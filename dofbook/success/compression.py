@@ -18,9 +18,8 @@ from dofbook.success.tables import BASELINE, Value
 def nested_best(table: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     """Let every run of nested methods count the best value of its seed at any smaller d.
 
-    A smaller subspace lies inside a larger one, so a worse value at a larger d is an error of
-    optimization. Gives the table with the columns `best_...` of those methods replaced, as in the
-    paper's Figs. 3 and 6 (running maximum) against 10 and 11 (raw).
+    A worse value at a larger d is an error of optimization. Gives the table with the columns
+    `best_...` of those methods replaced, as in the paper's Figs. 3 and 6; 10 and 11 are raw.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "lottery_subspace",
     ...     "burn_in_steps": 0, "d": [4, 8], "seed": 0, "step": 5, "best_train_loss": [0.3, 0.5]})
@@ -56,12 +55,11 @@ def compression_table(
     *, delta: float = 0.1, rule: Rule = "first", value: Value = "best",
     interval: Interval | None = "inverted",
 ) -> pd.DataFrame:  # fmt: skip
-    """Tabulate how far each method compresses at given fractions of full training's accuracy.
+    """Tabulate how far methods compress at fractions of full training's accuracy (Table 1, Fig. 6).
 
-    The table must hold the full-space baselines (method "full"); see `nested_best`. Fractions lie
-    in (0, 1], the metric counts up, options are those of `threshold_table`. To its columns come D,
+    The table must hold the full-space baselines (method "full"). Fractions lie in (0, 1], the
+    metric counts up, the options and columns are those of `threshold_table`, and to these come D,
     fraction, compression = D / d* (0 where no d succeeds), compression_lower and compression_upper.
-    Paper, Table 1 and Fig. 6.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "burn_in_steps": 0,
     ...     "method": ["full", "affine", "affine"], "d": [900, 30, 90], "D": 900, "seed": 0,

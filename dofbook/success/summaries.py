@@ -27,11 +27,9 @@ def success_probability(
     successes, runs, probability, lower, upper; dataset and network too where the table holds
     several, and from d on for an array. Paper, Eq. 2.3.
 
-    >>> losses = [[0.9, 0.7, 0.8], [0.4, 0.6, 0.3]]
-    >>> success_probability(losses, "train_loss", 0.5, dims=[16, 64]).round(2)
+    >>> success_probability([[0.4, 0.6, 0.3]], "train_loss", 0.5, dims=[16]).round(2)
         d  successes  runs  probability  lower  upper
-    0  16          0     3         0.00   0.00   0.56
-    1  64          2     3         0.67   0.21   0.94
+    0  16          2     3         0.67   0.21   0.94
     """
     table, level = _table(runs, metric, dims), _level(metric, level)
     found = tables.success_map(table, metric, level, confidence=confidence).drop(columns="level")

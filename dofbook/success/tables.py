@@ -1,9 +1,9 @@
 """From the tidy table of runs to success maps, thresholds and baselines.
 
-The table has one row per run and checkpoint (see `REQUIRED`). A *curve* is one (dataset, network,
-method, burn_in_steps, variant); its runs differ in d and seed only, and anything else that varies
-inside it is refused. A metric is a column `train_<name>` or `test_<name>`, with its running best in
-`best_<metric>`; names that end in "loss" or "error" count down, all others up.
+The table has one row per run and checkpoint (see `REQUIRED`). A *curve* is a `CurveKey`; its runs
+differ in d and seed only, and anything else that varies inside it is refused. A metric is a column
+`train_<name>` or `test_<name>`, with its running best in `best_<metric>`; names that end in "loss"
+or "error" count down, all others up.
 """
 
 from collections.abc import Iterable, Iterator
@@ -119,9 +119,8 @@ def curves(
 ) -> Iterator[tuple[CurveKey, pd.DataFrame]]:
     """Split a table into curves, sorted: those of full training if `baseline`, or the others.
 
-    >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": ["full", "affine"],
-    ...                       "burn_in_steps": 0, "d": [1000, 16]})
-    >>> [(key.method, len(rows)) for key, rows in curves(table)]
+    >>> [(key.method, len(rows)) for key, rows in curves(pd.DataFrame(
+    ...     {"dataset": "x", "network": "y", "method": ["full", "affine"], "burn_in_steps": 0}))]
     [('affine', 1)]
     """
     _require_columns(table, CURVE)
@@ -144,11 +143,10 @@ def run_values(table: pd.DataFrame, metric: str, value: Value = "best") -> RunVa
 
     `value` is "best", at any checkpoint (as in the paper), or "final". Several curves are refused.
 
-    >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine",
-    ...     "burn_in_steps": 0, "d": [4, 4, 8], "seed": [0, 0, 0], "step": [0, 5, 5],
-    ...     "best_train_loss": [2.3, 1.9, 1.2]})
+    >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine", "seed": 0,
+    ...     "burn_in_steps": 0, "d": 4, "step": [0, 5], "best_train_loss": [2.3, 1.9]})
     >>> run_values(table, "train_loss").values.tolist()
-    [[1.9], [1.2]]
+    [[1.9]]
     """
     column = check_table(table, metric, value)
     for key in (*(table[name] for name in CURVE), _variants(table)):
@@ -159,9 +157,8 @@ def run_values(table: pd.DataFrame, metric: str, value: Value = "best") -> RunVa
     if value == "final":
         ordered = table.sort_values("step").drop_duplicates(["d", "seed"], keep="last")
         runs = ordered.set_index(["d", "seed"])[column]
-    else:
-        grouped = table.groupby(["d", "seed"])[column]
-        runs = grouped.min() if kind == "loss" else grouped.max()  # both pass over NaN
+    else:  # both pass over NaN
+        runs = table.groupby(["d", "seed"])[column].agg("min" if kind == "loss" else "max")
     matrix = runs.unstack("seed").sort_index()
     made = pd.Series(True, index=runs.index).unstack("seed", fill_value=False).sort_index()
     return RunValues(
