@@ -24,9 +24,8 @@ class LinearLogits(NamedTuple):
 
     ``start`` is z0, the logits at theta = 0, (N, classes); ``features`` is B, (N, classes, d).
 
-    >>> step = LinearLogits(np.zeros((1, 2)), np.array([[[1.0], [0.0]]]), np.array([0]))
-    >>> step.logits(np.array([3.0]))
-    array([[3., 0.]])
+    >>> LinearLogits(np.zeros((1, 2)), np.ones((1, 2, 1)), np.array([0])).logits(np.ones(1))
+    array([[1., 1.]])
     """
 
     start: np.ndarray
@@ -98,8 +97,7 @@ def minimize(
     It stops when the estimated gap is below ``tolerance`` times the objective, or the objective
     below ``floor``: the infimum of separable data, 0, is not attained. InputError after 200 steps.
 
-    >>> both = np.array([[[1.0], [0.0]], [[1.0], [0.0]], [[1.0], [0.0]]])
-    >>> mixed = LinearLogits(np.zeros((3, 2)), both, np.array([0, 0, 1]))
+    >>> mixed = LinearLogits(np.zeros((3, 2)), np.tile([[1], [0]], (3, 1, 1)), np.array([0, 0, 1]))
     >>> minimize(mixed, tolerance=1e-12).theta.round(4)  # the logit of 2/3
     array([0.6931])
     """
@@ -174,9 +172,9 @@ def project_on_cone(problem: LinearLogits, g: np.ndarray, kappa: float) -> ConeP
     """
     checks.positive("kappa", kappa)
     last = minimize(problem, None, kappa, tolerance=_PRECISION, floor=0.0).theta
-    values = np.linalg.eigvalsh(derivatives(problem, last)[1])
+    values = np.abs(np.linalg.eigvalsh(derivatives(problem, last)[1]))
     # What eta is if the loss is quadratic: the root is near.
-    guess = np.sqrt(last @ last / np.sum(kappa * np.abs(values) / (np.abs(values) + kappa) ** 2))
+    guess = np.sqrt(last @ last / np.sum(kappa * values / (values + kappa) ** 2))
 
     def slope(log_eta):
         nonlocal last
@@ -192,8 +190,6 @@ def project_on_cone(problem: LinearLogits, g: np.ndarray, kappa: float) -> ConeP
     eta = np.exp(brentq(slope, low, high, xtol=1e-3))
     gradient, hessian = derivatives(problem, last)
     values = np.clip(np.linalg.eigvalsh(hessian), 0, None)
-    return ConeProjection(
-        loss_at(problem, last),
-        float(gradient @ gradient) / (kappa * eta) ** 2,
-        float(np.sum(values / (values + kappa))),
-    )
+    codimension = float(gradient @ gradient) / (kappa * eta) ** 2
+    mean_field = float(np.sum(values / (values + kappa)))
+    return ConeProjection(loss_at(problem, last), codimension, mean_field)

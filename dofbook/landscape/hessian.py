@@ -137,22 +137,16 @@ def lanczos_spectrum(
     def outside(v):
         return v - vectors @ (vectors.T @ v)
 
-    def product(v):
-        return outside(operator.matvec(outside(v)))
+    def seen(v):
+        return lanczos_quadrature(lambda u: outside(operator.matvec(outside(u))), outside(v), steps)
 
-    drawn = [
-        lanczos_quadrature(product, outside(rng.standard_normal(D)), steps) for _ in range(probes)
-    ]
-    nodes, weights = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+    drawn = [seen(rng.standard_normal(D)) for _ in range(probes)]
+    nodes, weights = np.concatenate(drawn, axis=1)
     order = np.argsort(nodes)
     weights = weights[order] * (D - top) / weights.sum()
     displacement = np.asarray(displacement, np.float64)
-    return HessianSpectrum(
-        values,
-        vectors.T @ displacement,
-        Quadrature(nodes[order], weights),
-        lanczos_quadrature(product, outside(displacement), steps),
-    )
+    rest = Quadrature(nodes[order], weights)
+    return HessianSpectrum(values, vectors.T @ displacement, rest, seen(displacement))
 
 
 def quadratic_well(spectrum: HessianSpectrum) -> QuadraticWell:

@@ -1,7 +1,7 @@
 """Two-dimensional slices of the loss landscape, and how many lines through a point hit a set.
 
-In the plane of a slice an affine subspace of codimension one leaves a line: the lines through w_t
-that meet the sublevel set show in two dimensions what the paper's Eq. 2.3 is in D.
+In the plane of a slice a generic affine subspace of codimension one leaves a line: the lines
+through w_t that meet the sublevel set show in two dimensions what the paper's Eq. 2.3 is in D.
 """
 
 from dataclasses import dataclass
