@@ -144,5 +144,5 @@ def threshold_dimensions(
     coverage, ends = None, np.full((2, len(found)), np.nan)
     if checks.choice("interval", interval, ("inverted", None)):
         coverage, ends = confidence, inverted_interval(grid, k, n, delta, confidence=confidence)
-    columns = found, np.full(len(found), grid[0]), np.full(len(found), grid[-1]), *ends
-    return [Threshold(*row, coverage) for row in np.stack(columns, axis=1).tolist()]
+    first, last, rows = float(grid[0]), float(grid[-1]), np.stack([found, *ends], axis=1).tolist()
+    return [Threshold(d, first, last, low, high, coverage) for d, low, high in rows]

@@ -60,9 +60,8 @@ class RunValues:
 
     A value is NaN for diverged and for absent (not `present`) runs; a seed is one initialization.
 
-    >>> made = np.array([[True, True], [True, False]])
-    >>> runs = RunValues(np.array([4, 8]), np.array([0, 1]), np.ones((2, 2)), made, "loss")
-    >>> runs.complete().seeds
+    >>> made = [[True, True], [True, False]]
+    >>> RunValues([4, 8], [0, 1], np.ones((2, 2)), made, "loss").complete().seeds
     array([0])
     """
 
@@ -215,14 +214,15 @@ def success_map(
     grid, parts = check_levels(levels), []
     for key, runs in _curve_runs(table, metric, value):
         k, n = success_counts(runs.values, grid, kind=runs.kind, present=runs.present)
-        lower, upper = wilson_interval(k, n, confidence)
         columns = {
             "d": np.repeat(runs.dims, len(grid)), "level": np.tile(grid, len(runs.dims)),
             "successes": k.ravel(), "runs": np.repeat(n, len(grid)),
-            "probability": (k / n[:, None]).ravel(), "lower": lower.ravel(), "upper": upper.ravel(),
         }  # fmt: skip
         parts.append(pd.DataFrame({**key._asdict(), **columns}))
-    return pd.concat(parts, ignore_index=True)
+    found = pd.concat(parts, ignore_index=True)
+    k, n = found["successes"], found["runs"]
+    lower, upper = wilson_interval(k, n, confidence)
+    return found.assign(probability=k / n, lower=lower, upper=upper)
 
 
 def threshold_table(
@@ -268,9 +268,8 @@ def baseline_accuracy(table: pd.DataFrame, metric: str, value: Value = "best") -
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "full",
     ...     "burn_in_steps": 0, "d": 900, "seed": [0, 1], "step": 5, "best_test_loss": [0.3, 0.5]})
-    >>> baseline_accuracy(table, "test_loss")[["baseline", "lowest", "runs"]]
-       baseline  lowest  runs
-    0       0.4     0.3     2
+    >>> baseline_accuracy(table, "test_loss").baseline.tolist()
+    [0.4]
     """
     check_table(table, metric, value)
     rates = ["learning_rate"] if "learning_rate" in table.columns else []

@@ -168,29 +168,21 @@ def isotonic_threshold(
     # The curve is the slope of the greatest convex minorant of (cumulative runs, cumulative
     # successes), so it is >= level exactly from the minimum of (successes - level * runs) on.
     # Taken from the end: of equal minima, which dimensions without runs give, the last counts.
-    start = np.zeros((1, *k.shape[1:]))
-    S = np.concatenate([start, np.cumsum(k, axis=0)])
-    W = np.concatenate([start, np.cumsum(n, axis=0)])
+    S, W = (np.insert(np.cumsum(counts, axis=0), 0, 0, axis=0) for counts in (k, n))
     first = len(grid) - np.argmin((S - (level - SLACK) * W)[::-1], axis=0)
     on_grid = np.append(grid, np.inf)[first]
     if not interpolate:
         return on_grid
     inside = (first > 0) & (first < len(grid))
-    below, above = _slopes_beside(S, W, first)
+    # The minorant's slopes left and right of its knot `first`.
+    index = np.arange(len(S)).reshape((-1,) + (1,) * first.ndim)
+    rise, run = (C - np.take_along_axis(C, first[None], axis=0) for C in (S, W))
+    slope = np.divide(rise, run, out=np.zeros(S.shape), where=run != 0)
+    below = np.where((index < first) & (run != 0), slope, 0.0).max(axis=0)
+    above = np.where((index > first) & (run != 0), slope, 1.0).min(axis=0)
     share = np.clip((level - below) / np.where(inside, above - below, 1), 0, 1)
     left, right = grid[np.maximum(first - 1, 0)], grid[np.minimum(first, len(grid) - 1)]
     return np.where(inside, left * (right / left) ** share, on_grid)
-
-
-def _slopes_beside(S: np.ndarray, W: np.ndarray, knot: np.ndarray) -> Arrays:
-    """Compute the convex minorant's slopes left and right of one of its knots."""
-    index = np.arange(len(S)).reshape((-1,) + (1,) * knot.ndim)
-    rise = S - np.take_along_axis(S, knot[None], axis=0)
-    run = W - np.take_along_axis(W, knot[None], axis=0)
-    slope = np.divide(rise, run, out=np.zeros(S.shape), where=run != 0)
-    left = np.where((index < knot) & (run != 0), slope, 0.0).max(axis=0)
-    right = np.where((index > knot) & (run != 0), slope, 1.0).min(axis=0)
-    return left, right
 
 
 def inverted_interval(
