@@ -116,15 +116,17 @@ def cap_statistical_dimension(angle: float, dimension: int) -> float:
     """Compute δ of the circular cone of given angle by one-dimensional quadrature.
 
     It is D E[cos²(max(φ - angle, 0)); φ < angle + π/2], for large D about D sin²(angle) + cos(2
-    angle). The half-opening lies in [0, π/2], D is at least 2. Amelunxen et al. (2014).
+    angle). The half-opening lies in [0, π/2], D is at least 2. Source: Amelunxen et al. (2014).
 
     >>> round(cap_statistical_dimension(np.pi / 4, 100), 6)
     50.0
     """
     angle = checks.real("angle", angle, 0, np.pi / 2)
-    ends = [angle, angle + np.pi / 2]
-    mean = _angle_mean(lambda phi: np.cos(np.clip(phi, *ends) - angle) ** 2, dimension, ends)
-    return dimension * mean
+
+    def squared_reach(phi: np.ndarray) -> np.ndarray:
+        return np.maximum(np.cos(np.maximum(phi - angle, 0.0)), 0.0) ** 2
+
+    return dimension * _angle_mean(squared_reach, dimension, [angle, angle + np.pi / 2])
 
 
 def ball_angle(radius: float, distance: float) -> float:
@@ -135,7 +137,8 @@ def ball_angle(radius: float, distance: float) -> float:
     """
     distance = checks.positive("distance", distance)
     if checks.real("radius", radius, 0) >= distance:
-        raise InputError(f"distance is {distance}; the ball's radius, {radius}, must be smaller.")
+        given = f"radius={radius}, distance={distance} given"
+        raise InputError(f"{given}; the point must lie outside the ball.")
     return float(np.arcsin(radius / distance))
 
 

@@ -120,5 +120,6 @@ def describe(
     symbols = np.argsort(order)[found.labels_]
     rounded = jnp.asarray(centres.astype(np.float32)[symbols])
     measured = evaluate(task, subspace.point(rounded))
-    errors = [1 - float(measured[names.index(f"{split}_accuracy")]) for split in ("train", "test")]
-    return Description(symbols, centres, *errors, len(task.data.y_train))
+    splits = ("train", "test")
+    error, test = (1 - float(measured[names.index(f"{split}_accuracy")]) for split in splits)
+    return Description(symbols, centres, error, test, len(task.data.y_train))

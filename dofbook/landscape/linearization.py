@@ -1,7 +1,7 @@
 """The network replaced by its first-order expansion in the weights (paper, A.1 and Fig. 9).
 
-Around a centre c, usually an optimum, the logits become f(c) + J(c) (w - c), one jvp each time: the
-loss is convex in w. The network needs ``derivatives="linear"`` (fast to train) or "all".
+Around a centre c, usually an optimum, the logits become f(c) + J(c) (w - c): the loss is convex in
+w. The network needs ``derivatives="linear"`` (fast to train) or "all".
 """
 
 from dataclasses import dataclass, replace
