@@ -70,7 +70,7 @@ def edit(tmp_path, monkeypatch):
         ("return Net()", "# the same\n    return (Net())", None),
     ],
 )
-def test_a_network_edited_between_two_sweeps_is_not_mixed(tmp_path, edit, old, new, said):
+def test_a_network_edited_between_two_sweeps_is_not_mixed(tmp_path, edit, old, new, said, caplog):
     cells = [
         CellConfig(task=replace(TASK, network="edited_network:net"), d=d, seeds=(0,))
         for d in (2, 4)
@@ -86,7 +86,13 @@ def test_a_network_edited_between_two_sweeps_is_not_mixed(tmp_path, edit, old, n
         with pytest.raises(InputError, match=said):
             run_sweep(cells, store, progress=False)
         assert store.names() == [cells[0].name]
+        with pytest.raises(InputError, match=said):  # though nothing is left to compute
+            run_sweep(cells[:1], store, progress=False)
     assert store.path(cells[0].name).read_bytes() == before
+    edit("import no_such_module")
+    caplog.clear()
+    assert run_sweep(cells[:1], store, progress=False).stored == 1
+    assert "not compared with the data and code of today" in caplog.text
 
 
 def test_cells_without_a_record_of_the_code_are_known_by_their_d(tmp_path, edit):
@@ -224,6 +230,8 @@ def test_runs_of_other_data_are_not_reused(tmp_path):
     found = store.read(CELL.name)
     origin = {**found.provenance, "dataset": {"source": "elsewhere", "fingerprint": "0"}}
     store.write(CELL, found.table.to_pandas(), origin)
+    with pytest.raises(InputError, match="computed from other digits data"):
+        run_sweep([CELL], store, progress=False)
     more = replace(CELL, seeds=(0, 1, 2))
     report = run_sweep([more], store, progress=False)
     assert "computed from other digits data" in report.failures[more.name]

@@ -8,7 +8,6 @@ from importlib import import_module
 
 from cyclopts import App, Group, Parameter, exceptions
 from cyclopts.help import PlainFormatter
-from rich.console import Console
 
 from dofbook import __version__
 from dofbook.errors import InputError
@@ -41,6 +40,8 @@ class _Help(PlainFormatter):
     """Print plain lines, wrapped once to the terminal's width."""
 
     def __call__(self, console, options, panel):
+        from rich.console import Console
+
         text = io.StringIO()
         super().__call__(Console(file=text, width=10**4), options, panel)
         wrap = textwrap.TextWrapper(

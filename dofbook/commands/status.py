@@ -123,7 +123,7 @@ def _speed(stored: list[StoredCell], left: list[Cell]) -> dict:
     if not spent:
         return dict.fromkeys(("device", "cells_per_hour", "at_a_time", "seconds_left"))
     at_once = timing.parallelism(recent)
-    seconds = timing.predict(timing.fit_rates(recent), left)
+    seconds = timing.predict(timing.fit_rates(recent), left) if left else 0.0
     return {
         "device": timing.device_of(recent[0]).get("kind"),
         "cells_per_hour": 3600 * len(recent) * at_once / spent, "at_a_time": at_once,

@@ -19,7 +19,7 @@ import jax
 import pandas as pd
 from tqdm import tqdm
 
-from dofbook.errors import RunFailed
+from dofbook.errors import InputError, RunFailed
 from dofbook.experiments import identity, timing
 from dofbook.experiments.cell import run_cell as run_one
 from dofbook.experiments.config import Cell
@@ -211,6 +211,22 @@ def check_cells(
             identity.check_origin(stored, of_task[0], task)
 
 
+def _check_stored(present: Sequence[StoredCell], data_dir: str | None) -> str | None:
+    """Refuse stored cells of other data or code than their names stand for now.
+
+    Nothing is to be computed, so what cannot be had is no hindrance: it is told in a sentence.
+    """
+    untold = None
+    for stored in present:
+        try:
+            task = make_task(stored.config.task, data_dir)
+        except InputError as problem:
+            untold = f"stored cells were not compared with the data and code of today: {problem}"
+            continue
+        identity.check_origin(stored, stored.config, task)
+    return untold
+
+
 def run_sweep(
     cells: Sequence[Cell], store: Store, executor: Executor | None = None,
     data_dir: str | None = None, progress: bool | None = True, run_cell: RunCell = run_one,
@@ -236,8 +252,10 @@ def run_sweep(
     report = SweepReport(stored=len(cells) - len(missing))
     counts = {"cells": len(cells), "stored": report.stored, "missing": len(missing)}
     notify({"event": "start", "store": str(store.root), **counts})
+    known = [cell for cell in present.values() if cell]
+    if not missing and (sentence := _check_stored(known, data_dir)) and progress is not None:
+        log.warning("%s", sentence)
     if missing:
-        known = [cell for cell in present.values() if cell]
         check_cells(missing, known, data_dir)
         if progress is not None and (sentence := other_commits(known)):
             log.warning("%s", sentence)

@@ -64,7 +64,7 @@ def _fit_rates(cells: Sequence[StoredCell]) -> Rates:
     own, work, d = np.array(rows, float).T
     seconds = np.array([c.provenance["wall_seconds"] for c in cells], float)
     if len(set(d)) < 3 or len(cells) < 4:
-        each = float(np.median(seconds / (work + own * PRIOR_SLOPE * d)))
+        each = float(np.quantile(seconds / (work + own * PRIOR_SLOPE * d), 0.5))
         return Rates(0.0, 0.0, each, PRIOR_SLOPE * each)
     from scipy.optimize import nnls
 
