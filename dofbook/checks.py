@@ -21,11 +21,10 @@ def integer(name: str, value: Any, least: int | None = 0, most: int | None = Non
     Traceback (most recent call last):
     dofbook.errors.InputError: d is 2.5; it must be a whole number from 1 to 64.
     """
-    given = _scalar(value)
-    if given is not None and given.dtype.kind in "iu":
-        found = int(given)
-        if (least is None or found >= least) and (most is None or found <= most):
-            return found
+    found = _numbers(value, "iu", scalar=True)
+    above_least = found is not None and (least is None or found >= least)
+    if above_least and (most is None or found <= most):
+        return int(found)
     above = "" if least is None else f" of at least {least}"
     allowed = above if most is None else f" from {least} to {most}"
     raise InputError(f"{name} is {_shown(value)}; it must be a whole number{allowed}.")
@@ -53,11 +52,9 @@ def real(
     >>> real("angle", 1, 0, 3.2)
     1.0
     """
-    given = _scalar(value)
-    if given is not None and np.isfinite(given):
-        inside = least < given < most if open else least <= given <= most
-        if inside:
-            return float(given)
+    found = _numbers(value, "iuf", scalar=True)
+    if found is not None and _inside(found, least, most, open):
+        return float(found)
     raise InputError(f"{name} is {_shown(value)}; it must be {_range(least, most, open)}.")
 
 
@@ -121,20 +118,19 @@ def array(name: str, values: ArrayLike, shape: tuple[str | int, ...] | None = No
     Traceback (most recent call last):
     dofbook.errors.InputError: values has shape (2,); it must be (dims, runs), at least one of each.
     """
-    found = _numeric(values)
-    if found is None:
+    numbers = _numbers(values, "biuf")
+    if numbers is None:
         raise InputError(f"{name} must hold real numbers, in lists of equal length.")
+    found = numbers.astype(np.float64)
     if shape is None:
         return found
     lengths = dict(zip(shape, found.shape, strict=False))
-    fits = found.ndim == len(shape) and all(
-        have == (lengths[want] if isinstance(want, str) else want) and (have or want == 0)
-        for have, want in zip(found.shape, shape, strict=True)
-    )
-    if not fits:
-        words = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
-        each = ", at least one of each" if any(isinstance(want, str) for want in shape) else ""
-        raise InputError(f"{name} has shape {found.shape}; it must be ({words}){each}.")
+    words = [each for each in shape if isinstance(each, str)]
+    wanted = tuple(lengths.get(each) if each in words else each for each in shape)
+    if found.shape != wanted or not all(lengths[word] for word in words):
+        listed = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
+        least = ", at least one of each" if words else ""
+        raise InputError(f"{name} has shape {found.shape}; it must be ({listed}){least}.")
     return found
 
 
@@ -154,8 +150,7 @@ def finite(
     dofbook.errors.InputError: eps holds 0.0; every entry must be a finite number above 0.
     """
     found = array(name, values, shape)
-    inside = (found > least) & (found < most) if open else (found >= least) & (found <= most)
-    if not (valid := inside & np.isfinite(found)).all():
+    if not (valid := _inside(found, least, most, open)).all():
         wrong = found[~valid].flat[0]
         raise InputError(f"{name} holds {wrong}; every entry must be {_range(least, most, open)}.")
     return found
@@ -181,7 +176,7 @@ def broadcast(**arrays: np.ndarray) -> tuple[int, ...]:
     Traceback (most recent call last):
     dofbook.errors.InputError: eps and d have shapes (3,) and (2,); they must broadcast.
     """
-    shapes = [np.shape(one) for one in arrays.values()]
+    shapes = [*map(np.shape, arrays.values())]
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:
@@ -189,22 +184,19 @@ def broadcast(**arrays: np.ndarray) -> tuple[int, ...]:
         raise InputError(f"{names} have shapes {shown}; they must broadcast.") from None
 
 
-def _numeric(values: Any) -> np.ndarray | None:
+def _numbers(values: Any, kinds: str, scalar: bool = False) -> np.ndarray | None:
     try:
         found = np.asarray(values)
         if found.dtype.kind == "O" and not any(item is None for item in found.flat):
             found = np.asarray(found.tolist())  # numbers of several types
     except (TypeError, ValueError):
         return None
-    return found.astype(np.float64) if found.dtype.kind in "biuf" else None
+    return found if found.dtype.kind in kinds and not (scalar and found.ndim) else None
 
 
-def _scalar(value: Any) -> np.ndarray | None:
-    try:
-        found = np.asarray(value)
-    except (TypeError, ValueError):
-        return None
-    return found if found.shape == () and found.dtype.kind in "iuf" else None
+def _inside(found: np.ndarray, least: float, most: float, open: bool) -> np.ndarray:
+    within = (found > least) & (found < most) if open else (found >= least) & (found <= most)
+    return within & np.isfinite(found)
 
 
 def _shown(value: Any) -> str:
