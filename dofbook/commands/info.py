@@ -28,16 +28,13 @@ def info(
 
 def _facts(data_dir: str | None) -> dict:
     from dofbook import provenance
-    from dofbook.datasets import NAMES, locate
+    from dofbook.datasets import NAMES, locate, prepared
 
     data = {name: locate(name, data_dir) for name in NAMES}
     check_devices()
-    wanted = {"tensorflow_datasets": "tensorflow-datasets", "tensorflow": "TensorFlow"}
-    absent = [package for module, package in wanted.items() if find_spec(module) is None]
-    return {
-        **provenance.environment(), "machine": provenance.machine(), "data": data,
-        "download_needs": absent,
-    }  # fmt: skip
+    absent = [package for module, package in prepared.NEEDED.items() if find_spec(module) is None]
+    found = {"machine": provenance.machine(), "data": data, "download_needs": absent}
+    return provenance.environment() | found
 
 
 def _fact_lines(facts: dict):

@@ -20,6 +20,8 @@ from dofbook.datasets.official import RELEASES
 from dofbook.datasets.raw import Pixels, first_line, is_regular, open_regular
 from dofbook.errors import InputError
 
+NEEDED = {"tensorflow_datasets": "tensorflow-datasets", "tensorflow": "TensorFlow"}
+"""Modules without which nothing can be downloaded, and the names of their packages."""
 _CACHE = "dofbook.npz"
 _SECONDS = 5.0  # how long to wait for a host before calling it unreachable
 
@@ -55,14 +57,13 @@ def _default_root() -> Path:
 def _verify_pixels(name, pixels, directory):
     release = RELEASES[name]
     sizes, got = (len(pixels.y_train), len(pixels.y_test)), fingerprint(*pixels)
+    if sizes == release.sizes and release.fingerprint in (None, got):
+        return
+    # TFDS reuses unpacked files by name, so one data set can end up holding another's.
+    whose = [f" ({other}'s)" for other, r in RELEASES.items() if r.fingerprint == got]
+    fault = f"its fingerprint is {got}{''.join(whose)}, expected {release.fingerprint}"
     if sizes != release.sizes:
         fault = f"it has {sizes[0]} + {sizes[1]} images, expected {release.sizes}"
-    elif release.fingerprint not in (None, got):
-        # TFDS reuses unpacked files by name, so one data set can end up holding another's.
-        whose = [f" ({other}'s)" for other, r in RELEASES.items() if r.fingerprint == got]
-        fault = f"its fingerprint is {got}{''.join(whose)}, expected {release.fingerprint}"
-    else:
-        return
     remedy = "delete that folder and tensorflow-datasets' downloads folder and prepare it again"
     fault = f"{directory} does not hold the official {name}: {fault}; {remedy}"
     raise InputError(f"{fault}, or pass verify=False to use it all the same.")
@@ -99,12 +100,9 @@ def _decode(name: str, directory: Path) -> Pixels:
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder_from_directory(directory)
-        splits = []
+        builder, splits = tfds.builder_from_directory(directory), []
         for split in ("train", "test"):
-            count = builder.info.splits[split].num_examples
-            examples = _stored_examples(tfds, builder, split)
-            splits += _stack(examples, count, RELEASES[name].image_shape, split)
+            splits += _stack(tfds, builder, split, RELEASES[name].image_shape)
     except InputError:
         raise
     except Exception as error:  # many libraries below, each with its own exceptions
@@ -117,28 +115,27 @@ def _decode(name: str, directory: Path) -> Pixels:
     return pixels
 
 
-def _stored_examples(tfds, builder, split):
-    """Iterate over a split's examples in stored order, without TensorFlow where possible."""
-    if builder.info.file_format in tfds.core.FileFormat.with_random_access():
-        return builder.as_data_source(split)
-    kind = builder.info.file_format.value
-    _need("tensorflow", f"Reading the prepared copy in {builder.data_path}, stored as {kind},")
-    in_order = tfds.ReadConfig(interleave_cycle_length=1)
-    return tfds.as_numpy(builder.as_dataset(split, shuffle_files=False, read_config=in_order))
+def _stack(tfds, builder, split, image_shape):
+    """Stack a split's examples into arrays, undoing TFDS's shuffle, without TensorFlow if possible.
 
-
-def _stack(examples, count, image_shape, split):
-    """Stack examples into arrays, undoing TFDS's shuffle.
-
-    It stores the example with official index i at the rank of md5(split name + i) among all of them
-    (tensorflow_datasets/core/hashing.py and shuffle.py).
+    TFDS stores the example with official index i at the rank of md5(split name + i) among all of
+    them (tensorflow_datasets/core/hashing.py and shuffle.py).
     """
+    kind, count = builder.info.file_format, builder.info.splits[split].num_examples
+    if kind in tfds.core.FileFormat.with_random_access():
+        examples = builder.as_data_source(split)
+    else:
+        where = f"the prepared copy in {builder.data_path}, stored as {kind.value},"
+        _need("tensorflow", f"Reading {where}")
+        in_order = tfds.ReadConfig(interleave_cycle_length=1)
+        stored = builder.as_dataset(split, shuffle_files=False, read_config=in_order)
+        examples = tfds.as_numpy(stored)
 
-    def stored(i):
+    def rank(i):
         return hashlib.md5(f"{split}{i}".encode(), usedforsecurity=False).digest()
 
     x, y = np.empty((count, *image_shape), np.uint8), np.empty(count, np.uint8)
-    for i, example in zip(sorted(range(count), key=stored), examples, strict=True):
+    for i, example in zip(sorted(range(count), key=rank), examples, strict=True):
         x[i], y[i] = example["image"], example["label"]
     return x, y
 
@@ -146,7 +143,7 @@ def _stack(examples, count, image_shape, split):
 def _download(name: str, root: Path | None) -> Path:
     """Let TFDS download and prepare a data set; return the version's folder."""
     what = f"No copy of {name} was found in {root or _default_root()}{_seen(root)}"
-    for module in ("tensorflow_datasets", "tensorflow"):
+    for module in NEEDED:
         _need(module, f"{what}, and downloading it", f", or {_instead(name)}")
     import tensorflow_datasets as tfds
 
@@ -201,13 +198,10 @@ def reachable(url: str, seconds: float) -> bool:
 
 def _need(module: str, situation: str, remedy: str = "") -> None:
     if importlib.util.find_spec(module) is None:
-        package = {"tensorflow_datasets": "tensorflow-datasets", "tensorflow": "TensorFlow"}[module]
         install = f"which is not installed: pip install 'dofbook[tfds]'{remedy}"
-        raise InputError(f"{situation} needs {package}, {install}.")
+        raise InputError(f"{situation} needs {NEEDED[module]}, {install}.")
 
 
 def _instead(name: str) -> str:
-    return (
-        f"put the official {RELEASES[name].wanted()} in a folder and name it with data_dir or "
-        f"$DOFBOOK_DATA_DIR, or use the embedded digits"
-    )
+    place = "in a folder and name it with data_dir or $DOFBOOK_DATA_DIR"
+    return f"put the official {RELEASES[name].wanted()} {place}, or use the embedded digits"

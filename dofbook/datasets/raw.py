@@ -14,6 +14,7 @@ import stat
 import tarfile
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -47,16 +48,11 @@ class Content(NamedTuple):
 
 
 class RawFiles(NamedTuple):
-    """Say where the files of a release are: each by its name, or in an archive."""
+    """Say where a release is: files by their names, in a folder; or none, and an archive."""
 
     release: Release
+    place: Path
     files: dict[str, Path]
-    archive: Path | None = None
-
-    @property
-    def place(self) -> Path:
-        """The archive, or the folder of the files."""
-        return self.archive or next(iter(self.files.values())).parent
 
 
 def read_raw(name: str, root: Path, verify: bool) -> tuple[Pixels, str] | None:
@@ -68,16 +64,15 @@ def read_raw(name: str, root: Path, verify: bool) -> tuple[Pixels, str] | None:
     found = find_raw(name, root)
     if found is None:
         return None
-    release = found.release
-    if found.archive:
-        contents = _unpack_archive(found.archive, release)
+    release, place, files = found
+    if files:
+        contents = {file.name: _unpack(files[file.name], file) for file in release.files}
     else:
-        contents = {file.name: _unpack(found.files[file.name], file) for file in release.files}
-    if release.format == "pickle":  # before anything in them is interpreted
-        _verify_files(release, contents, None)
-    pixels, official = _parse(release, contents), release.format == "pickle"
-    if verify and not official:
-        official = _verify_files(release, contents, found.archive)
+        contents = _unpack_archive(place, release)
+    check = partial(_verify_files, release, contents, None if files else place)
+    official = release.format == "pickle" and check()  # before anything in them is interpreted
+    pixels = _parse(release, contents)
+    official = official or (verify and check())
     return pixels, f"{'official' if official else 'unverified'} files ({_FORMATS[release.format]})"
 
 
@@ -88,8 +83,7 @@ def find_raw(name: str, root: Path) -> RawFiles | None:
         # Two of the pickles are called "train" and "test", as much else is.
         here = [""] if release.format != "pickle" or base.name == release.folder else []
         for place in (release.folder, release.archive, *here, *release.others):
-            found = None if place is None else _find(base / place, release)
-            if found:
+            if place is not None and (found := _find(base / place, release)):
                 return found
     return None
 
@@ -97,16 +91,13 @@ def find_raw(name: str, root: Path) -> RawFiles | None:
 def _find(place: Path, release: Release) -> RawFiles | None:
     """Find the archive, or the files in a folder."""
     if place.name == release.archive:
-        return RawFiles(release, {}, place) if is_regular(place) else None
-    names = [file.name for file in release.files]
-    paths = {name: list(filter(is_regular, _paths(place, name))) for name in names}
-    missing = [name for name in names if not paths[name]]
-    if missing == names:
-        return None
-    if missing:
+        return RawFiles(release, place, {}) if is_regular(place) else None
+    there = {file.name: [*filter(is_regular, _paths(place, file.name))] for file in release.files}
+    found = {name: paths[0] for name, paths in there.items() if paths}
+    if found and (missing := [name for name in there if name not in found]):
         where = f"{place}, where the other files of the data set are"
         raise InputError(f"{', '.join(missing)} missing from {where}; put it beside them.")
-    return RawFiles(release, {name: paths[name][0] for name in names})
+    return RawFiles(release, next(iter(found.values())).parent, found) if found else None
 
 
 def _paths(folder: Path, name: str) -> list[Path]:
@@ -183,13 +174,11 @@ def _unpack_archive(path: Path, release: Release) -> dict[str, Content]:
     contents: dict[str, Content] = {}
     with _damage_named(str(path), ".tar.gz"), open_regular(path) as packed:
         # Unpacked before tarfile sees it, which believes the sizes that headers claim.
-        unpacked, stream = io.BytesIO(), gzip.GzipFile(fileobj=packed)
-        while unpacked.write(stream.read(2**20)):
-            if unpacked.tell() > limit:
-                most = f"more than {limit} bytes unpacked, more than the official archive"
-                raise _damaged(path, f"holds or claims {most}")
-        unpacked.seek(0)
-        with tarfile.open(fileobj=unpacked, mode="r:") as archive:
+        unpacked = gzip.GzipFile(fileobj=packed).read(limit + 1)
+        if len(unpacked) > limit:
+            most = f"more than {limit} bytes unpacked, more than the official archive"
+            raise _damaged(path, f"holds or claims {most}")
+        with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as archive:
             for member in archive:
                 file = wanted.get(member.name.removeprefix("./"))
                 if file and member.isfile():
@@ -308,8 +297,7 @@ def _parse_pickle(content: Content, release: Release) -> tuple[np.ndarray, np.nd
 
 def first_line(error: Exception) -> str:
     """Shorten what an exception says, for use in a sentence."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _parse_mat(content: Content, release: Release) -> tuple[np.ndarray, np.ndarray]:
