@@ -48,16 +48,16 @@ class Dataset:
             checks.integer("num_classes", self.num_classes, 1)
         _check_twins(f"x_train of {self.name}", self.x_train, "x_test", self.x_test)
         _check_twins(f"y_train of {self.name}", self.y_train, "y_test", self.y_test)
-        for part in ("train", "test"):
-            x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
+        splits = {"train": (self.x_train, self.y_train), "test": (self.x_test, self.y_test)}
+        for part, (x, y) in splits.items():
             if len(x) != len(y):
                 sizes = f"x_{part} of {self.name} holds {len(x)} inputs, y_{part} {len(y)} targets"
                 raise InputError(f"{sizes}; one target for each input is needed.")
             if self.num_classes is not None:
                 check_labels(f"y_{part} of {self.name}", y, self.num_classes)
-        for array in (self.x_train, self.y_train, self.x_test, self.y_test, self.mean_image):
-            if array is not None:
-                array.flags.writeable = False
+            x.flags.writeable = y.flags.writeable = False
+        if self.mean_image is not None:
+            self.mean_image.flags.writeable = False
 
     @classmethod
     def from_arrays(
@@ -77,16 +77,15 @@ class Dataset:
         """
         name = "own" if name is None else name
         given = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
-        arrays = {part: _copy(f"{part} of {name}", array) for part, array in given.items()}
+        arrays = [_copy(f"{part} of {name}", array) for part, array in given.items()]
         digest = hashlib.sha256()
-        for array in arrays.values():
+        for array in arrays:
             digest.update(f"{array.dtype} {array.shape}".encode())
             digest.update(array.astype(array.dtype.newbyteorder("<")).data)
-        targets = [arrays["y_train"], arrays["y_test"]]
+        targets = arrays[1], arrays[3]
         labels = all(y.dtype == np.int32 and y.min(initial=0) >= 0 for y in targets)
         classes = max(int(y.max(initial=0)) for y in targets) + 1 if labels else None
-        about = {"num_classes": classes, "source": "arrays in memory"}
-        return cls(name, **arrays, **about, fingerprint=digest.hexdigest())
+        return cls(name, *arrays, classes, "arrays in memory", digest.hexdigest())
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -103,9 +102,8 @@ def _check_twins(what: str, train: Any, other: str, test: Any) -> None:
         if array.size == 0:
             raise InputError(f"{name} is empty, {array.shape}; at least one example is needed.")
     if train.dtype != test.dtype or train.shape[1:] != test.shape[1:]:
-        found = f"{what} is {_described(train)}, {other} {_described(test)}"
         wanted = "one type and shape of an example is needed in both splits"
-        raise InputError(f"{found}; {wanted}.")
+        raise InputError(f"{what} is {_described(train)}, {other} {_described(test)}; {wanted}.")
 
 
 def _described(array: Any) -> str:
@@ -169,8 +167,8 @@ def from_pixels(
     >>> grey.x_train.ravel(), grey.mean_image.ravel()
     (array([0., 0.], dtype=float32), array([0.2], dtype=float32))
     """
-    arrays = (x_train, y_train, x_test, y_test)
-    x_train, y_train, x_test, y_test = (_as_array(name, array) for array in arrays)
+    arrays = [_as_array(name, array) for array in (x_train, y_train, x_test, y_test)]
+    x_train, y_train, x_test, y_test = arrays
     checks.integer("num_classes", num_classes, 1, 256)  # labels are hashed as bytes
     checks.integer("white", white, 1, 255)
     for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
@@ -189,18 +187,18 @@ def from_pixels(
 
     return Dataset(
         name, centred(x_train), y_train.astype(np.int32), centred(x_test), y_test.astype(np.int32),
-        num_classes, source, fingerprint(x_train, y_train, x_test, y_test), mean_image,
+        num_classes, source, fingerprint(*arrays), mean_image,
     )  # fmt: skip
 
 
-def fingerprint(x_train, y_train, x_test, y_test) -> str:
-    """Hash uint8 images and labels of at most 255, in this order, with their shapes.
+def fingerprint(*arrays: np.ndarray) -> str:
+    """Hash uint8 images and labels of at most 255 with their shapes: x_train, y_train, x_test, ...
 
     >>> fingerprint(*[np.zeros(1, np.uint8)] * 4)[:8]
     '82a756be'
     """
     digest = hashlib.sha256()
-    for array in (x_train, y_train, x_test, y_test):
+    for array in arrays:
         digest.update(repr(tuple(map(int, array.shape))).encode())
         digest.update(np.ascontiguousarray(array, dtype=np.uint8).data)
     return digest.hexdigest()
@@ -229,17 +227,16 @@ def subset(
     seed = checks.integer("seed", seed, 0, 2**63 - 1)
     if (n_train, n_test) == sizes:
         return dataset
-    train = _stratified(_strata(dataset, dataset.y_train), n_train, (seed, 0))
-    test = _stratified(_strata(dataset, dataset.y_test), n_test, (seed, 1))
+    train = _stratified(dataset, dataset.y_train, n_train, (seed, 0))
+    test = _stratified(dataset, dataset.y_test, n_test, (seed, 1))
     digest = hashlib.sha256(dataset.fingerprint.encode())
     for indices in (train, test):
         digest.update(indices.astype("<i8").data)
     x_train, x_test, mean_image = dataset.x_train[train], dataset.x_test[test], dataset.mean_image
-    what = "examples"
+    what = "examples" if mean_image is None else "images"
     if mean_image is not None:
         shift = x_train.mean(axis=0, dtype=np.float64).astype(np.float32)
         x_train, x_test, mean_image = x_train - shift, x_test - shift, mean_image + shift
-        what = "images"
     return replace(
         dataset, x_train=x_train, y_train=dataset.y_train[train], x_test=x_test,
         y_test=dataset.y_test[test], fingerprint=digest.hexdigest(), mean_image=mean_image,
@@ -247,16 +244,13 @@ def subset(
     )  # fmt: skip
 
 
-def _strata(dataset, targets):
-    labels = dataset.num_classes is not None and targets.ndim == 1
-    # Integers that hardly repeat are no labels: their shares would be the smallest integers.
-    if labels and (dataset.mean_image is not None or 2 * len(np.unique(targets)) <= len(targets)):
-        return targets
-    return np.zeros(len(targets), np.int32)
-
-
-def _stratified(labels, n, entropy):
+def _stratified(dataset, targets, n, entropy):
     """Choose n sorted indices, each class getting its share by largest remainder."""
+    labelled = dataset.num_classes is not None and targets.ndim == 1
+    # Integers that hardly repeat are no labels: their shares would be the smallest integers.
+    if dataset.mean_image is None and 2 * len(np.unique(targets)) > len(targets):
+        labelled = False
+    labels = targets if labelled else np.zeros(len(targets), np.int32)
     classes, counts = np.unique(labels, return_counts=True)
     quota, remainder = np.divmod(counts * n, len(labels))
     quota[np.argsort(-remainder, kind="stable")[: n - quota.sum()]] += 1

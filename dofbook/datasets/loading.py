@@ -76,8 +76,7 @@ def load(name: str, data_dir: str | os.PathLike | None = None, *, verify: bool =
     if name == "digits":
         return load_digits()
     root = _folder(data_dir)
-    found = root and read_raw(name, root, verify)
-    pixels, source = found or read_tfds(name, root, verify)
+    pixels, source = (root and read_raw(name, root, verify)) or read_tfds(name, root, verify)
     return from_pixels(name, *pixels, num_classes=RELEASES[name].num_classes, source=source)
 
 
@@ -104,8 +103,9 @@ def _check_name(name):
 
 
 def _folder(data_dir: str | os.PathLike | None) -> Path | None:
-    what, value = ("data_dir", data_dir) if data_dir else ("$DOFBOOK_DATA_DIR", None)
-    value = value or os.environ.get("DOFBOOK_DATA_DIR")
+    what, value = "data_dir", data_dir
+    if not value:
+        what, value = "$DOFBOOK_DATA_DIR", os.environ.get("DOFBOOK_DATA_DIR")
     if not value:
         return None
     if not isinstance(value, str | os.PathLike):
