@@ -18,10 +18,6 @@ INJECTED, BOOK_RUN = "injected-parameters", "book-run"  # papermill's tag, and o
 _PLACES = {"store", "data_dir"}  # parameters that change nothing but where things lie
 
 
-class ChapterFailed(RunFailed):
-    """Say in one sentence which cell of a chapter failed, and how."""
-
-
 class JupytextHandler:
     """Let papermill read chapters: ``papermill jupytext:book/x.md out.ipynb``.
 
@@ -53,8 +49,8 @@ class JupytextHandler:
     @classmethod
     def listdir(cls, path: str) -> list[str]:
         """List a folder, with the scheme before every path."""
-        folder = Path(cls.pretty_path(path))
-        return [f"{cls.SCHEME}{entry}" for entry in sorted(folder.iterdir())]
+        entries = sorted(Path(cls.pretty_path(path)).iterdir())
+        return [f"{cls.SCHEME}{entry}" for entry in entries]
 
     @classmethod
     def pretty_path(cls, path: str) -> str:
@@ -111,9 +107,8 @@ def read_chapter(path: Path) -> tuple[Any, int | None]:
         import jupytext
         import papermill  # noqa: F401  checked here, before anything is written
     except ImportError as problem:
-        raise InputError(
-            f"running a chapter needs {problem.name}; install it with: pip install 'dofbook[book]'."
-        ) from None
+        install = "install it with: pip install 'dofbook[book]'"
+        raise InputError(f"running a chapter needs {problem.name}; {install}.") from None
     if not path.is_file():
         raise InputError(f"there is no chapter {path}.")
     try:
@@ -124,11 +119,8 @@ def read_chapter(path: Path) -> tuple[Any, int | None]:
         raise InputError(f"{path} names no kernel in its header; it is not an executable chapter.")
     notebook.metadata.kernelspec.setdefault("language", "python")
     notebook.cells = [cell for cell in notebook.cells if INJECTED not in _tags(cell)]
-    tagged = [
-        index
-        for index, cell in enumerate(notebook.cells)
-        if cell.cell_type == "code" and "parameters" in _tags(cell)
-    ]
+    code = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    tagged = [i for i in code if "parameters" in _tags(notebook.cells[i])]
     if len(tagged) > 1:
         raise InputError(f"{path} has {len(tagged)} cells tagged parameters; one is allowed.")
     return notebook, tagged[0] if tagged else None
@@ -167,22 +159,17 @@ def _check_output(output: Path) -> None:
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
-        raise InputError(
-            f"the folder {output.parent} cannot be made: {problem.strerror}."
-        ) from None
+        reason = f"cannot be made: {problem.strerror}"
+        raise InputError(f"the folder {output.parent} {reason}.") from None
 
 
-def _describe(problem: Any, chapter: Path) -> str:
-    """Put papermill's and nbclient's failures into one sentence."""
-    from papermill.exceptions import PapermillExecutionError
-
-    if isinstance(problem, PapermillExecutionError):
+def _describe(problem: Any) -> str:
+    """Put papermill's and nbclient's failures into words."""
+    if hasattr(problem, "exec_count"):  # a cell raised
         first = next((line for line in problem.source.splitlines() if line.strip()), "")
-        return (
-            f"{chapter}: code cell {problem.exec_count} ({first!r}) raised {problem.ename}: "
-            f"{problem.evalue.rstrip('.')}."
-        )
-    return f"{chapter}: {type(problem).__name__}: {' '.join(str(problem).split())}."
+        cell = f"code cell {problem.exec_count} ({first!r})"
+        return f"{cell} raised {problem.ename}: {problem.evalue.rstrip('.')}"
+    return f"{type(problem).__name__}: {' '.join(str(problem).split())}"
 
 
 def run_chapter(
@@ -193,7 +180,7 @@ def run_chapter(
 
     `output` is an ``.ipynb`` whose folder is created; an older file is replaced only when the run
     succeeds. `parameters` (name to text) are checked against the parameters cell, and InputError
-    comes before anything runs. Limits are in seconds, None for none. Raises ChapterFailed if a cell
+    comes before anything runs. Limits are in seconds, None for none. Raises RunFailed if a cell
     raised or took too long, or the kernel died or did not start; the partial notebook is then kept
     as ``<output>.failed.ipynb``.
     """
@@ -219,6 +206,6 @@ def run_chapter(
     except (papermill.PapermillExecutionError, TimeoutError, RuntimeError) as problem:
         if temporary.exists():
             os.replace(temporary, failed)
-        raise ChapterFailed(f"{_describe(problem, chapter)} See {failed}.") from problem
+        raise RunFailed(f"{chapter}: {_describe(problem)}. See {failed}.") from problem
     finally:
         temporary.unlink(missing_ok=True)

@@ -51,15 +51,14 @@ def _is_rule(node: ast.expr | None) -> bool:
 
 
 def _follow(rule: Any, text: str) -> object:
+    if isinstance(rule, ast.Name):
+        return typed(text, _TYPES[rule.id])
     if isinstance(rule, ast.Subscript):
         value = _literal(text)
         entries = value if isinstance(value, list | tuple) else [value]
         if not entries:
             raise ValueError
-        texts = [entry if isinstance(entry, str) else repr(entry) for entry in entries]
-        return [_follow(rule.slice, each) for each in texts]
-    if isinstance(rule, ast.Name):
-        return typed(text, _TYPES[rule.id])
+        return [_follow(rule.slice, e if isinstance(e, str) else repr(e)) for e in entries]
     parts = [rule.left, *rule.comparators]
     (kind,) = (part for part in parts if isinstance(part, ast.Name))
     value = _follow(kind, text)
@@ -86,19 +85,16 @@ def declared_parameters(source: str) -> dict[str, Declared]:
     """
     found: dict[str, Declared] = {}
     for statement in _parsed(source).body:
-        value: Any = getattr(statement, "value", None)
-        targets = statement.targets if isinstance(statement, ast.Assign) else []
-        if isinstance(statement, ast.AnnAssign) and value is not None:
-            targets = [statement.target]
-        for target in targets:
+        if not (isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value):
+            continue
+        for target in getattr(statement, "targets", None) or [statement.target]:
             if isinstance(target, ast.Name):
                 try:
-                    default = ast.literal_eval(value or "")
+                    default = ast.literal_eval(statement.value)
                 except ValueError:
                     found.pop(target.id, None)
                 else:
-                    annotation = getattr(statement, "annotation", None)
-                    found[target.id] = Declared(default, annotation)
+                    found[target.id] = Declared(default, getattr(statement, "annotation", None))
     return found
 
 
@@ -110,7 +106,7 @@ def _literal(text: str) -> object:
 
 
 def _sequence(text: str, default: list | tuple) -> list | tuple:
-    value = _literal(text if text.strip() else repr(default.__class__()))
+    value = _literal(text) if text.strip() else ()
     value = value if isinstance(value, list | tuple) else (value,)
     types = {type(entry) for entry in default}
     if types == {float}:
@@ -148,20 +144,16 @@ def check_parameters(source: str, given: Mapping[str, str]) -> dict[str, object]
     >>> check_parameters("runs = 3", {"runs": "5"})
     {'runs': 5}
     """
-    declared = declared_parameters(source)
-    defaults = ", ".join(f"{name}={each.default!r}" for name, each in declared.items()) or "none"
-    values = {}
+    declared, values = declared_parameters(source), {}
+    listed = ", ".join(f"{name}={each.default!r}" for name, each in declared.items()) or "none"
+    allowed = f"with defaults: {listed}."
     for name, text in given.items():
         if name not in declared:
-            raise InputError(
-                f"the chapter has no parameter {name!r}; allowed, with defaults: {defaults}."
-            )
+            raise InputError(f"the chapter has no parameter {name!r}; allowed, {allowed}")
         try:
             values[name] = declared[name].read(text)
         except (ValueError, TypeError):
             shown = text if len(text) <= 60 else f"{text[:57]}..."
-            raise InputError(
-                f"parameter {name} is {shown!r}; it must be {declared[name]}; "
-                f"the chapter's parameters, with defaults: {defaults}."
-            ) from None
+            fault = f"parameter {name} is {shown!r}; it must be {declared[name]}"
+            raise InputError(f"{fault}; the chapter's parameters, {allowed}") from None
     return values
