@@ -52,15 +52,10 @@ def texts(described: Any) -> dict[str, str]:
     return found
 
 
-def _bare(hint: Any) -> Any:
-    """Drop None from a type."""
-    kinds = [kind for kind in get_args(hint) if kind is not type(None)]
-    return kinds[0] if len(kinds) == 1 and get_origin(hint) is not tuple else hint
-
-
 def _option(hint: Any, text: str, group: Group, default: Any = None) -> Any:
     """Annotate an option; None where its type is none of the command line's."""
-    kind = _bare(hint)
+    args = [kind for kind in get_args(hint) if kind is not type(None)]  # of X | None: X
+    kind = args[0] if len(args) == 1 and get_origin(hint) is not tuple else hint
     choices = get_args(kind) if get_origin(kind) is Literal else ()
     if not choices and kind is not bool and kind not in READING:
         return None

@@ -1,6 +1,7 @@
 """``dofbook figures``: draw figures from a tidy table, or export those of chapters by name."""
 
 import base64
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -71,14 +72,12 @@ def _chosen(wanted: list[str] | None, there: Any) -> list[str]:
 
 
 def _of_table(path: Path, wanted: list[str] | None, given: dict, format: str) -> dict[str, bytes]:
-    rows, names = read_table(path), _chosen(wanted, FIGURES)
-    from dofbook import figures as drawing
-
-    def draw(name: str) -> bytes:
+    rows, drawn = read_table(path), {}
+    for name in _chosen(wanted, FIGURES):
+        draw = getattr(import_module("dofbook.figures"), name)
         options = {key: given[key] for key in FIGURES[name] if given[key] is not None}
-        return getattr(drawing, name)(rows, **options).in_format(format)
-
-    return {name: draw(name) for name in names}
+        drawn[name] = draw(rows, **options).in_format(format)
+    return drawn
 
 
 def _of_chapters(paths: tuple[Path, ...], wanted: list[str] | None, format: str):
@@ -88,23 +87,17 @@ def _of_chapters(paths: tuple[Path, ...], wanted: list[str] | None, format: str)
     chosen = _chosen(wanted, [name for named in cells.values() for name in named])
     drawn = {}
     for path, named in cells.items():
-        if any(name in chosen for name in named):
+        if here := [name for name in named if name in chosen]:
             _execute(path, notebooks[path], named, format)
-        for name in named:
-            if name in chosen:
-                drawn[name] = _content(named[name], name, format)
+            drawn |= {name: _content(named[name], name, format) for name in here}
     return drawn
 
 
 def _named_cells(notebook: Any) -> dict[str, Any]:
     """Find the cells whose output is a figure with a name."""
-    figures = {
-        cell.metadata.get("mystnb", {}).get("figure", {}).get("name"): cell
-        for cell in notebook.cells
-        if cell.cell_type == "code"
-    }
-    figures.pop(None, None)
-    return figures
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    names = [cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in code]
+    return {name: cell for name, cell in zip(names, code, strict=True) if name}
 
 
 def _execute(path: Path, notebook: Any, named: dict[str, Any], format: str) -> None:

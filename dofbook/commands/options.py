@@ -18,11 +18,11 @@ def _integers(text: str) -> tuple[int, ...]:
         return octaves(int(text.removeprefix("octaves:")))
     if steps := re.fullmatch("(.+):(.+):x(.+)", text):
         return octaves(int(steps[2]), int(steps[1]), float(steps[3]))
-    return tuple(int(entry) for entry in text.split(","))
+    return tuple(map(int, text.split(",")))
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(entry) for entry in text.split(","))
+    return tuple(map(float, text.split(",")))
 
 
 def _path(text: str) -> Path:

@@ -123,8 +123,6 @@ def check_devices() -> None:
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as problem:
-        wanted = os.environ.get("JAX_PLATFORMS")
-        reason = next(iter(str(problem).splitlines()), "") or "no backend answers"
-        raise InputError(
-            f"JAX finds no device with JAX_PLATFORMS={wanted}: {reason.rstrip('.')}."
-        ) from None
+        wanted = f"no device with JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS')}"
+        reason = str(problem).partition("\n")[0] or "no backend answers"
+        raise InputError(f"JAX finds {wanted}: {reason.rstrip('.')}.") from None

@@ -1,5 +1,6 @@
 """Options of how cells run: where, together or not, as a grid or as a search."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -87,9 +88,8 @@ class Running(Batched):
 
             return DaskExecutor(self.scheduler, self.scheduler_file, self.workers)
         if given:
-            raise InputError(
-                "scheduler, scheduler_file and workers belong to the executor dask, not to local."
-            )
+            options = "scheduler, scheduler_file and workers"
+            raise InputError(f"{options} belong to the executor dask, not to local.")
         return None
 
     def take_part(self, cells: Sequence[Any]) -> list:
@@ -98,13 +98,12 @@ class Running(Batched):
         >>> Running(part="2/3").take_part(range(7))
         [1, 4]
         """
-        number, slash, count = ("1/1" if self.part is None else self.part).partition("/")
-        digits = slash and number.isdecimal() and count.isdecimal()
-        if not (digits and 1 <= int(number) <= int(count)):
-            raise InputError(
-                f"part is {self.part!r}; it must be I/N with 1 <= I <= N, such as 2/8."
-            )
-        return list(cells[int(number) - 1 :: int(count)])
+        fit = re.fullmatch(r"(\d+)/(\d+)", "1/1" if self.part is None else self.part)
+        number, count = map(int, fit.groups()) if fit else (0, 0)
+        if not 1 <= number <= count:
+            wanted = "it must be I/N with 1 <= I <= N, such as 2/8"
+            raise InputError(f"part is {self.part!r}; {wanted}.")
+        return list(cells[number - 1 :: count])
 
 
 @Parameter(name="*", group=Group("Adaptive sweeps", sort_key=101))
@@ -133,9 +132,8 @@ class Adaptive:
         if not (self.adaptive or self.level):
             return None
         if not isinstance(sweep, SweepConfig):
-            raise InputError(
-                "a figure's cells are fixed; --adaptive and --level do not go with it."
-            )
+            fixed = "a figure's cells are fixed"
+            raise InputError(f"{fixed}; --adaptive and --level do not go with it.")
         if not (self.adaptive and self.level):
             raise InputError("an adaptive sweep needs both --adaptive and --level.")
         if part:
