@@ -94,7 +94,7 @@ def instance(name: str, value: Any, kind: type) -> Any:
     return value
 
 
-def key(value: Any, name: str = "key") -> Any:
+def key(value: Any) -> Any:
     """Require one JAX key, typed (`jax.random.key`) or raw (`jax.random.PRNGKey`).
 
     >>> key(7)
@@ -105,7 +105,7 @@ def key(value: Any, name: str = "key") -> Any:
     typed, raw = str(dtype).startswith("key<") and shape == (), (str(dtype), shape)
     if not typed and raw != ("uint32", (2,)):
         wanted = "one key, as jax.random.key(7) makes it"
-        raise InputError(f"{name} is {_shown(value)}; it must be {wanted}.")
+        raise InputError(f"key is {_shown(value)}; it must be {wanted}.")
     return value
 
 

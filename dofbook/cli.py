@@ -57,11 +57,9 @@ def main(argv: list[str] | None = None) -> int:
             from dofbook.commands.app import run_line
 
             code = run_line(sys.argv[1:] if argv is None else argv)
-    except InputError as problem:
+    except (InputError, RunFailed) as problem:
         _complain(problem)
-        code = EXIT_INPUT
-    except RunFailed as problem:
-        _complain(problem)
+        code = EXIT_INPUT if isinstance(problem, InputError) else EXIT_FAILED
     except KeyboardInterrupt:
         _complain("interrupted.")
         code = EXIT_INTERRUPTED

@@ -2,9 +2,9 @@
 
 import difflib
 import io
-import textwrap
 from collections.abc import Sequence
 from importlib import import_module
+from textwrap import TextWrapper
 
 from cyclopts import App, Group, Parameter, exceptions
 from cyclopts.help import PlainFormatter
@@ -44,9 +44,7 @@ class _Help(PlainFormatter):
 
         text = io.StringIO()
         super().__call__(Console(file=text, width=10**4), options, panel)
-        wrap = textwrap.TextWrapper(
-            console.width, subsequent_indent=" " * 6, break_on_hyphens=False
-        )  # fmt: skip
+        wrap = TextWrapper(console.width, subsequent_indent=" " * 6, break_on_hyphens=False)
         for line in text.getvalue().splitlines():
             console.print(wrap.fill(line), markup=False, highlight=False, soft_wrap=True)
 
@@ -66,9 +64,7 @@ def build_app() -> App:
     )  # fmt: skip
     for place, (name, (where, text)) in enumerate(COMMANDS.items()):
         app.command(f"{__package__}.{where}", name=name, help=text, sort_key=place)
-    options = Group("Options", sort_key=2)
-    for name in ("--help", "--version"):
-        app[name].group = (options,)
+    app["--help"].group = app["--version"].group = (Group("Options", sort_key=2),)
     return app
 
 

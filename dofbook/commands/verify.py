@@ -36,15 +36,12 @@ def verify_command(
         seed: Of the sample.
     """
     config, found = described(chosen), existing_store(store)
-    names = found.names()
-    if config:
-        wanted = {cell.name for cell in config.cells()}
-        names = [name for name in names if name in wanted]
+    wanted = {cell.name for cell in config.cells()} if config else None
+    names = [name for name in found.names() if wanted is None or name in wanted]
     if seed < 0:
         raise InputError(f"seed is {seed}; it must be at least 0.")
-    verification = experiments.verification
+    verification, failed = experiments.verification, 0
     drawn = verification.draw_sample(names, sample, seed)
-    failed = 0
     for check in verification.verify(found, drawn, seed, batched.data_dir, batched.make_batching()):
         failed += not check.passed
         verdict = check.state if check.passed or check.state == "different" else "not identical"

@@ -219,8 +219,7 @@ def subset(
     >>> subset(Dataset.from_arrays(x, y, x, y), 4).y_train.tolist()
     [0, 1, 0, 1]
     """
-    if not isinstance(dataset, Dataset):
-        raise InputError(f"dataset is {type(dataset).__name__}; it must be a Dataset.")
+    checks.instance("dataset", dataset, Dataset)
     sizes = len(dataset.y_train), len(dataset.y_test)
     n_train = sizes[0] if n_train is None else checks.integer("n_train", n_train, 1, sizes[0])
     n_test = sizes[1] if n_test is None else checks.integer("n_test", n_test, 1, sizes[1])
