@@ -21,8 +21,7 @@ _PLACES = {"store", "data_dir"}  # parameters that change nothing but where thin
 class JupytextHandler:
     """Let papermill read chapters: ``papermill jupytext:book/x.md out.ipynb``.
 
-    Registered in the entry-point group ``papermill.io`` under the scheme ``jupytext:``, which
-    stands before every path.
+    Registered in the entry-point group ``papermill.io``; the scheme stands before every path.
     """
 
     SCHEME = "jupytext:"
@@ -130,9 +129,8 @@ def prepare_chapter(path: Path, parameters: Mapping[str, str]) -> Any:
     """Read a chapter and put parameters, name to text, in place: a notebook ready to execute.
 
     They are injected in a cell of their own below the defaults, as papermill does; its own
-    translator would turn tuples into text. The effective values, defaults included, are recorded
-    in the metadata under ``dofbook``. Text cells tagged ``book-run`` speak of the run with the
-    defaults and are left out where a value differs.
+    translator would turn tuples into text. The effective values are recorded in the metadata under
+    ``dofbook``. Text cells tagged ``book-run`` are left out where a value is not the default.
     """
     notebook, index = read_chapter(path)
     import nbformat  # with jupytext, which read_chapter has found
@@ -179,10 +177,9 @@ def run_chapter(
     """Execute a chapter with papermill, in the chapter's own folder as the book's build does.
 
     `output` is an ``.ipynb`` whose folder is created; an older file is replaced only when the run
-    succeeds. `parameters` (name to text) are checked against the parameters cell, and InputError
-    comes before anything runs. Limits are in seconds, None for none. Raises RunFailed if a cell
-    raised or took too long, or the kernel died or did not start; the partial notebook is then kept
-    as ``<output>.failed.ipynb``.
+    succeeds. `parameters` are name to text, limits in seconds; InputError comes before anything
+    runs. Raises RunFailed if a cell raised or took too long, or the kernel died or did not start;
+    the partial notebook is then kept as ``<output>.failed.ipynb``.
     """
     notebook = prepare_chapter(chapter, parameters or {})
     output = output.absolute()

@@ -119,8 +119,7 @@ def _sequence(text: str, default: list | tuple) -> list | tuple:
 def typed(text: str, default: object) -> object:
     """Turn text into the type of a default; raises ValueError if it is of another.
 
-    The default is a bool, int, float, str, list, tuple, dict, or None, which takes any literal, or
-    else the text itself.
+    A default is a bool, int, float, str, list, tuple, dict, or None: any literal, or else the text.
 
     >>> typed("8,16", (1, 2)), typed("3", 0.5)
     ((8, 16), 3.0)

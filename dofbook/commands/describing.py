@@ -1,7 +1,6 @@
 """Options that describe a sweep, made from the dataclasses of the core.
 
-Names, types, choices, defaults and help are the fields' own: a new field or method needs nothing
-here. An option that is not given is None.
+A new field or method needs nothing here. An option that is not given is None.
 """
 
 import dataclasses

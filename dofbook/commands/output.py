@@ -99,9 +99,9 @@ def cause(traceback: str) -> str:
     return own.strip().splitlines()[-1]
 
 
-def check_file(path: Path, store: Path | None = None) -> None:
+def check_file(path: Path, store: Path) -> None:
     """Refuse a file that cannot be written, or lies in the store it is made from."""
-    if store is not None and store.resolve() in path.resolve().parents:
+    if store.resolve() in path.resolve().parents:
         raise InputError(f"{path} lies in the store {store}, which it would change; name another.")
     check_folder(path.absolute().parent, path)
 

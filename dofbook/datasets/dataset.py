@@ -20,9 +20,8 @@ class Dataset:
     Inputs, float32 or int32, have shape (N, ...) and (M, ...): images (N, H, W, C) are pixels in
     [0, 1] minus ``mean_image``, the float32 mean (H, W, C) over training images. Targets are int32,
     such as labels from 0 on, or float32; ``num_classes`` is None where they are no labels.
-    ``source`` says in words where the data came from. ``fingerprint`` is a sha256 (hex), equal for
-    equal data whatever their source: of images, of the uint8 pixels and labels; of a subset, of the
-    parent's fingerprint and the chosen indices.
+    ``source`` says in words where the data came from. ``fingerprint`` is a sha256 (hex) of the data
+    alone: of arrays, or uint8 pixels and labels; of a subset, of the parent's and the indices.
 
     >>> x, y = np.eye(4), [0, 1, 0, 1]
     >>> Dataset.from_arrays(x, y, x, y).num_classes
@@ -159,8 +158,7 @@ def from_pixels(
 
     Images are uint8 (N, H, W, C), labels integers (N,) in [0, num_classes), of at most 256 classes;
     ``white``, from 1 to 255, is the pixel value that becomes 1. Source: the paper's released code,
-    `generate_data.py` of github.com/ganguli-lab/degrees-of-freedom; only the mean is taken in
-    double precision here.
+    `generate_data.py` of github.com/ganguli-lab/degrees-of-freedom; the mean is in double here.
 
     >>> x, y = np.full((2, 1, 1, 1), 51, np.uint8), np.array([0, 1])
     >>> grey = from_pixels("grey", x, y, x, y, num_classes=2, source="an example")
@@ -211,9 +209,8 @@ def subset(
 
     ``n_train`` and ``n_test`` are the examples to keep, None for all; asking for all returns
     ``dataset`` itself. Every class keeps its share (to within one example), the examples their
-    order, and the mean image is recomputed. The choice, recorded in ``source`` and the fingerprint,
-    depends on the labels and the seed, 0 to 2**63 - 1, alone: it uses the raw PCG64 stream, stable
-    between NumPy versions.
+    order, and the mean image is recomputed. The choice depends on the labels and the seed, 0 to
+    2**63 - 1, alone: it uses the raw PCG64 stream, stable between NumPy versions.
 
     >>> x, y = np.eye(6), [0, 1, 0, 1, 0, 1]
     >>> subset(Dataset.from_arrays(x, y, x, y), 4).y_train.tolist()

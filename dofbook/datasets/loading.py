@@ -47,8 +47,7 @@ def load(name: str, data_dir: str | os.PathLike | None = None, *, verify: bool =
 
     ``name`` is one of `NAMES`, or "module:function", a function of ``data_dir`` that returns a
     `Dataset`. ``data_dir`` is the folder with the files; None or "" means ``$DOFBOOK_DATA_DIR``, if
-    set. `digits` is embedded. The others are looked for, in this order, all with the same
-    fingerprint:
+    set. `digits` is embedded. The others, of one fingerprint, are looked for in this order:
 
     1. as official raw files in ``<data_dir>/<name>`` or ``<data_dir>``: IDX files, gzipped or not
        (MNIST, Fashion-MNIST), there or in torchvision's ``MNIST/raw``; ``cifar-10-batches-bin`` and

@@ -173,8 +173,7 @@ def _seen(root: Path | None) -> str:
 def reachable(url: str, seconds: float) -> bool:
     """Say whether the first byte of a URL arrives in time, through the proxy that is set, if any.
 
-    TFDS itself would retry or wait for many minutes. A look-up that hangs is left behind in a
-    thread.
+    TFDS would retry or wait for many minutes; a look-up that hangs is left behind in a thread.
 
     >>> reachable("no url", seconds=1)
     False

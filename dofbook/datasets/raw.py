@@ -28,6 +28,7 @@ from dofbook.errors import InputError
 _AGAIN, _BINARY = "copy or download it again", "take the binary version of the data set"
 _FORMATS = {"idx": "IDX", "cifar": "CIFAR binary", "mat": "MATLAB", "pickle": "CIFAR Python"}
 _LARGEST_PICKLE = 2**28  # bytes; CIFAR-100's training file has 155 million
+Content = tuple[str, bytes]  # where a file is, for messages, and its unpacked bytes
 _KINDS = {stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
@@ -38,13 +39,6 @@ class Pixels(NamedTuple):
     y_train: np.ndarray
     x_test: np.ndarray
     y_test: np.ndarray
-
-
-class Content(NamedTuple):
-    """Hold the unpacked bytes of one file, and where they are for messages."""
-
-    where: str
-    data: bytes
 
 
 class RawFiles(NamedTuple):
@@ -156,7 +150,7 @@ def _damage_named(where: str, kind: str) -> Iterator[None]:
 def _unpack(path: Path, file: File) -> Content:
     with _damage_named(str(path), "gzip"), open_regular(path) as stream:
         unpacked = gzip.GzipFile(fileobj=stream) if path.suffix == ".gz" else stream
-        return Content(str(path), _read(unpacked, file, str(path)))
+        return str(path), _read(unpacked, file, str(path))
 
 
 def _read(stream, file: File, where: str) -> bytes:
@@ -183,8 +177,7 @@ def _unpack_archive(path: Path, release: Release) -> dict[str, Content]:
                 file = wanted.get(member.name.removeprefix("./"))
                 if file and member.isfile():
                     where = f"{member.name} in {path}"
-                    found = _read(archive.extractfile(member), file, where)
-                    contents[file.name] = Content(where, found)
+                    contents[file.name] = where, _read(archive.extractfile(member), file, where)
     missing = [member for member, file in wanted.items() if file.name not in contents]
     if missing:
         raise _damaged(path, f"does not hold {', '.join(missing)}")
@@ -224,13 +217,13 @@ def _parse(release: Release, contents: dict[str, Content]) -> Pixels:
         else:
             parts = [_PARSERS[release.format](content, release) for content in stored]
             x, y = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        where = stored[0].where
+        where, _ = stored[0]
         if x.shape[1:] != release.image_shape:
             shapes = f"{x.shape[1:]}; {release.image_shape}"
             raise InputError(f"{where} holds images of shape {shapes} is expected.")
         if len(x) != len(y):
             raise InputError(f"{where} holds {len(x)} images, but there are {len(y)} labels.")
-        check_labels(stored[-1].where, y, release.num_classes)
+        check_labels(stored[-1][0], y, release.num_classes)
         splits += [x, y]
     return Pixels(*splits)
 
