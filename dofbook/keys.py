@@ -6,6 +6,7 @@ batching and resumption therefore cannot change a result.
 """
 
 from enum import IntEnum
+from functools import reduce
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,7 +41,4 @@ def run_key(seed: int, role: Role, *numbers: int) -> "jax.Array":
     """
     import jax
 
-    key = jax.random.fold_in(jax.random.key(seed), int(role))
-    for number in numbers:
-        key = jax.random.fold_in(key, number)
-    return key
+    return reduce(jax.random.fold_in, (int(role), *numbers), jax.random.key(seed))
