@@ -22,8 +22,7 @@ def integer(name: str, value: Any, least: int | None = 0, most: int | None = Non
     dofbook.errors.InputError: d is 2.5; it must be a whole number from 1 to 64.
     """
     found = _numbers(value, "iu", scalar=True)
-    above_least = found is not None and (least is None or found >= least)
-    if above_least and (most is None or found <= most):
+    if found is not None and (least is None or found >= least) and (most is None or found <= most):
         return int(found)
     above = "" if least is None else f" of at least {least}"
     allowed = above if most is None else f" from {least} to {most}"

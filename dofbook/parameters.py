@@ -87,7 +87,8 @@ def declared_parameters(source: str) -> dict[str, Declared]:
     for statement in _parsed(source).body:
         if not (isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value):
             continue
-        for target in getattr(statement, "targets", None) or [statement.target]:
+        several = isinstance(statement, ast.Assign)
+        for target in statement.targets if several else [statement.target]:
             if isinstance(target, ast.Name):
                 try:
                     default = ast.literal_eval(statement.value)

@@ -83,7 +83,7 @@ class Running(Batched):
     def make_executor(self) -> "Executor | None":
         """Make the executor, None for this process, unless the choices contradict each other."""
         given = self.scheduler or self.scheduler_file or self.workers is not None
-        if (self.executor or ("dask" if given else "local")) == "dask":
+        if self.executor == "dask" or (given and self.executor is None):
             from dofbook.experiments.dask_executor import DaskExecutor
 
             return DaskExecutor(self.scheduler, self.scheduler_file, self.workers)

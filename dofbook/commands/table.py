@@ -35,23 +35,20 @@ def table_command(
         csv: Write CSV, without -o on standard output.
     """
     config, found = described(chosen), existing_store(store)
-    if output is not None:
-        check_file(output, found.root)
-        if not csv:
-            check_table_path(output)
-    elif not csv:
-        raise InputError("name the table with -o, or print it with --csv.")
     names = [cell.name for cell in config.cells()] if config else None
+    if output is None:
+        if not csv:
+            raise InputError("name the table with -o, or print it with --csv.")
+        sys.stdout.write(tables.table(found, names).to_csv(index=False))
+        return 0
+    check_file(output, found.root)
     if csv:
         rows = tables.table(found, names)
-        text = rows.to_csv(index=False)
-        if output is None:
-            sys.stdout.write(text)
-            return 0
-        write_atomically(output, text.encode())
+        write_atomically(output, rows.to_csv(index=False).encode())
         count = len(rows)
     else:
-        count = tables.write_table(found, Path(str(output)), names)
+        check_table_path(output)
+        count = tables.write_table(found, output, names)
     missing = sum(not found.path(name).exists() for name in names or ())
     note = f"; {missing} of {len(names or ())} cells are missing" if missing else ""
     out.say(f"{output}: {count} rows{note}.")
@@ -81,10 +78,10 @@ def thresholds_command(
     if csv:
         sys.stdout.write(found.to_csv(index=False))
         return 0
-    shown = {"burn_in_steps": "t", "text": "d*"}
-    columns = ["dataset", "network", "method", "burn_in_steps", "variant", "level", "text"]
-    columns = [name for name in columns if name != "variant" or found["variant"].any()]
-    lines = found[[*columns, "interval", "runs"]].rename(columns=shown)
+    variant = ["variant"] if found["variant"].any() else []
+    columns = ["dataset", "network", "method", "burn_in_steps", *variant, "level", "text"]
+    lines = found[[*columns, "interval", "runs"]]
+    lines = lines.rename(columns={"burn_in_steps": "t", "text": "d*"})
     sys.stdout.write(lines.to_string(index=False) + "\n")
     return 0
 

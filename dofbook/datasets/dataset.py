@@ -81,10 +81,10 @@ class Dataset:
         for array in arrays:
             digest.update(f"{array.dtype} {array.shape}".encode())
             digest.update(array.astype(array.dtype.newbyteorder("<")).data)
-        targets = arrays[1], arrays[3]
-        labels = all(y.dtype == np.int32 and y.min(initial=0) >= 0 for y in targets)
-        classes = max(int(y.max(initial=0)) for y in targets) + 1 if labels else None
-        return cls(name, *arrays, classes, "arrays in memory", digest.hexdigest())
+        x, y, x_test, y_test = arrays
+        labels = all(t.dtype == np.int32 and t.min(initial=0) >= 0 for t in (y, y_test))
+        classes = max(int(t.max(initial=0)) for t in (y, y_test)) + 1 if labels else None
+        return cls(name, x, y, x_test, y_test, classes, "arrays in memory", digest.hexdigest())
 
     @property
     def input_shape(self) -> tuple[int, ...]:
