@@ -4,9 +4,11 @@ A run is a pure function of task, subspace and key; its program is compiled once
 objective, optimizer, shapes). ``training.batched`` trains many runs at once with this loop.
 """
 
+import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
-from itertools import count
+from itertools import islice
 from typing import NamedTuple
 
 import jax
@@ -42,46 +44,26 @@ class State(NamedTuple):
     opt_state: optax.OptState
 
 
-@jax.custom_vjp
-def _decaying(w: jax.Array, decay: jax.Array) -> jax.Array:
-    return w
-
-
-_decaying.defvjp(
-    lambda w, decay: (w, (w, decay)),
-    lambda kept, g: (g + kept[1] * kept[0], jnp.zeros_like(kept[1])),
-)
-
-
-def _weights(subspace: AffineSubspace, theta: jax.Array, decay: jax.Array | None) -> jax.Array:
-    """Map theta to w; with a decay (D,), the gradient of any loss at w gains decay * w."""
-    w = subspace.point(theta)
-    return w if decay is None else _decaying(w, decay)
-
-
 def batch_gradient(
     network: Network, objective: Objective, subspace: AffineSubspace, theta, x, y, indices, decay
 ) -> jax.Array:
     """Differentiate by theta the mean loss of the examples ``indices`` (batch,) of x and y.
 
-    It goes in chunks where the network asks for them; ``decay`` as in ``fit``.
+    ``decay`` as in ``fit``.
     """
+    w, pull_back = jax.vjp(subspace.point, theta)
 
-    def mean_loss(w, x, y):
-        return objective.loss(network.apply(w, x), y).mean()
+    def gradient(part):
+        return jax.grad(lambda w: objective.loss(network.apply(w, x[part]), y[part]).mean())(w)
 
     size = network.gradient_chunk
     if size is None or len(indices) % size or len(indices) == size:
-        inside = lambda theta: mean_loss(_weights(subspace, theta, decay), x[indices], y[indices])  # noqa: E731
-        return jax.grad(inside)(theta)
-    w, pull_back = jax.vjp(lambda theta: _weights(subspace, theta, decay), theta)
-
-    def add(total, part):
-        return total + jax.grad(mean_loss)(w, x[part], y[part]), None
-
-    chunks = indices.reshape(-1, size)
-    total, _ = lax.scan(add, jnp.zeros_like(w), chunks)
-    return pull_back(total / len(chunks))[0]
+        found = gradient(indices)
+    else:
+        chunks = indices.reshape(-1, size)
+        add = lambda total, part: (total + gradient(part), None)  # noqa: E731
+        found = lax.scan(add, jnp.zeros_like(w), chunks)[0] / len(chunks)
+    return pull_back(found if decay is None else found + decay * w)[0]
 
 
 def descent(network: Network, objective: Objective, optimizer: Optimizer) -> Callable:
@@ -108,8 +90,8 @@ def evaluation(network: Network, objective: Objective) -> Callable:
 
     def chunk(w, x, y):
         outputs = network.apply(w, x)
-        sums = [objective.loss(outputs, y).sum()]
-        return jnp.stack(sums + [f(outputs, y).sum() for _, f in objective.metrics])
+        functions = objective.loss, *(function for _, function in objective.metrics)
+        return jnp.stack([function(outputs, y).sum() for function in functions])
 
     size = network.evaluation_chunk
 
@@ -249,7 +231,7 @@ def fit(
     >>> fit(task, space, jax.random.key(0), epochs=2).history.step.tolist()
     [0, 12, 24]
     """
-    optimizer = task.optimizer if optimizer is None else optimizer
+    optimizer = optimizer or task.optimizer
     program = compiled_descent(task.network, task.objective, optimizer)
     x, y = task.arrays.x_train, task.arrays.y_train
     programs = Programs(
@@ -282,23 +264,24 @@ def train(task: Task, subspace: AffineSubspace, seed: int = 0) -> Trained:
     return fit(task, subspace, batches_key(seed))
 
 
-def _full_training(task: Task, w0: jax.Array) -> tuple[Callable[[State, jax.Array], State], State]:
-    """Give what descends from w0 in the full space, and its start."""
+def _full_training(task: Task, w0, key, steps: int, at_once: int) -> Iterator[jax.Array]:
+    """Descend from w0 in the full space, giving w - w0 after at most so many updates at once."""
     space, x, y = AffineSubspace(w0, Identity(len(w0))), task.arrays.x_train, task.arrays.y_train
     program = compiled_descent(task.network, task.objective, task.burn_in_optimizer)
-    start = initial_state(space.d, task.burn_in_optimizer)
-    return lambda state, part: program(space, state, x, y, part, None), start
+    state, each = initial_state(space.d, task.burn_in_optimizer), task.steps_per_epoch
+    yield state.theta
+    for epoch in range(-(-steps // each)):
+        order = epoch_order(key, epoch, len(y))
+        for part in batches(order, 0, min(each, steps - epoch * each), task.batch_size):
+            for i in range(0, len(part), at_once):
+                state = program(space, state, x, y, part[i : i + at_once], None)
+                yield state.theta
 
 
 def displacements(task: Task, w0: jax.Array, key: jax.Array) -> Iterator[jax.Array]:
     """Train in the full space as ``burn_in`` does, giving w - w0 after every update, for ever."""
-    descend, state = _full_training(task, w0)
-    for epoch in count():
-        order = epoch_order(key, epoch, len(task.data.y_train))
-        for part in batches(order, 0, task.steps_per_epoch, task.batch_size):
-            for i in range(len(part)):  # two programs serve every spacing and epoch
-                state = descend(state, part[i : i + 1])
-                yield state.theta
+    # One update at once: two programs serve every spacing and epoch.
+    return islice(_full_training(task, w0, key, sys.maxsize, 1), 1, None)
 
 
 def burn_in(task: Task, w0: jax.Array, key: jax.Array, steps: int) -> jax.Array:
@@ -311,10 +294,5 @@ def burn_in(task: Task, w0: jax.Array, key: jax.Array, steps: int) -> jax.Array:
     >>> bool((burn_in(task, w0, jax.random.key(0), 0) == w0).all())
     True
     """
-    descend, state = _full_training(task, w0)
-    for epoch in range(-(-steps // task.steps_per_epoch)):
-        order = epoch_order(key, epoch, len(task.data.y_train))
-        last = min(task.steps_per_epoch, steps - epoch * task.steps_per_epoch)
-        for part in batches(order, 0, last, task.batch_size):
-            state = descend(state, part)
-    return w0 + state.theta
+    (moved,) = deque(_full_training(task, w0, key, steps, steps), maxlen=1)
+    return w0 + moved
