@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 Strategy = Literal["auto", "sequential", "batched"]
 Precision = Literal["float32", "tf32"]
 MEMORY_SHARE = 0.8
-"""Part of a device's free memory that a batch of runs is planned for; the rest is slack."""
+"""Part of a device's free memory that a batch of runs is planned for."""
 _RUNS = PartitionSpec("runs")
 
 
@@ -98,7 +98,7 @@ def train_runs(
     (2, [0, 12])
     """
     batching = batching or Batching()
-    optimizer = task.optimizer if optimizer is None else optimizer
+    optimizer = optimizer or task.optimizer
     at_offset = at_offset or (lambda s: loop.evaluate(task, s.offset))
 
     def train_one(subspace, key):
@@ -122,23 +122,20 @@ def _in_chunks(train_chunk, runs: int, chunk: int | None) -> list[pd.DataFrame]:
         part = range(len(done), min(len(done) + (size or runs), runs))
         try:
             size, histories = train_chunk(part, devices, size)
+            done += histories
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
-            size = _halved(size or runs, len(devices), str(error).splitlines()[0])
-        else:
-            done += histories
+            size = size or runs
+            if size <= len(devices):
+                raise RunFailed(
+                    "one run per device does not fit the device's memory; use a smaller d, "
+                    "structured directions or a device with more memory "
+                    f"({str(error).splitlines()[0]})."
+                ) from None
+            log.warning("out of memory with %d runs at once; going on with %d.", size, size // 2)
+            size //= 2
     return done
-
-
-def _halved(size: int, devices: int, problem: str) -> int:
-    if size <= devices:
-        raise RunFailed(
-            f"one run per device does not fit the device's memory; use a smaller d, structured "
-            f"directions or a device with more memory ({problem})."
-        ) from None
-    log.warning("out of memory with %d runs at once; going on with %d.", size, size // 2)
-    return max(size // 2, 1)
 
 
 def chunk_size(runs: int, bytes_per_run: float, free_bytes: float, devices: int = 1) -> int:
@@ -251,11 +248,8 @@ class _Stack:
 
     def __init__(self, like: AffineSubspace, per_device: int, devices):
         self._devices, self._per_device = devices, per_device
+        self.slots = per_device * len(devices)
         self._parts = [_spread(jax.device_put(like, device), per_device) for device in devices]
-
-    @property
-    def slots(self) -> int:
-        return self._per_device * len(self._devices)
 
     def put(self, slot: int, subspace: AffineSubspace) -> None:
         where, place = divmod(slot, self._per_device)
@@ -265,13 +259,10 @@ class _Stack:
     def take(self) -> AffineSubspace:
         """Hand over all subspaces as one, with a leading axis that lies across the devices."""
         parts, self._parts = self._parts, []
-
-        def join(*shards):
-            shape = (self.slots, *shards[0].shape[1:])
-            where = _over(self._devices)
-            return jax.make_array_from_single_device_arrays(shape, where, list(shards))
-
-        return jax.tree.map(join, *parts)
+        join, where = jax.make_array_from_single_device_arrays, _over(self._devices)
+        return jax.tree.map(
+            lambda *all_: join((self.slots, *all_[0].shape[1:]), where, all_), *parts
+        )
 
 
 @lru_cache(maxsize=16)
@@ -282,13 +273,12 @@ def _over(devices: tuple, spec: PartitionSpec = _RUNS) -> NamedSharding:
 @lru_cache(maxsize=16)
 def _batched(network: Network, objective: Objective, optimizer: Optimizer, devices: tuple):
     """Compile stepping and measuring for a batch of runs; each device has its own share."""
-    descend_one = loop.descent(network, objective, optimizer)
-    descend = jax.vmap(lambda *given: descend_one(*given), in_axes=(0, 0, None, None, 0))
+    descend = jax.vmap(loop.descent(network, objective, optimizer), in_axes=(0, 0, None, None, 0))
     measure_split = loop.evaluation(network, objective)
 
     def measure_one(subspace, theta, data):
         w = subspace.point(theta)
-        splits = (data.x_train, data.y_train), (data.x_test, data.y_test)
+        splits = data[:2], data[2:]
         return jnp.concatenate([measure_split(w, *split) for split in splits])
 
     measure = jax.vmap(measure_one, in_axes=(0, 0, None))
@@ -309,7 +299,7 @@ def _programs(task, optimizer, keys, devices) -> loop.Programs:
         return jax.device_put(jnp.stack(orders), _over(devices))
 
     return loop.Programs(
-        descend=lambda *given: step(*given[:2], data.x_train, data.y_train, given[2]),
+        descend=lambda subspace, state, part: step(subspace, state, *data[:2], part),
         measure=lambda subspace, theta: measure(subspace, theta, data),
         order=order,
     )
