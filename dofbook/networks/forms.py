@@ -189,11 +189,10 @@ def _inner_name(path) -> str:
 
 def _split(tree):
     """Divide a tree into its arrays and the rest, None standing where the other has a leaf."""
-    array = lambda leaf: isinstance(leaf, jax.Array)  # noqa: E731
-    arrays = jax.tree.map(lambda leaf: leaf if array(leaf) else None, tree)
-    return arrays, jax.tree.map(lambda leaf: None if array(leaf) else leaf, tree)
+    arrays = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else None, tree)
+    return arrays, jax.tree.map(lambda leaf: None if isinstance(leaf, jax.Array) else leaf, tree)
 
 
 def _join(arrays, rest):
-    none = lambda leaf: leaf is None  # noqa: E731
-    return jax.tree.map(lambda a, b: b if a is None else a, arrays, rest, is_leaf=none)
+    either = lambda a, b: b if a is None else a  # noqa: E731
+    return jax.tree.map(either, arrays, rest, is_leaf=lambda leaf: leaf is None)

@@ -12,6 +12,7 @@ Images and feature maps are (N, H, W, C), kernels (kh, kw, C, features). ``CONVO
 ``BIASES`` and ``MAX_POOLS`` hold layers by what can be differentiated.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial, reduce
 from typing import Literal
@@ -51,16 +52,15 @@ def _patches(x, kernel_shape, strides, padding):
 def patch_convolution(x, kernel, strides, padding):
     """Convolve as ``loop_convolution``, by one matrix product; JAX has its every derivative.
 
-    >>> x, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 1))
-    >>> patch_convolution(x, kernel, (1, 1), ((0, 0), (0, 0)))[0, 0, 0]
-    Array([18.], dtype=float32)
+    >>> patch_convolution(jnp.ones((1, 3, 3, 2)), jnp.ones((3, 3, 2, 1)), (1, 1), 2 * [(0, 0)])
+    Array([[[[18.]]]], dtype=float32)
     """
     patches = _patches(x, kernel.shape, strides, padding)
     return patches @ kernel.reshape(-1, kernel.shape[-1])
 
 
 def _small(kernel) -> bool:
-    return kernel.shape[0] * kernel.shape[1] * kernel.shape[2] <= _PATCH_COLUMNS
+    return math.prod(kernel.shape[:3]) <= _PATCH_COLUMNS
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -69,30 +69,24 @@ def loop_convolution(x, kernel, strides, padding):
 
     ``padding`` is zeros (above, below), (left, right).
 
-    >>> x, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 1))
-    >>> loop_convolution(x, kernel, (1, 1), ((0, 0), (0, 0)))[0, 0, 0]
-    Array([18.], dtype=float32)
+    >>> loop_convolution(jnp.ones((1, 3, 3, 2)), jnp.ones((3, 3, 2, 1)), (1, 1), 2 * ((0, 0),))
+    Array([[[[18.]]]], dtype=float32)
     """
     if _small(kernel):
         return patch_convolution(x, kernel, strides, padding)
     return _convolve(x, kernel, strides, padding)
 
 
-def _spread(x_shape, kernel_shape, strides, padding, cotangent):
-    """Undo the stride by zeros between the cotangent's entries, and pad it to the input's reach."""
-    reach = []
-    for a in (0, 1):
-        low, last = padding[a][0], (cotangent.shape[1 + a] - 1) * strides[a]
-        reach.append((kernel_shape[a] - 1 - low, x_shape[1 + a] + low - 1 - last))
-    inside = [(0, 0, 0), (0, 0, strides[0] - 1), (0, 0, strides[1] - 1), (0, 0, 0)]
-    return lax.pad(cotangent, jnp.zeros((), cotangent.dtype), inside), reach
-
-
 def _backward(strides, padding, saved, cotangent):
     x, kernel = saved
-    spread, reach = _spread(x.shape, kernel.shape, strides, padding, cotangent)
-    flipped = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
-    dx = _convolve(spread, flipped, (1, 1), reach)
+    # Undo the stride by zeros between the cotangent's entries; pad to the reach of the input.
+    inside = [(0, 0, 0), (0, 0, strides[0] - 1), (0, 0, strides[1] - 1), (0, 0, 0)]
+    spread = lax.pad(cotangent, jnp.zeros((), cotangent.dtype), inside)
+    reach = [
+        (kernel.shape[a] - 1 - low, x.shape[1 + a] + low - spread.shape[1 + a])
+        for a, (low, _) in enumerate(padding)
+    ]
+    dx = _convolve(spread, kernel[::-1, ::-1].transpose(0, 1, 3, 2), (1, 1), reach)
     if _small(kernel):
         patches = _patches(x, kernel.shape, strides, padding)
         dkernel = jnp.tensordot(patches, cotangent, axes=((0, 1, 2), (0, 1, 2)))
@@ -106,11 +100,9 @@ def _backward(strides, padding, saved, cotangent):
     return dx, dkernel.transpose(1, 2, 0, 3)
 
 
-def _forward(x, kernel, strides, padding):
-    return loop_convolution(x, kernel, strides, padding), (x, kernel)
-
-
-loop_convolution.defvjp(_forward, _backward)
+loop_convolution.defvjp(
+    lambda x, kernel, *window: (loop_convolution(x, kernel, *window), (x, kernel)), _backward
+)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
@@ -120,26 +112,22 @@ def linear_convolution(x, kernel, strides, padding):
     Only first derivatives exist: the tangent is a linear map whose own derivative in x or kernel
     JAX cannot take.
 
-    >>> x, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 1))
-    >>> linear_convolution(x, kernel, (1, 1), ((0, 0), (0, 0)))[0, 0, 0]
-    Array([18.], dtype=float32)
+    >>> linear_convolution(jnp.ones((1, 3, 3, 2)), jnp.ones((3, 3, 2, 1)), (1, 1), 2 * ((0, 0),))
+    Array([[[[18.]]]], dtype=float32)
     """
     return loop_convolution(x, kernel, strides, padding)
 
 
 def _tangent(strides, padding, primals, tangents):
     """Sum the convolutions of each tangent with the other factor; images have none."""
-
-    def along_x(factors, dx):
-        return loop_convolution(dx, factors[1], strides, padding)
-
-    def along_kernel(factors, dkernel):
-        return loop_convolution(factors[0], dkernel, strides, padding)
-
+    along = (
+        lambda factors, dx: loop_convolution(dx, factors[1], strides, padding),
+        lambda factors, dkernel: loop_convolution(factors[0], dkernel, strides, padding),
+    )
     parts = [
-        linear_call(along, lambda f, c, i=i: _backward(strides, padding, f, c)[i], primals, tangent)
-        for i, (along, tangent) in enumerate(zip((along_x, along_kernel), tangents, strict=True))
-        if not isinstance(tangent, SymbolicZero)
+        linear_call(along[i], lambda f, c, i=i: _backward(strides, padding, f, c)[i], primals, part)
+        for i, part in enumerate(tangents)
+        if not isinstance(part, SymbolicZero)
     ]
     return linear_convolution(*primals, strides, padding), sum(parts)
 

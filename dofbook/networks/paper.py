@@ -48,10 +48,6 @@ class Conv(nn.Module):
         return layers.BIASES[self.derivatives](y, bias)
 
 
-def _conv(derivatives: Derivatives) -> Callable[..., nn.Module]:
-    return partial(Conv, derivatives=derivatives)
-
-
 def _pool(x: jax.Array, pooling: Pooling, derivatives: Derivatives) -> jax.Array:
     return layers.MAX_POOLS[derivatives](x) if pooling == "max" else layers.average_pool(x)
 
@@ -72,9 +68,9 @@ class ConvNet(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        conv = _conv(self.derivatives)
         for features in self.channels:
-            x = _pool(nn.relu(conv(features)(x)), self.pooling, self.derivatives)
+            x = nn.relu(Conv(features, derivatives=self.derivatives)(x))
+            x = _pool(x, self.pooling, self.derivatives)
         return nn.Dense(self.num_classes)(x.reshape(x.shape[0], -1))
 
 
@@ -113,13 +109,12 @@ class ResidualBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        conv, strides = _conv(self.derivatives), (self.stride, self.stride)
-        y = conv(self.features, strides=strides, use_bias=False)(x)
-        y = nn.relu(BatchNorm()(y))
-        y = BatchNorm()(conv(self.features, use_bias=False)(y))
+        conv = partial(Conv, self.features, use_bias=False, derivatives=self.derivatives)
+        strides = (self.stride, self.stride)
+        y = nn.relu(BatchNorm()(conv(strides=strides)(x)))
+        y = BatchNorm()(conv()(y))
         if y.shape != x.shape:
-            x = conv(self.features, kernel_size=(1, 1), strides=strides, use_bias=False)(x)
-            x = BatchNorm()(x)
+            x = BatchNorm()(conv(kernel_size=(1, 1), strides=strides)(x))
         return nn.relu(x + y)
 
 
@@ -135,7 +130,8 @@ class ResNet20(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        x = nn.relu(BatchNorm()(_conv(self.derivatives)(16, use_bias=False)(x)))
+        conv = Conv(16, use_bias=False, derivatives=self.derivatives)
+        x = nn.relu(BatchNorm()(conv(x)))
         for stage, features in enumerate((16, 32, 64)):
             for block in range(3):
                 stride = 2 if stage and not block else 1
@@ -175,8 +171,8 @@ class LeNet(nn.Module):
     @nn.compact
     def __call__(self, x):
         for features in (6, 16):
-            x = _conv(self.derivatives)(features, kernel_size=(5, 5), padding="VALID")(x)
-            x = _pool(nn.relu(x), self.pooling, self.derivatives)
+            conv = Conv(features, (5, 5), padding="VALID", derivatives=self.derivatives)
+            x = _pool(nn.relu(conv(x)), self.pooling, self.derivatives)
         x = x.reshape(x.shape[0], -1)
         for width in (120, 84):
             x = nn.relu(nn.Dense(width)(x))

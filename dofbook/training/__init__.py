@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from dofbook.training.loop import Trained, batches_key, burn_in, evaluate, fit, train
     from dofbook.training.objectives import Objective, classification, next_token, regression
     from dofbook.training.optimizers import Optimizer, make_optimizer
-    from dofbook.training.task import DeviceData, Task, make_task, put, start_key, steps_per_epoch
+    from dofbook.training.task import DeviceData, Task, make_task, put, start_key
 
 __all__ = [
     "MOMENTUM", "Batching", "DeviceData", "Objective", "Optimizer", "OptimizerConfig", "Task",
     "TaskConfig", "Trained", "batches_key", "burn_in", "classification", "evaluate", "fit",
-    "make_optimizer", "make_task", "next_token", "put", "regression", "start_key",
-    "steps_per_epoch", "train", "train_runs",
+    "make_optimizer", "make_task", "next_token", "put", "regression", "start_key", "train",
+    "train_runs",
 ]  # fmt: skip
 
 _NAMES = {
@@ -29,6 +29,6 @@ _NAMES = {
     "loop": ("Trained", "batches_key", "burn_in", "evaluate", "fit", "train"),
     "objectives": ("Objective", "classification", "next_token", "regression"),
     "optimizers": ("Optimizer", "make_optimizer"),
-    "task": ("DeviceData", "Task", "make_task", "put", "start_key", "steps_per_epoch"),
+    "task": ("DeviceData", "Task", "make_task", "put", "start_key"),
 }
 __getattr__, __dir__ = lazily(__name__, _NAMES)

@@ -19,12 +19,10 @@ Schedule = Literal["released_code"]
 
 # Paper, Table 2. digits is ours: 40 epochs of 12 batches, a third of an MNIST run's steps.
 EPOCHS = {
-    ("mnist", "conv2"): 3, ("fashion_mnist", "conv2"): 3, ("cifar10", "conv2"): 4,
-    ("svhn_cropped", "conv2"): 4,
-    ("mnist", "conv3"): 4, ("fashion_mnist", "conv3"): 5, ("cifar10", "conv3"): 5,
-    ("cifar100", "conv3"): 5,
-    ("mnist", "resnet20"): 3, ("fashion_mnist", "resnet20"): 3, ("cifar10", "resnet20"): 4,
-}  # fmt: skip
+    "conv2": {"mnist": 3, "fashion_mnist": 3, "cifar10": 4, "svhn_cropped": 4},
+    "conv3": {"mnist": 4, "fashion_mnist": 5, "cifar10": 5, "cifar100": 5},
+    "resnet20": {"mnist": 3, "fashion_mnist": 3, "cifar10": 4},
+}
 DIGITS_EPOCHS, DEFAULT_EPOCHS, DEFAULT_STEPS = 40, 3, 480
 
 
@@ -36,7 +34,7 @@ def default_epochs(dataset: str, network: str) -> int:
     """
     if dataset == "digits":
         return DIGITS_EPOCHS
-    return EPOCHS.get((dataset, network), DEFAULT_EPOCHS)
+    return EPOCHS.get(network, {}).get(dataset, DEFAULT_EPOCHS)
 
 
 @dataclass(frozen=True)
@@ -165,10 +163,6 @@ def follow_convention(config: TaskConfig, convention: Convention) -> TaskConfig:
     """
     checks.choice("convention", convention, get_args(Convention))
     released = convention == "released_code"
-    correction = "constant" if released else "textbook"
-    return replace(
-        config,
-        pooling="average" if released else "max",
-        optimizer=replace(config.optimizer, bias_correction=correction),
-        extra_burn_in_step=int(released),
-    )
+    pooling, correction = ("average", "constant") if released else ("max", "textbook")
+    optimizer = replace(config.optimizer, bias_correction=correction)
+    return replace(config, pooling=pooling, optimizer=optimizer, extra_burn_in_step=int(released))

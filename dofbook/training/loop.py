@@ -90,8 +90,7 @@ def evaluation(network: Network, objective: Objective) -> Callable:
 
     def chunk(w, x, y):
         outputs = network.apply(w, x)
-        functions = objective.loss, *(function for _, function in objective.metrics)
-        return jnp.stack([function(outputs, y).sum() for function in functions])
+        return jnp.stack([function(outputs, y).sum() for _, function in objective.functions])
 
     size = network.evaluation_chunk
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from dofbook import checks
@@ -36,9 +35,7 @@ class Objective:
     name: str
     loss: PerExample = field(repr=False)
     metrics: tuple[tuple[str, PerExample], ...] = field(default=(), repr=False)
-    _fits: Callable[[tuple[int, ...], str, np.ndarray], str | None] | None = field(
-        default=None, repr=False
-    )
+    _fits: Callable[..., str | None] | None = field(default=None, repr=False)
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name.isprintable() or not self.name:
@@ -51,20 +48,23 @@ class Objective:
                 f"metrics is {given!r:.80}; give pairs of a name and a function, or a mapping."
             ) from None
         object.__setattr__(self, "metrics", pairs)
-        names = ["loss", *(name for name, _ in self.metrics)]
-        for name in names:
+        for name, function in self.functions:
             if not (isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9_]*", name)):
                 raise InputError(f"a metric is called {name!r}; use small letters, digits and _.")
+            checks.function(f"{name} of {self.name}", function)
+        names = [name for name, _ in self.functions]
         if len(set(names)) < len(names):
             raise InputError(f"the metrics are {', '.join(names)}; each name is used once.")
-        for name, function in (("loss", self.loss), *self.metrics):
-            checks.function(f"{name} of {self.name}", function)
+
+    @property
+    def functions(self) -> tuple[tuple[str, PerExample], ...]:
+        """The loss and the metrics, each with its name."""
+        return (("loss", self.loss), *self.metrics)
 
     @property
     def metric_names(self) -> tuple[str, ...]:
         """Name the columns: train_loss, train_<metric>..., test_loss, test_<metric>..."""
-        names = ("loss", *(name for name, _ in self.metrics))
-        return tuple(f"{split}_{name}" for split in ("train", "test") for name in names)
+        return tuple(f"{part}_{name}" for part in ("train", "test") for name, _ in self.functions)
 
     def check(self, outputs_shape: tuple[int, ...], data: Any) -> None:
         """Make sure, by abstract evaluation, that outputs (N, ...) and the data's targets fit.
@@ -78,7 +78,7 @@ class Objective:
                 raise InputError(f"{fault}.")
         outputs = jax.ShapeDtypeStruct((2, *outputs_shape[1:]), jnp.float32)
         some = jax.ShapeDtypeStruct((2, *targets.shape[1:]), targets.dtype)
-        for name, function in (("loss", self.loss), *self.metrics):
+        for name, function in self.functions:
             what = f"{name} of {self.name}"
             with own_code(what):
                 found = jax.eval_shape(function, outputs, some)
@@ -105,8 +105,7 @@ def _difference(outputs, targets):
 
 
 def _labels_fit(what, outputs, part, targets) -> str | None:
-    positions = targets.shape[1:2] if targets.ndim > 1 else (1,)
-    shape = () if what == "classification" else positions
+    shape = () if what == "classification" else targets.shape[1:2] or (1,)
     if targets.dtype.kind not in "iu":
         return (
             f"{part} is {targets.dtype}; {what} takes integer labels: convert them with "
@@ -141,10 +140,7 @@ def _values_fit(outputs, part, targets):
 
 
 classification = Objective(
-    "classification",
-    _cross_entropy,
-    (("accuracy", _hit),),
-    partial(_labels_fit, "classification"),
+    "classification", _cross_entropy, (("accuracy", _hit),), partial(_labels_fit, "classification")
 )
 """Cross-entropy and accuracy: outputs (N, classes), integer labels (N,)."""
 

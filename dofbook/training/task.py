@@ -19,15 +19,6 @@ from dofbook.training.objectives import Objective, classification, objective
 from dofbook.training.optimizers import make_optimizer
 
 
-def steps_per_epoch(count: int, batch_size: int) -> int:
-    """Count the batches of an epoch, the last smaller one included.
-
-    >>> steps_per_epoch(60_000, 128)
-    469
-    """
-    return -(-count // batch_size)
-
-
 class DeviceData(NamedTuple):
     """Hold a data set on the device: inputs (N, ...) and targets (N, ...) of both splits."""
 
@@ -106,11 +97,19 @@ class Task:
         released, names = self.convention == "released_code", self._names()
         usual = "average" if released else "max"
         pooling = self.config.pooling if self.config else usual
-        settle("data", _as_dataset(self.data))
+        if isinstance(self.data, str):
+            settle("data", _load_part(self.data, None, None, None))
+        if not isinstance(self.data, Dataset):
+            raise InputError(
+                f"data is {type(self.data).__name__}; give a name or a Dataset, such as "
+                "Dataset.from_arrays makes."
+            )
         settle("network", _as_network(self.network, self.data, pooling))
-        given = self.objective
-        settle("objective", given if isinstance(given, Objective) else objective(given))
-        settle("optimizer", _as_optimizer(self.optimizer, released))
+        if not isinstance(self.objective, Objective):
+            settle("objective", objective(self.objective))
+        settle("optimizer", self.optimizer or OptimizerConfig())
+        if released and isinstance(self.optimizer, OptimizerConfig):
+            settle("optimizer", replace(self.optimizer, bias_correction="constant"))
         settle("burn_in_optimizer", self.burn_in_optimizer or MOMENTUM)
         settle("extra_burn_in_step", 1 if released else self.extra_burn_in_step)
         written.check_settings(self)
@@ -125,24 +124,19 @@ class Task:
         example = jax.ShapeDtypeStruct((1, *self.data.input_shape), self.data.x_train.dtype)
         self.objective.check(jax.eval_shape(self.network.apply, w, example).shape, self.data)
 
-    def _names(self) -> tuple[str, ...] | None:
+    def _names(self) -> tuple[Any, ...] | None:
         """Give the names of data, network and objective if all have one."""
-        goal = self.objective
-        if isinstance(goal, Objective) and goal.name in OBJECTIVES:
-            goal = goal.name if objective(goal.name) is goal else goal
-        names = tuple(x for x in (self.data, self.network, goal) if isinstance(x, str))
-        return names if len(names) == 3 else None
+        known = [name for name in OBJECTIVES if objective(name) is self.objective]
+        names = self.data, self.network, *(known or [self.objective])
+        return names if all(isinstance(name, str) for name in names) else None
 
-    def _write(self, names: tuple[str, ...] | None, pooling: Pooling) -> TaskConfig | None:
+    def _write(self, names: tuple[Any, ...] | None, pooling: Pooling) -> TaskConfig | None:
         """Write the task down, unless something in it has no name."""
         settings = {name: getattr(self, name) for name in _SETTINGS}
         if not all(isinstance(settings[name], OptimizerConfig) for name in _SETTINGS[:2]):
             return None
         if self.config is None:
-            if names is None:
-                return None
-            data, network, goal = names
-            return TaskConfig(data, network, pooling, objective=goal, **settings)
+            return names and TaskConfig(*names[:2], pooling, objective=names[2], **settings)
         now = (self.data, self.network, self.objective)
         same = all(a is b for a, b in zip(self._of, now, strict=False))
         return replace(self.config, **settings) if same else None
@@ -159,8 +153,8 @@ class Task:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Updates of an epoch."""
-        return steps_per_epoch(len(self.data.y_train), self.batch_size)
+        """Updates of an epoch, that of a last smaller batch included."""
+        return -(-len(self.data.y_train) // self.batch_size)
 
     @property
     def steps(self) -> int:
@@ -172,17 +166,6 @@ class Task:
         return self.network.init(start_key(seed))
 
 
-def _as_dataset(data: Any) -> Dataset:
-    if isinstance(data, str):
-        return _load_part(data, None, None, None)
-    if not isinstance(data, Dataset):
-        raise InputError(
-            f"data is {type(data).__name__}; give a name or a Dataset, such as "
-            "Dataset.from_arrays makes."
-        )
-    return data
-
-
 def _as_network(network: Any, data: Dataset, pooling: Pooling) -> Network:
     if isinstance(network, Network):
         return network
@@ -190,13 +173,6 @@ def _as_network(network: Any, data: Dataset, pooling: Pooling) -> Network:
         dtype = str(data.x_train.dtype)
         return paper_network(network, data.input_shape, data.num_classes, pooling, dtype=dtype)
     return flatten(network, data.x_train[:1])
-
-
-def _as_optimizer(optimizer: Any, released: bool) -> Any:
-    optimizer = optimizer or OptimizerConfig()
-    if released and isinstance(optimizer, OptimizerConfig):
-        return replace(optimizer, bias_correction="constant")
-    return optimizer
 
 
 @lru_cache(maxsize=4)
