@@ -38,11 +38,11 @@ class Form(NamedTuple):
 
 def find_form(module: Any, blank: jax.Array) -> Form:
     """Bring what a reader calls a network to its form; ``blank`` is zeros like inputs (1, ...)."""
-    if _is(module, "flax.linen", "Module"):
+    if _is(module, "flax.linen"):
         return _linen(module, blank)
     if isinstance(module, tuple | list):
         return _pair(module, blank)
-    if _is_object(module):
+    if _is(module, *_OBJECTS):
         arrays, call = _take_apart(module)
         arrays = jax.tree.map(lambda leaf: leaf, arrays)  # nnx modules can be changed later
         return Form(lambda key: arrays, call, _in_first, _inner_name)
@@ -51,13 +51,13 @@ def find_form(module: Any, blank: jax.Array) -> Form:
     raise InputError(f"network is {type(module).__name__}; give {ALLOWED}.")
 
 
-def _is(value: Any, library: str, name: str) -> bool:
-    """Tell whether a value is of a library's class; a library never imported has no values."""
-    return library in sys.modules and isinstance(value, getattr(sys.modules[library], name))
+_OBJECTS = ("flax.nnx", "equinox")  # their modules hold their parameters
 
 
-def _is_object(value) -> bool:
-    return _is(value, "flax.nnx", "Module") or _is(value, "equinox", "Module")
+def _is(value: Any, *libraries: str) -> bool:
+    """Tell whether a value is a module of one; a library never imported has none."""
+    classes = (sys.modules[one].Module for one in libraries if one in sys.modules)
+    return isinstance(value, tuple(classes))
 
 
 def _linen(module, blank):
@@ -120,7 +120,7 @@ def _drawn(function):
         return function(rngs=nnx.Rngs(key))
 
     def take_apart(module):
-        if not _is_object(module):
+        if not _is(module, *_OBJECTS):
             raise InputError(f"{name} gave {type(module).__name__}; give {ALLOWED}.")
         return _take_apart(module)
 
@@ -142,8 +142,15 @@ def _traced(build, take_apart) -> Form:
 
 def _take_apart(module):
     """Divide a module of nnx or equinox into (parameters, other arrays) and a function of them."""
-    if _is(module, "equinox", "Module"):
-        _refuse_equinox_state(module)
+    if _is(module, "equinox"):
+        index = getattr(sys.modules["equinox"].nn, "StateIndex", ())
+        stateful = lambda node: isinstance(node, index)  # noqa: E731
+        if any(map(stateful, jax.tree.leaves(module, is_leaf=stateful))):
+            raise InputError(
+                f"{type(module).__name__} keeps a state, as running averages are; only networks "
+                "whose state is their parameters can be trained in a subspace: use LayerNorm or "
+                "GroupNorm."
+            )
         arrays, rest = _split(module)
         return (arrays, ()), lambda tree, x: jax.vmap(_join(tree[0], rest))(x)
     from flax import nnx
@@ -165,16 +172,6 @@ def _take_apart(module):
         return outputs
 
     return tuple(states), call
-
-
-def _refuse_equinox_state(module):
-    index = getattr(sys.modules["equinox"].nn, "StateIndex", ())
-    nodes = jax.tree.leaves(module, is_leaf=lambda node: isinstance(node, index))
-    if any(isinstance(node, index) for node in nodes):
-        raise InputError(
-            f"{type(module).__name__} keeps a state, as running averages are; only networks whose "
-            "state is their parameters can be trained in a subspace: use LayerNorm or GroupNorm."
-        )
 
 
 def _in_first(path) -> bool:

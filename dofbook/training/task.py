@@ -40,13 +40,12 @@ def put(data: Dataset) -> DeviceData:
     >>> put(load("digits")).x_train.shape
     (1438, 8, 8, 1)
     """
-    return DeviceData(*(jnp.asarray(getattr(data, name)) for name in DeviceData._fields))
+    return DeviceData(*map(jnp.asarray, (data.x_train, data.y_train, data.x_test, data.y_test)))
 
 
 @lru_cache(maxsize=1)
 def _load_part(name: str, train_size, test_size, data_dir: str | None) -> Dataset:
-    data = load(name, data_dir)
-    return data if train_size is test_size is None else subset(data, train_size, test_size)
+    return subset(load(name, data_dir), train_size, test_size)
 
 
 _SETTINGS = (
@@ -62,8 +61,8 @@ class Task:
     Network, data and objective are names or objects (a network: anything that ``flatten`` takes). A
     task of names alone can be stored: ``config`` is its written form, else None.
 
-    ``epochs`` None is the paper's Table 2; for other data, as many as make 480 steps (as on the
-    digits), at least 3. ``checkpoints_per_epoch`` counts evaluations on both whole sets.
+    ``epochs`` None is the paper's Table 2; for other data, as many as make 480 steps, at least 3.
+    ``checkpoints_per_epoch`` counts evaluations on both whole sets.
     ``optimizer``, of theta, is an ``OptimizerConfig`` or any optax transformation; None is the
     paper's Adam with learning rate 5e-2. ``burn_in_optimizer``, of full-space training up to step
     t, is by default momentum SGD (0.9) with learning rate 5e-2, which the paper's text leaves open
