@@ -47,6 +47,9 @@ class Network:
     name: str = "network"
     _variant: Callable[[str], "Network"] | None = field(default=None, repr=False)
 
+    def __post_init__(self):
+        checks.integer_fields(self, 1, "evaluation_chunk", "gradient_chunk")
+
     def with_derivatives(self, kind: str) -> "Network":
         """Give the same function with other derivatives: "gradient", "linear" or "all".
 
@@ -91,13 +94,10 @@ def flatten(
     blank = _blank(example)
     if trainable is not None:
         checks.function("trainable", trainable)
-    checks.integer("evaluation_chunk", evaluation_chunk, 1)
-    if gradient_chunk is not None:
-        checks.integer("gradient_chunk", gradient_chunk, 1)
 
     def one(module):
-        init, apply, D, layers = _functions(name, module, blank, trainable)
-        return Network(init, apply, D, layers, evaluation_chunk, gradient_chunk, name)
+        parts = _functions(name, module, blank, trainable)
+        return Network(*parts, evaluation_chunk, gradient_chunk, name)
 
     kind = getattr(module, "derivatives", None)
     if kind not in get_args(Derivatives):

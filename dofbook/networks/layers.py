@@ -43,8 +43,7 @@ def _patches(x, kernel_shape, strides, padding):
     rows, columns = x.shape[1] - height + 1, x.shape[2] - width + 1
     shifted = [
         x[:, i : i + rows : strides[0], j : j + columns : strides[1]]
-        for i in range(height)
-        for j in range(width)
+        for i, j in np.ndindex(height, width)
     ]
     return jnp.concatenate(shifted, axis=-1)
 

@@ -246,10 +246,7 @@ def _named(name, input_shape, num_classes, pooling, dtype) -> Network:
     if name in _LEAST_SIDES:
         _check_images(name, input_shape)
     example = jax.ShapeDtypeStruct((1, *input_shape), dtype)
-    evaluated, differentiated = _chunks(module, input_shape)
-    return flatten(
-        module, example, name=name, evaluation_chunk=evaluated, gradient_chunk=differentiated
-    )
+    return flatten(module, example, name=name, **_chunks(module, input_shape))
 
 
 def _check_images(name: str, shape: tuple[int, ...]) -> None:
@@ -270,20 +267,20 @@ def _check_images(name: str, shape: tuple[int, ...]) -> None:
 _CACHED_PIXELS = 16 * 28 * 28  # so many fit a core's cache in Conv-2 and Conv-3 (measured)
 
 
-def _chunks(module: Any, input_shape: tuple[int, ...]) -> tuple[int, int | None]:
+def _chunks(module: Any, input_shape: tuple[int, ...]) -> dict[str, int]:
     """Choose the images evaluated at once, and those whose gradients are.
 
     A single core is a quarter faster on what stays in its cache; several share a whole batch. A
     GPU waits for the launch of its kernels where an evaluation has many small chunks.
     """
     if isinstance(module, ResNet20):  # the statistics of its batches
-        return 1000, None
-    if not isinstance(module, ConvNet):
-        return 100, None
-    if jax.default_backend() == "gpu":
-        return 500, None
-    if jax.default_backend() != "cpu" or cores() > 1:
-        return 100, None
-    fitting = max(_CACHED_PIXELS // (input_shape[0] * input_shape[1]), 1)
-    images = 2 ** (fitting.bit_length() - 1)  # a power of two divides most batches
-    return (100, None) if images > 32 else (images, images)
+        return {"evaluation_chunk": 1000}
+    backend = jax.default_backend()
+    if isinstance(module, ConvNet) and backend == "gpu":
+        return {"evaluation_chunk": 500}
+    if isinstance(module, ConvNet) and backend == "cpu" and cores() == 1:
+        fitting = max(_CACHED_PIXELS // (input_shape[0] * input_shape[1]), 1)
+        images = 2 ** (fitting.bit_length() - 1)  # a power of two divides most batches
+        if images <= 32:
+            return {"evaluation_chunk": images, "gradient_chunk": images}
+    return {}

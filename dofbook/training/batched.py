@@ -89,21 +89,18 @@ def train_runs(
     theta = 0 if they are known. Batched runs that do not fit the memory go in smaller chunks;
     raises RunFailed if a single run (on each device) does not fit.
 
+    >>> from dofbook.methods import RandomAffine
     >>> task = Task("mlp", "digits", epochs=1)
-    >>> from dofbook.subspaces import gaussian
-    >>> A = gaussian(jax.random.key(0), 4, task.network.D)
-    >>> space = AffineSubspace(task.initialization(0), A)
-    >>> runs = train_runs(task, lambda i: space, [jax.random.key(i) for i in range(2)])
-    >>> len(runs), runs[0].step.tolist()
-    (2, [0, 12])
+    >>> build, keys = lambda i: RandomAffine().subspace(task, i, 4), [loop.batches_key(0)]
+    >>> train_runs(task, build, keys)[0].step.tolist()
+    [0, 12]
     """
     batching = batching or Batching()
     optimizer = optimizer or task.optimizer
     at_offset = at_offset or (lambda s: loop.evaluate(task, s.offset))
 
-    def train_one(subspace, key):
-        start = at_offset(subspace)
-        return loop.fit(task, subspace, key, optimizer=optimizer, at_offset=start).history
+    def train_one(space, key):
+        return loop.fit(task, space, key, optimizer=optimizer, at_offset=at_offset(space)).history
 
     with batching.matmul_precision():
         if not batching.batched:
@@ -147,8 +144,7 @@ def chunk_size(runs: int, bytes_per_run: float, free_bytes: float, devices: int 
     5
     """
     most = max(int(MEMORY_SHARE * free_bytes // bytes_per_run), 1) * devices
-    chunks = -(-runs // most)
-    return -(-runs // chunks)
+    return -(-runs // -(-runs // most))
 
 
 def free_bytes(device) -> float:
@@ -196,8 +192,7 @@ def run_bytes(task: Task, subspace: AffineSubspace) -> float:
     Programs often need less (see tests/test_batched.py for the factor).
 
     >>> from dofbook.subspaces import Identity
-    >>> task = Task("mlp", "digits")
-    >>> run_bytes(task, AffineSubspace(jnp.zeros(task.network.D), Identity(task.network.D))) > 1e5
+    >>> run_bytes(Task("mlp", "digits"), AffineSubspace(jnp.zeros(2410), Identity(2410))) > 1e5
     True
     """
     data, network = task.data, task.network

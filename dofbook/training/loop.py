@@ -1,8 +1,4 @@
-"""The one trainer: descends an objective inside any affine subspace, or in the full space.
-
-A run is a pure function of task, subspace and key; its program is compiled once for a (network,
-objective, optimizer, shapes). ``training.batched`` trains many runs at once with this loop.
-"""
+"""The one trainer: descends an objective inside any affine subspace, or in the full space."""
 
 import sys
 from collections import deque
@@ -83,10 +79,7 @@ def descent(network: Network, objective: Objective, optimizer: Optimizer) -> Cal
 
 
 def evaluation(network: Network, objective: Objective) -> Callable:
-    """Write the program (w (D,), x, y) -> mean loss and metrics of a split, (1 + metrics,).
-
-    Chunks bound its memory.
-    """
+    """Write the program (w (D,), x, y) -> mean loss and metrics of a split, (1 + metrics,)."""
 
     def chunk(w, x, y):
         outputs = network.apply(w, x)
@@ -120,12 +113,9 @@ def compiled_evaluation(network: Network, objective: Objective) -> Callable:
 
 
 def evaluate(task: Task, w: jax.Array) -> jax.Array:
-    """Evaluate the weights w (D,) on the whole training and test sets.
+    """Evaluate the weights w (D,) on both whole sets, in the order of ``objective.metric_names``.
 
-    The result is in the order of ``task.objective.metric_names``.
-
-    >>> task = Task("mlp", "digits")
-    >>> evaluate(task, jnp.zeros(task.network.D))[0].round(4)  # log 10
+    >>> evaluate(Task("mlp", "digits"), jnp.zeros(2410))[0].round(4)  # log 10
     Array(2.3026, dtype=float32)
     """
     program, data = compiled_evaluation(task.network, task.objective), task.arrays
@@ -222,11 +212,10 @@ def fit(
     """Minimise the training loss inside an affine subspace (Larsen et al., 2022, 2 and A.4).
 
     Each epoch is a fresh permutation drawn from ``key``; ``optimizer``, of theta, and ``epochs``
-    are the task's by default; ``decay`` (D,) adds the penalty sum_k decay_k w_k^2 / 2 on the
-    weights; ``at_offset``, the same for every d, spares ``evaluate`` at the offset.
+    are the task's by default; ``decay`` (D,) adds the penalty sum_k decay_k w_k^2 / 2;
+    ``at_offset``, the same for every d, spares ``evaluate`` at the offset.
 
-    >>> task = Task("mlp", "digits", epochs=1)
-    >>> space = AffineSubspace(task.initialization(0), Identity(task.network.D))
+    >>> task, space = Task("mlp", "digits"), AffineSubspace(jnp.ones(2410), Identity(2410))
     >>> fit(task, space, jax.random.key(0), epochs=2).history.step.tolist()
     [0, 12, 24]
     """
@@ -256,9 +245,8 @@ def train(task: Task, subspace: AffineSubspace, seed: int = 0) -> Trained:
     full space; ``seed`` is that of the order of the batches, as in sweeps.
 
     >>> task = Task("mlp", "digits", epochs=1)
-    >>> run = train(task, AffineSubspace(task.initialization(0), Identity(task.network.D)))
-    >>> run.history.step.tolist(), run.theta.shape
-    ([0, 12], (2410,))
+    >>> train(task, AffineSubspace(task.initialization(0), Identity(2410))).theta.shape
+    (2410,)
     """
     return fit(task, subspace, batches_key(seed))
 
@@ -288,10 +276,8 @@ def burn_in(task: Task, w0: jax.Array, key: jax.Array, steps: int) -> jax.Array:
 
     With the same key, w_4 lies on the trajectory that reaches w_16; 0 steps give w0.
 
-    >>> task = Task("mlp", "digits")
-    >>> w0 = task.initialization(0)
-    >>> bool((burn_in(task, w0, jax.random.key(0), 0) == w0).all())
-    True
+    >>> burn_in(Task("mlp", "digits"), jnp.ones(2410), jax.random.key(0), 0)[0]
+    Array(1., dtype=float32)
     """
     (moved,) = deque(_full_training(task, w0, key, steps, steps), maxlen=1)
     return w0 + moved
