@@ -32,10 +32,9 @@ class Network:
 
     ``init`` draws w0 (D,) from a key; ``apply`` maps w (D,) and inputs (N, ...) to float32 outputs
     (N, ...); ``layers`` are the parameter arrays in the order of w, from 0 to D; tables and figures
-    show ``name``. ``evaluation_chunk`` inputs are evaluated at once: it sets speed and memory (on a
-    CPU small chunks stay in the cache) and, with on-the-fly batch normalization, the batch of the
-    statistics. Gradients are computed of ``gradient_chunk`` inputs at once where a batch is a
-    multiple of it, for speed and memory; None for the whole batch, as its statistics need.
+    show ``name``. ``evaluation_chunk`` inputs are evaluated at once, ``gradient_chunk`` inputs are
+    differentiated at once where a batch is a multiple of it (None: the whole batch). They set speed
+    and memory and, with on-the-fly batch normalization, the batch of the statistics.
     """
 
     init: Callable[[jax.Array], jax.Array]
@@ -53,8 +52,8 @@ class Network:
     def with_derivatives(self, kind: str) -> "Network":
         """Give the same function with other derivatives: "gradient", "linear" or "all".
 
-        Equal kinds give the same object, so that compiled programs are shared. A network without
-        kinds, such as a reader's own, gives itself.
+        Equal kinds give the same object, so that compiled programs are shared; a network without
+        kinds gives itself.
         """
         return self if self._variant is None else self._variant(kind)
 
@@ -161,13 +160,11 @@ def _functions(name, module, blank, trainable):
 
 
 def _moves(form, path, leaf, trainable) -> bool:
-    name = form.name(path)
-    free = form.trains(path) and jnp.issubdtype(leaf.dtype, jnp.inexact)
+    name, kind = form.name(path), leaf.dtype
+    free = form.trains(path) and jnp.issubdtype(kind, jnp.inexact)
     free = free and (trainable is None or bool(trainable(name, leaf)))
-    if free and jnp.issubdtype(leaf.dtype, jnp.complexfloating):
-        raise InputError(
-            f"the parameter {name} is {leaf.dtype}; give its two parts as real arrays."
-        )
+    if free and jnp.issubdtype(kind, jnp.complexfloating):
+        raise InputError(f"the parameter {name} is {kind}; give its two parts as real arrays.")
     return free
 
 
@@ -182,13 +179,12 @@ _WAYS_OUT = (
 
 
 def _check(name, layers, offered, shape, outputs) -> None:
-    for layer in layers:
-        if 0 in layer.shape:
-            raise InputError(
-                f"the parameter {layer.name} of {name} has the shape {layer.shape} for inputs of "
-                f"shape {shape}; they are too small for it, or have their channels first where it "
-                "takes (height, width, channels)."
-            )
+    for empty in (layer for layer in layers if 0 in layer.shape):
+        raise InputError(
+            f"the parameter {empty.name} of {name} has the shape {empty.shape} for inputs of shape "
+            f"{shape}; they are too small for it, or have their channels first where it takes "
+            "(height, width, channels)."
+        )
     if not layers:
         among = f" among {', '.join(offered)}" if offered else ""
         raise InputError(f"{name} has no parameters to train{among}; D must be at least 1.")

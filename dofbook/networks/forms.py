@@ -26,8 +26,7 @@ class Form(NamedTuple):
     """See a network as functions that JAX can trace.
 
     ``make`` maps a key to a tree of arrays, and is traced before ``call``, which maps such a tree
-    and inputs (N, ...) to outputs. ``trains`` tells of a path whether what is there may be trained;
-    ``name`` names it.
+    and inputs (N, ...) to outputs; ``trains`` tells of a path whether what is there may move.
     """
 
     make: Callable[[jax.Array], Any]

@@ -8,8 +8,7 @@ convolution of many groups. Other backends, and dilation, groups and other layou
 ``lax.conv_general_dilated`` unchanged. One's own network may take the convolution alone:
 ``nn.Conv(..., conv_general_dilated=layers.conv_general_dilated)``.
 
-Images and feature maps are (N, H, W, C), kernels (kh, kw, C, features). ``CONVOLUTIONS``,
-``BIASES`` and ``MAX_POOLS`` hold layers by what can be differentiated.
+Images are (N, H, W, C), kernels (kh, kw, C, features).
 """
 
 import math
@@ -25,7 +24,7 @@ from jax.custom_derivatives import SymbolicZero, linear_call
 
 Derivatives = Literal["gradient", "linear", "all"]
 """What can be differentiated: "gradient", reverse mode only, the fastest to train; "linear", first
-derivatives forward (jvp) and back, fast in loops too; "all", XLA's own layers, which have every
+derivatives forward (jvp) and back, fast in loops too; "all", XLA's own layers, with every
 derivative and ``vmap`` but slow gradients in loops on a CPU."""
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -108,8 +107,7 @@ loop_convolution.defvjp(
 def linear_convolution(x, kernel, strides, padding):
     """Convolve as ``loop_convolution`` does, with a forward mode whose transpose is fast in loops.
 
-    Only first derivatives exist: the tangent is a linear map whose own derivative in x or kernel
-    JAX cannot take.
+    Only first derivatives exist: JAX cannot take those of the tangent in x or kernel.
 
     >>> linear_convolution(jnp.ones((1, 3, 3, 2)), jnp.ones((3, 3, 2, 1)), (1, 1), 2 * ((0, 0),))
     Array([[[[18.]]]], dtype=float32)
@@ -170,16 +168,12 @@ def _windows(x):
     return x.reshape(x.shape[0], x.shape[1] // 2, 2, x.shape[2] // 2, 2, x.shape[3])
 
 
-@jax.custom_vjp
-def _loop_bias(x, bias):
-    return x + bias
-
-
 def _bias_backward(_, cotangent):
     rows = cotangent.reshape(-1, cotangent.shape[-1])
     return cotangent, jnp.ones(len(rows), rows.dtype) @ rows
 
 
+_loop_bias = jax.custom_vjp(lambda x, bias: x + bias)
 _loop_bias.defvjp(lambda x, bias: (x + bias, None), _bias_backward)
 
 

@@ -197,11 +197,10 @@ def build(
 ) -> Any:
     """Build a network by name, one of ``networks.NAMES``, or as "module:function".
 
-    A reader's function, of the number of classes, returns anything ``flatten`` takes; the other
-    options have no influence on it. ``num_classes`` is the number of logits; None, for data without
-    classes, means one output (and is what the function is given). ``pooling`` is "max" (the paper's
-    text) or "average" (its released code); resnet20 and mlp have none. ``derivatives``: see
-    ``layers.Derivatives``.
+    A reader's function, of ``num_classes`` alone, returns anything ``flatten`` takes.
+    ``num_classes`` is the number of logits; None, for data without classes, means one output.
+    ``pooling`` is "max" (the paper's text) or "average" (its released code); resnet20 and mlp have
+    none. ``derivatives``: see ``layers.Derivatives``.
 
     >>> build("conv2", 10).channels
     (16, 32)
@@ -270,8 +269,8 @@ _CACHED_PIXELS = 16 * 28 * 28  # so many fit a core's cache in Conv-2 and Conv-3
 def _chunks(module: Any, input_shape: tuple[int, ...]) -> dict[str, int]:
     """Choose the images evaluated at once, and those whose gradients are.
 
-    A single core is a quarter faster on what stays in its cache; several share a whole batch. A
-    GPU waits for the launch of its kernels where an evaluation has many small chunks.
+    One core is a quarter faster on what stays in its cache; several share a whole batch. A GPU
+    waits for the launch of kernels where chunks are many.
     """
     if isinstance(module, ResNet20):  # the statistics of its batches
         return {"evaluation_chunk": 1000}

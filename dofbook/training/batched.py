@@ -1,9 +1,8 @@
 """Many runs of one training: one after the other, or batched by ``vmap`` and over several devices.
 
-Batched runs fill a GPU; on a CPU one run fills the cores, so there runs follow each other. Both
-ways draw the same random numbers and take the same steps. Sequential runs are bitwise the same
-whatever surrounds them; batched ones, whose products add in another order, agree with them to
-rounding, which training amplifies.
+Batched runs fill a GPU; on a CPU one run fills the cores. Both ways draw the same random numbers
+and take the same steps. Sequential runs are bitwise the same whatever surrounds them; batched ones,
+whose products add in another order, agree with them to rounding, which training amplifies.
 """
 
 import contextlib
@@ -84,10 +83,9 @@ def train_runs(
 ) -> list[pd.DataFrame]:
     """Train every run, with one key each for the order of the batches; histories as of ``train``.
 
-    ``build`` makes the subspace of run i = 0, 1, ... when its turn comes, so that those of later
-    runs take no memory. ``optimizer`` is the task's by default. ``at_offset`` gives the metrics at
-    theta = 0 if they are known. Batched runs that do not fit the memory go in smaller chunks;
-    raises RunFailed if a single run (on each device) does not fit.
+    ``build`` makes the subspace of run i = 0, 1, ... when its turn comes; ``optimizer`` is the
+    task's by default; ``at_offset`` gives the metrics at theta = 0 if they are known. Batched runs
+    that do not fit the memory go in smaller chunks; RunFailed if one on each device does not.
 
     >>> from dofbook.methods import RandomAffine
     >>> task = Task("mlp", "digits", epochs=1)
@@ -189,7 +187,6 @@ def run_bytes(task: Task, subspace: AffineSubspace) -> float:
 
     Twice the activations (they and their cotangents) of a batch or of an evaluation's chunk, the
     subspace, theta with two moments, gradient and update, and the weights with their gradient.
-    Programs often need less (see tests/test_batched.py for the factor).
 
     >>> from dofbook.subspaces import Identity
     >>> run_bytes(Task("mlp", "digits"), AffineSubspace(jnp.zeros(2410), Identity(2410))) > 1e5
@@ -205,13 +202,13 @@ def run_bytes(task: Task, subspace: AffineSubspace) -> float:
 def _train_chunk(task, build, keys, optimizer, at_offset, part, devices, size):
     """Train the runs of one chunk together; a size of None is chosen once a subspace is known."""
     first = build(part[0])
+    d = first.d
     if size is None:
         free = min(map(free_bytes, devices))
         size = chunk_size(len(keys), run_bytes(task, first), free, len(devices))
         part = part[:size]
     devices = tuple(devices[:size])
     stack, starts = _Stack(first, -(-size // len(devices)), devices), []
-    d = first.d
     for slot, run in enumerate(part):
         subspace = first if slot == 0 else build(run)
         starts.append(at_offset(subspace))

@@ -74,9 +74,9 @@ class OptimizerConfig:
         for name in ("learning_rate", "eps"):
             settle(name, checks.positive(name, getattr(self, name)))
         for name in ("b1", "b2", "momentum"):
-            settle(name, checks.real(name, getattr(self, name)))
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it must lie in [0, 1).")
+            settle(name, value := checks.real(name, getattr(self, name)))
+            if not 0 <= value < 1:
+                raise InputError(f"{name} is {value}; it must lie in [0, 1).")
 
 
 MOMENTUM = OptimizerConfig(name="momentum", learning_rate=5e-2)
@@ -155,8 +155,8 @@ def follow_convention(config: TaskConfig, convention: Convention) -> TaskConfig:
     """Set every option in which the paper's text and its released code differ.
 
     "released_code" is average pooling, Adam with constant bias correction, t + 1 burn-in steps. The
-    default everywhere is "paper", because the text is the claim being tested; what the text leaves
-    open (the burn-in optimizer, one initialization shared by all d) follows the code.
+    default everywhere is "paper", the claim being tested; what that leaves open (the burn-in
+    optimizer, one initialization shared by all d) follows the code.
 
     >>> follow_convention(TaskConfig(), "released_code").pooling
     'average'

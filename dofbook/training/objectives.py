@@ -42,12 +42,11 @@ class Objective:
             raise InputError(f"name is {self.name!r:.80}; it must be printable text.")
         given = self.metrics.items() if isinstance(self.metrics, Mapping) else self.metrics
         try:
-            pairs = tuple((name, function) for name, function in given)
+            object.__setattr__(self, "metrics", tuple((name, function) for name, function in given))
         except (TypeError, ValueError):
             raise InputError(
                 f"metrics is {given!r:.80}; give pairs of a name and a function, or a mapping."
             ) from None
-        object.__setattr__(self, "metrics", pairs)
         for name, function in self.functions:
             if not (isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9_]*", name)):
                 raise InputError(f"a metric is called {name!r}; use small letters, digits and _.")
@@ -116,12 +115,10 @@ def _labels_fit(what, outputs, part, targets) -> str | None:
             f"{what} takes outputs (N{_axes(shape)}, logits) and labels (N{_axes(shape)}); the "
             f"network gives (N{_axes(outputs)}) and {part} is (N{_axes(targets.shape[1:])})"
         )
-    low, high = int(targets.min()), int(targets.max())
-    if low < 0 or high >= outputs[-1]:
-        return (
-            f"{part} has labels {low} to {high}; the network's {outputs[-1]} logits allow 0 to "
-            f"{outputs[-1] - 1}"
-        )
+    low, high, most = int(targets.min()), int(targets.max()), outputs[-1] - 1
+    if low < 0 or high > most:
+        allowed = f"the network's {most + 1} logits allow 0 to {most}"
+        return f"{part} has labels {low} to {high}; {allowed}"
     return None
 
 
@@ -129,14 +126,12 @@ def _axes(shape) -> str:
     return "".join(f", {length}" for length in shape)
 
 
-def _values_fit(outputs, part, targets):
+def _values_fit(outputs, part, targets) -> str | None:
     wanted = targets.shape[1:]
     if outputs == wanted or (outputs == (1,) and wanted == ()):
         return None
-    return (
-        f"regression takes outputs of the shape of the targets; the network gives "
-        f"(N{_axes(outputs)}) and {part} is (N{_axes(wanted)})"
-    )
+    given = f"the network gives (N{_axes(outputs)}) and {part} is (N{_axes(wanted)})"
+    return f"regression takes outputs of the shape of the targets; {given}"
 
 
 classification = Objective(

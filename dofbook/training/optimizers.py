@@ -19,8 +19,7 @@ def scale_by_constant_adam(b1: float, b2: float, eps: float) -> optax.GradientTr
     """Rescale updates as the paper's released Adam does.
 
     Both moments are divided by the constants 1 - b1 and 1 - b2 instead of 1 - b**step. Under a
-    constant gradient the update is 1 at the first step, peaks near 2.1, then falls towards
-    sqrt(1 - b2) / (1 - b1) = 0.32.
+    constant gradient the update goes from 1 to a peak near 2.1, then towards 0.32.
 
     >>> transform, g = scale_by_constant_adam(0.9, 0.999, 1e-7), jnp.ones(1)
     >>> transform.update(g, transform.init(g))[0].round(4)

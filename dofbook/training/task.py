@@ -1,5 +1,6 @@
 """A task: network, data, objective and how to train, brought together."""
 
+import operator
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, get_args
@@ -58,8 +59,8 @@ _SETTINGS = (
 class Task:
     """Bring together a network, data, an objective and how to train.
 
-    Network, data and objective are names or objects (a network: anything that ``flatten`` takes). A
-    task of names alone can be stored: ``config`` is its written form, else None.
+    Network, data and objective are names or objects (a network: anything that ``flatten`` takes); a
+    task of names alone has a written form, ``config``, and can be stored.
 
     ``epochs`` None is the paper's Table 2; for other data, as many as make 480 steps, at least 3.
     ``checkpoints_per_epoch`` counts evaluations on both whole sets.
@@ -137,7 +138,7 @@ class Task:
         if self.config is None:
             return names and TaskConfig(*names[:2], pooling, objective=names[2], **settings)
         now = (self.data, self.network, self.objective)
-        same = all(a is b for a, b in zip(self._of, now, strict=False))
+        same = all(map(operator.is_, self._of, now))
         return replace(self.config, **settings) if same else None
 
     def _enough_epochs(self) -> int:
@@ -161,7 +162,7 @@ class Task:
         return self.epochs * self.steps_per_epoch
 
     def initialization(self, seed: int) -> jax.Array:
-        """Draw w0 (D,), the same for every method, d and t of a seed."""
+        """Draw w0 (D,) from ``start_key``."""
         return self.network.init(start_key(seed))
 
 
