@@ -1,6 +1,7 @@
 """Any network as a function of one flat weight vector."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate
@@ -95,8 +96,8 @@ def flatten(
         checks.function("trainable", trainable)
 
     def one(module):
-        parts = _functions(name, module, blank, trainable)
-        return Network(*parts, evaluation_chunk, gradient_chunk, name)
+        functions = _functions(name, module, blank, trainable)
+        return Network(*functions, evaluation_chunk, gradient_chunk, name)
 
     kind = getattr(module, "derivatives", None)
     if kind not in get_args(Derivatives):
@@ -112,12 +113,10 @@ def flatten(
 
 
 def _blank(example) -> jax.Array:
-    try:
+    with suppress(AttributeError, TypeError):
         if len(example.shape):
             dtype = jax.dtypes.canonicalize_dtype(example.dtype)
             return jnp.zeros((1, *example.shape[1:]), dtype)
-    except (AttributeError, TypeError):
-        pass
     raise InputError(
         f"example is {example!r:.80}; give inputs with a leading axis, such as x_train[:1]."
     )

@@ -80,7 +80,7 @@ class OptimizerConfig:
 
 
 MOMENTUM = OptimizerConfig(name="momentum", learning_rate=5e-2)
-"""Full-space training of the released code, which the paper's text leaves open."""
+"""SGD (0.9) of the released code for full-space training, which the paper's text leaves open."""
 
 
 def check_settings(task: Any) -> None:

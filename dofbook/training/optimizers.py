@@ -1,7 +1,5 @@
 """The two optimizers of the paper, as optax transformations."""
 
-from itertools import pairwise
-
 import jax
 import jax.numpy as jnp
 import optax
@@ -9,8 +7,8 @@ import optax
 from dofbook.errors import InputError
 from dofbook.training.config import OptimizerConfig
 
-RELEASED_CODE_STEPS = {400: 0.3, 800: 0.1, 1200: 0.03}
-"""Factors of the learning rate from these updates on, when the paper's code retrains a ticket."""
+RELEASED_CODE_STEPS = {400: 0.3, 800: 0.1 / 0.3, 1200: 0.03 / 0.1}
+"""What multiplies the rate at these updates when the paper's code retrains a ticket."""
 
 Optimizer = OptimizerConfig | optax.GradientTransformation
 
@@ -56,9 +54,7 @@ def make_optimizer(optimizer: Optimizer) -> optax.GradientTransformation:
     if config.schedule == "released_code":
         # The rate enters the velocity when the gradient does, so that a drop of the rate is felt
         # only as the velocity decays; optax.sgd would rescale the whole velocity at once.
-        ratios = (f / before for before, f in pairwise((1.0, *RELEASED_CODE_STEPS.values())))
-        steps = dict(zip(RELEASED_CODE_STEPS, ratios, strict=True))
-        rate = optax.piecewise_constant_schedule(config.learning_rate, steps)
+        rate = optax.piecewise_constant_schedule(config.learning_rate, RELEASED_CODE_STEPS)
         return optax.chain(optax.scale_by_learning_rate(rate), optax.trace(decay=config.momentum))
     if config.name == "momentum":
         return optax.sgd(config.learning_rate, momentum=config.momentum)

@@ -63,12 +63,11 @@ class Task:
     task of names alone has a written form, ``config``, and can be stored.
 
     ``epochs`` None is the paper's Table 2; for other data, as many as make 480 steps, at least 3.
-    ``checkpoints_per_epoch`` counts evaluations on both whole sets.
-    ``optimizer``, of theta, is an ``OptimizerConfig`` or any optax transformation; None is the
-    paper's Adam with learning rate 5e-2. ``burn_in_optimizer``, of full-space training up to step
-    t, is by default momentum SGD (0.9) with learning rate 5e-2, which the paper's text leaves open
-    and its released code uses. ``extra_burn_in_step`` 1 makes t + 1 updates, as the released code;
-    ``convention`` "released_code" sets all in which that differs, see ``follow_convention``.
+    ``checkpoints_per_epoch`` counts evaluations on both whole sets. ``optimizer``, of theta, is an
+    ``OptimizerConfig`` or any optax transformation; None is the paper's Adam with learning rate
+    5e-2. ``burn_in_optimizer``, of full-space training up to step t, is by default ``MOMENTUM``.
+    ``extra_burn_in_step`` 1 makes t + 1 updates, as the released code; ``convention``
+    "released_code" sets all in which that differs, see ``follow_convention``.
 
     Raises InputError if the parts do not fit together.
 
@@ -136,9 +135,10 @@ class Task:
         if not all(isinstance(settings[name], OptimizerConfig) for name in _SETTINGS[:2]):
             return None
         if self.config is None:
-            return names and TaskConfig(*names[:2], pooling, objective=names[2], **settings)
-        now = (self.data, self.network, self.objective)
-        same = all(map(operator.is_, self._of, now))
+            if names is None:
+                return None
+            return TaskConfig(*names[:2], pooling, objective=names[2], **settings)
+        same = all(map(operator.is_, self._of, (self.data, self.network, self.objective)))
         return replace(self.config, **settings) if same else None
 
     def _enough_epochs(self) -> int:
@@ -162,7 +162,7 @@ class Task:
         return self.epochs * self.steps_per_epoch
 
     def initialization(self, seed: int) -> jax.Array:
-        """Draw w0 (D,) from ``start_key``."""
+        """Draw w0 (D,), the same for every method, d and t of a seed."""
         return self.network.init(start_key(seed))
 
 
