@@ -245,7 +245,8 @@ def _named(name, input_shape, num_classes, pooling, dtype) -> Network:
     if name in _LEAST_SIDES:
         _check_images(name, input_shape)
     example = jax.ShapeDtypeStruct((1, *input_shape), dtype)
-    return flatten(module, example, name=name, **_chunks(module, input_shape))
+    many, some = _chunks(module, input_shape)
+    return flatten(module, example, name=name, evaluation_chunk=many, gradient_chunk=some)
 
 
 def _check_images(name: str, shape: tuple[int, ...]) -> None:
@@ -266,20 +267,20 @@ def _check_images(name: str, shape: tuple[int, ...]) -> None:
 _CACHED_PIXELS = 16 * 28 * 28  # so many fit a core's cache in Conv-2 and Conv-3 (measured)
 
 
-def _chunks(module: Any, input_shape: tuple[int, ...]) -> dict[str, int]:
+def _chunks(module: Any, input_shape: tuple[int, ...]) -> tuple[int, int | None]:
     """Choose the images evaluated at once, and those whose gradients are.
 
     One core is a quarter faster on what stays in its cache; several share a whole batch. A GPU
     waits for the launch of kernels where chunks are many.
     """
     if isinstance(module, ResNet20):  # the statistics of its batches
-        return {"evaluation_chunk": 1000}
+        return 1000, None
     backend = jax.default_backend()
     if isinstance(module, ConvNet) and backend == "gpu":
-        return {"evaluation_chunk": 500}
+        return 500, None
     if isinstance(module, ConvNet) and backend == "cpu" and cores() == 1:
         fitting = max(_CACHED_PIXELS // (input_shape[0] * input_shape[1]), 1)
         images = 2 ** (fitting.bit_length() - 1)  # a power of two divides most batches
         if images <= 32:
-            return {"evaluation_chunk": images, "gradient_chunk": images}
-    return {}
+            return images, images
+    return 100, None
