@@ -137,7 +137,8 @@ class Task:
         if self.config is None:
             if names is None:
                 return None
-            return TaskConfig(*names[:2], pooling, objective=names[2], **settings)
+            data, network, goal = names
+            return TaskConfig(data, network, pooling, objective=goal, **settings)
         same = all(map(operator.is_, self._of, (self.data, self.network, self.objective)))
         return replace(self.config, **settings) if same else None
 
