@@ -1,6 +1,7 @@
 """Accuracy against compression, and spectra of trajectories: Figs. 6, 10 and 11 of the paper."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,16 +12,6 @@ from dofbook.errors import InputError
 from dofbook.figures import style
 from dofbook.success import CurveKey
 from dofbook.success.tables import RunValues, Value
-
-
-def _compression_axis(ax: Axes, ratios: np.ndarray) -> None:
-    """Set a log2 axis of D/d with at most six ticks at powers of two."""
-    low, high = ratios.min(), ratios.max()
-    ax.set_xscale("log", base=2)
-    ax.set_xlim(low / 1.2, high * 1.2)
-    first, last = math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high))
-    step = max(1, math.ceil((last - first) / 5))
-    style.whole_ticks(ax, [2.0**i for i in range(first, last + 1, step)])
 
 
 @style.in_style
@@ -42,31 +33,36 @@ def figure_6(
     blocks = style.block_runs(table, metric, value)
     if "D" not in table.columns:
         raise InputError("the table has no column D, the number of parameters.")
-    baselines = style.block_baselines(table, metric, value, baseline, blocks)
-    styles = style.choose_styles(blocks)
     sizes = table.groupby(["dataset", "network"])["D"].max()
-    figure, axes, columns = style.panel_grid(len(blocks), columns, 0.9)
-    for ax, (block, members) in zip(axes, blocks.items(), strict=True):
-        level = baselines.get(block, np.nan)
-        ratios = {key: sizes[block] / runs.dims for key, runs in members.items()}
-        shown = [level]
-        for key, runs in members.items():
-            shown += [*_draw_range(ax, ratios[key], runs, metric, styles[key.name])]
-        _compression_axis(ax, np.concatenate([*ratios.values()]))
-        style.finish_level_panel(ax, block, metric, level, limits, shown, "compression ratio D/d")
-    style.draw_legend(figure, styles, columns, ":" if baselines else None)
-    return figure
+    for block, members in blocks.items():
+        blocks[block] = {
+            k: replace(runs, dims=sizes[block] / runs.dims) for k, runs in members.items()
+        }
+    return style.level_panels(
+        table, {metric: blocks}, _draw_range, _ratio_axis, "compression ratio D/d",
+        value=value, columns=columns, baseline=baseline, limits=limits, extra=0.9,
+    )  # fmt: skip
 
 
-def _draw_range(ax: Axes, ratio: np.ndarray, runs: RunValues, metric: str, look: dict):
+def _draw_range(ax: Axes, _, runs: RunValues, metric: str, look: dict) -> np.ndarray:
     """Draw the mean over seeds in a band from the worst to the best; return the band's ends."""
     values = np.where(runs.present & np.isfinite(runs.values), runs.values, np.nan)
     kept = ~np.isnan(values).all(axis=1)
-    values, ratio, scale = values[kept], ratio[kept], style.percent_scale(metric)
+    values, ratio, scale = values[kept], runs.dims[kept], style.percent_scale(metric)
     low, high = np.nanmin(values, axis=1), np.nanmax(values, axis=1)
     ax.fill_between(ratio, scale * low, scale * high, color=look["color"], alpha=0.15, linewidth=0)
     style.draw_curve(ax, ratio, scale * np.nanmean(values, axis=1), look)
     return np.concatenate([low, high])
+
+
+def _ratio_axis(ax: Axes, ratios: np.ndarray) -> None:
+    """Set a log2 axis of D/d with at most six ticks at powers of two."""
+    low, high = ratios.min(), ratios.max()
+    ax.set_xscale("log", base=2)
+    ax.set_xlim(low / 1.2, high * 1.2)
+    first, last = math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high))
+    step = max(1, math.ceil((last - first) / 5))
+    style.whole_ticks(ax, [2.0**i for i in range(first, last + 1, step)])
 
 
 @style.in_style

@@ -151,6 +151,6 @@ def model_of(variant: pd.Series) -> pd.Series:
 def _draw_model(ax: Axes, name: str, rows: pd.DataFrame, metric: str, delta: float) -> np.ndarray:
     """Draw one model's curve and band; return the levels shown."""
     runs = run_values(rows, metric)
-    levels = style.draw_threshold(ax, runs, metric, delta, STYLES[MODELS[name]])
+    levels = style.draw_threshold(ax, runs, metric, STYLES[MODELS[name]], delta)
     ax.lines[-1].set_label(name)
     return levels

@@ -7,6 +7,7 @@ d* > d_max.
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dofbook.checks import integer
+from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.figures import style
 from dofbook.methods import label
-from dofbook.success import CurveKey, RunValues, half_width, phase_boundary
+from dofbook.success import CurveKey, RunValues, half_width, phase_boundary, success_fraction
 from dofbook.success.probability import LEVEL_RTOL
-from dofbook.success.tables import Value
+from dofbook.success.tables import Value, metric_kind
 
+_LEVELS = 120  # rows of a success map
 _SPLITS = ("train", "test")
 
 
@@ -47,7 +49,7 @@ def figure_2(
     baselines = style.block_baselines(table, metric, value, baseline, blocks)
     styles = style.choose_styles(blocks)
     most = max(len(block) for block in blocks.values()) + 1
-    widest = min(integer("columns", columns, 1), most)
+    widest = min(checks.integer("columns", columns, 1), most)
     rows = [math.ceil((len(block) + 1) / widest) for block in blocks.values()]
     figure = style.new_figure(widest, sum(rows), 1.2)
     grid = figure.add_gridspec(sum(rows), widest)
@@ -61,7 +63,7 @@ def figure_2(
         axes += drawn
         mesh = _draw_block(
             drawn, block, members, styles, delta, limits, baselines.get(block), metric
-        )  # fmt: skip
+        )
     width, height = figure.get_size_inches()
     bar = figure.colorbar(
         mesh, ax=axes, location="top", shrink=2.5 / width, aspect=25, pad=0.15 / height,
@@ -81,12 +83,12 @@ def _draw_block(
     shown = numbers if baseline is None else np.append(numbers, baseline)
     limits = limits or style.choose_limits(shown, metric)
     dims = np.concatenate([runs.dims for runs in members.values()])
-    edges = np.concatenate([style.cell_edges(runs.dims.astype(float)) for runs in members.values()])
+    edges = np.concatenate([_cell_edges(runs.dims) for runs in members.values()])
     margin = max(dims.min() / edges.min(), edges.max() / dims.max())
     mesh, overlay = None, axes[-1]
     for ax, (key, runs) in zip(axes, members.items(), strict=False):
         levels = phase_boundary(runs.values, delta, kind=runs.kind, present=runs.present)
-        mesh = style.draw_map(ax, runs, limits, metric)
+        mesh = _draw_map(ax, runs, limits, metric)
         for where in (ax, overlay):
             scaled = style.percent_scale(metric) * levels
             style.draw_curve(where, runs.dims, scaled, styles[key.name], halo=where is ax)
@@ -100,6 +102,25 @@ def _draw_block(
         title = "all thresholds" if ax is overlay else label(*list(members)[i].name)
         ax.set(title=title, xlabel="training dimension d", ylabel=ylabel)
     return mesh
+
+
+def _cell_edges(dims: np.ndarray) -> np.ndarray:
+    """Place cell edges at the geometric means of neighbouring dimensions."""
+    centres = dims.astype(float)
+    inner = np.sqrt(centres[1:] * centres[:-1])
+    if len(inner) == 0:
+        return centres[0] * np.array([2**-0.5, 2**0.5])
+    return np.concatenate([[centres[0] ** 2 / inner[0]], inner, [centres[-1] ** 2 / inner[-1]]])
+
+
+def _draw_map(ax: Axes, runs: RunValues, limits: tuple[float, float], metric: str):
+    """Draw P_s in the plane of d and level, white for 0 and black for 1."""
+    spaced = np.geomspace if runs.kind == "loss" else np.linspace
+    halves = spaced(*limits, 2 * _LEVELS + 1)  # edges of cells and, between them, their levels
+    edges, levels = style.percent_scale(metric) * halves[::2], halves[1::2]
+    shares = success_fraction(runs.values, levels, kind=runs.kind, present=runs.present)
+    look: dict = {"cmap": "gray_r", "vmin": 0, "vmax": 1, "rasterized": True}
+    return ax.pcolormesh(_cell_edges(runs.dims), edges, shares.T, **look)
 
 
 @style.in_style
@@ -118,30 +139,13 @@ def figure_3(
     >>> len(figure_3(example_runs()).axes) > 1
     True
     """
-    if not metrics:
-        raise InputError("metrics is empty; name at least one.")
-    data = {metric: style.block_runs(table, metric, value) for metric in metrics}
-    panels = [(block, metric) for block in data[metrics[0]] for metric in metrics]
-    styles = style.choose_styles(data[metrics[0]])
-    figure, axes, columns = style.panel_grid(len(panels), columns, 0.6)
-    found = []
-    for ax, (block, metric) in zip(axes, panels, strict=True):
-        level = style.block_baselines(table, metric, value, baseline, [block]).get(block)
-        found.append(level)
-        shown = [np.nan if level is None else level]
-        for key, runs in data[metric][block].items():
-            part = style.runs_up_to(runs, max_d)
-            levels = style.draw_threshold(ax, part, metric, delta, styles[key.name], confidence)
-            shown += [*levels]
-        reach = np.concatenate(
-            [style.runs_up_to(r, max_d).dims for r in data[metric][block].values()]
-        )
-        style.dimension_axis(ax, reach, 1.2)
-        style.finish_level_panel(
-            ax, block, metric, level, limits, shown, "threshold training\ndimension d*"
-        )
-    style.draw_legend(figure, styles, columns, ":" if any(x is not None for x in found) else None)
-    return figure
+    data = {metric: style.block_runs(table, metric, value, max_d) for metric in metrics}
+    return style.level_panels(
+        table, data,
+        lambda ax, _, *what: style.draw_threshold(ax, *what, delta, confidence),
+        partial(style.dimension_axis, margin=1.2), "threshold training\ndimension d*",
+        value=value, columns=columns, baseline=baseline, limits=limits,
+    )  # fmt: skip
 
 
 @style.in_style
@@ -162,49 +166,48 @@ def figure_12(
     >>> len(figure_12(example_runs()).axes)
     1
     """
-    if band not in ("range", "interval"):
-        raise InputError(f"band is {band!r}; allowed: 'range', 'interval'.")
-    blocks = style.block_runs(table, metric, value)
+    checks.choice("band", band, ("range", "interval"))
+    data = {metric: style.block_runs(table, metric, value, max_d)}
     start = table[table["step"] == 0]
     if start.empty:
         raise InputError("the table has no checkpoint at step 0, so none at theta = 0.")
     offsets = style.block_runs(start, metric, "final")
-    baselines = style.block_baselines(table, metric, value, baseline, blocks)
-    styles = style.choose_styles(blocks)
-    figure, axes, columns = style.panel_grid(len(blocks), columns, 0.6)
-    for ax, (block, members) in zip(axes, blocks.items(), strict=True):
-        shown = [baselines.get(block, np.nan)]
-        for key, runs in members.items():
-            part = style.runs_up_to(runs, max_d)
-            if key not in offsets.get(block, {}):
-                raise InputError(f"the table has no checkpoint at step 0 for {label(*key.name)}.")
-            lines = _summary(offsets[block][key], part, band, confidence)
-            shown += [*np.concatenate(lines)]
-            style.draw_banded(ax, np.append(0, part.dims), lines, metric, styles[key.name])
-        reach = np.concatenate([style.runs_up_to(runs, max_d).dims for runs in members.values()])
-        style.dimension_axis(ax, reach, 1.15, zero=True)
-        level = baselines.get(block)
-        style.finish_level_panel(ax, block, metric, level, limits, shown, "training dimension d")
-    style.draw_legend(figure, styles, columns, ":" if baselines else None)
-    return figure
+
+    def draw(ax: Axes, key: CurveKey, runs: RunValues, metric: str, look: dict) -> np.ndarray:
+        if key not in (members := offsets.get(key[:2], {})):
+            raise InputError(f"the table has no checkpoint at step 0 for {label(*key.name)}.")
+        lines = _summary(members[key], runs, band, confidence)
+        _draw_banded(ax, np.append(0, runs.dims), lines, metric, look)
+        return lines.ravel()
+
+    return style.level_panels(
+        table, data, draw, partial(style.dimension_axis, margin=1.15, zero=True),
+        "training dimension d", value=value, columns=columns, baseline=baseline, limits=limits,
+    )  # fmt: skip
 
 
-def _summary(
-    offset: RunValues, runs: RunValues, band: str, confidence: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Summarise the runs at d = 0 and at every d: mean, lower and upper, each (1 + dims,)."""
+def _summary(offset: RunValues, runs: RunValues, band: str, confidence: float) -> np.ndarray:
+    """Summarise the runs at d = 0 and at every d: mean, lower and upper, (3, 1 + dims)."""
     by_seed = [v[mask] for v, mask in zip(offset.values.T, offset.present.T, strict=True)]
     common = all(np.allclose(column, column[0], rtol=1e-3) for column in by_seed)  # at every d
     samples = [np.array([column[0] if common else np.nan for column in by_seed])]
     samples += [row[mask] for row, mask in zip(runs.values, runs.present, strict=True)]
-    mean = np.array([sample.mean() for sample in samples])
     if band == "range":
-        return mean, np.array([x.min() for x in samples]), np.array([x.max() for x in samples])
+        return np.array([(x.mean(), x.min(), x.max()) for x in samples]).T
     # A single run shows no spread, nor do diverged ones.
-    half = np.array(
-        [half_width(x, confidence) if np.isfinite(x).all() else np.nan for x in samples]
-    )
-    return mean, mean - half, mean + half
+    half = [half_width(x, confidence) if np.isfinite(x).all() else np.nan for x in samples]
+    return np.array([x.mean() + np.array([0, -h, h]) for x, h in zip(samples, half, strict=True)]).T
+
+
+def _draw_banded(ax: Axes, dims: np.ndarray, lines: np.ndarray, metric: str, look: dict) -> None:
+    """Draw a curve with the band between two others; lines are (curve, lower, upper)."""
+    curve, lower, upper = style.percent_scale(metric) * lines
+    # Diverged runs leave an end infinite: the band then leaves the panel.
+    far = 1e4 * np.abs(curve[np.isfinite(curve)]).max(initial=100)
+    beyond = (1e-12, 1e12) if metric_kind(metric) == "loss" else (-far, far)
+    ends = np.clip(lower, *beyond), np.clip(upper, *beyond)
+    ax.fill_between(dims, *ends, color=look["color"], alpha=0.25, linewidth=0, gid="band")
+    style.draw_curve(ax, dims, curve, look)
 
 
 def threshold_data(table: pd.DataFrame) -> dict[str, list[dict]]:

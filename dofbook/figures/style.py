@@ -8,7 +8,8 @@ import io
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,19 +24,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from dofbook.checks import integer, positive
 from dofbook.errors import InputError
 from dofbook.methods import label, methods
-from dofbook.success import (
-    CurveKey,
-    RunValues,
-    curves,
-    phase_boundary,
-    run_values,
-    success_fraction,
-    threshold_band,
-)
+from dofbook.success import CurveKey, RunValues, curves, phase_boundary, run_values, threshold_band
 from dofbook.success.tables import Value, baseline_accuracy, check_table, metric_kind
 
 PANEL_WIDTH, PANEL_HEIGHT = 2.6, 2.5  # inches
-LEVELS = 120  # rows of a success map
 LEGEND_LETTERS = 24  # of a label that still fits below one panel
 
 DATASETS = {
@@ -59,6 +51,7 @@ STYLES = (
     {"color": "#661100", "linestyle": (0, (7, 2)), "marker": "*"},
 )
 Block = tuple[str, str]  # (dataset, network)
+Blocks = dict[Block, dict[CurveKey, RunValues]]
 Name = tuple[str, int, str]  # (method, t, variant)
 
 
@@ -129,13 +122,18 @@ def legend_below(figure: Figure, *axes: Axes, columns: int = 2) -> None:
 
 
 def block_runs(
-    table: pd.DataFrame, metric: str, value: Value
-) -> dict[Block, dict[CurveKey, RunValues]]:
-    """Arrange the runs by dataset and network, then by method."""
+    table: pd.DataFrame, metric: str, value: Value, max_d: float | None = None
+) -> Blocks:
+    """Arrange the runs, up to max_d, by dataset and network, then by method."""
     check_table(table, metric, value)
-    blocks: dict[Block, dict[CurveKey, RunValues]] = {}
+    blocks: Blocks = {}
     for key, rows in curves(table):
-        blocks.setdefault(key[:2], {})[key] = run_values(rows, metric, value)
+        runs = run_values(rows, metric, value)
+        kept = runs.dims <= (math.inf if max_d is None else max_d)
+        if not kept.any():
+            raise InputError(f"max_d is {max_d}; the smallest d in the table is {runs.dims[0]}.")
+        parts = {name: getattr(runs, name)[kept] for name in ("dims", "values", "present")}
+        blocks.setdefault(key[:2], {})[key] = replace(runs, **parts)
     if not blocks:
         raise InputError("the table holds no method but 'full'.")
     return {block: blocks[block] for block in sorted(blocks, key=lambda b: dataset_place(b[0]))}
@@ -153,24 +151,21 @@ def block_baselines(
     if given is not None:
         return dict.fromkeys(blocks, float(given))
     rows = baseline_accuracy(table, metric, value).itertuples()
-    return {(row.dataset, row.network): row.baseline for row in rows}
+    found = {(row.dataset, row.network): row.baseline for row in rows}
+    return {block: found[block] for block in blocks if block in found}
 
 
 def choose_styles(blocks: Mapping[Block, Iterable[CurveKey]]) -> dict[Name, dict]:
     """Give every method its style, the same whichever others are there where possible."""
     names = sorted({key.name for block in blocks.values() for key in block})
-    chosen = {name: place for name in names if (place := _own_style(*name)) is not None}
-    owned = {place for kind in methods().values() for place in kind.styles.values()}
-    free = sorted({*range(len(STYLES))} - {*chosen.values()}, key=lambda i: (i in owned, i)) or [0]
-    others = [name for name in names if name not in chosen]
-    chosen |= {name: free[i % len(free)] for i, name in enumerate(others)}
-    return {name: STYLES[chosen[name]] for name in names}
-
-
-def _own_style(method: str, t: int, variant: str) -> int | None:
-    """Ask the method for its place in ``STYLES``; variants have none."""
-    kind = None if variant else methods().get(method)
-    return kind.styles.get(t) if kind else None
+    places = [(kind.name, *place) for kind in methods().values() for place in kind.styles.items()]
+    owned = {(name, t, ""): place for name, t, place in places}  # variants have none
+    chosen = {name: owned[name] for name in names if name in owned}
+    free = sorted(
+        {*range(len(STYLES))} - {*chosen.values()}, key=lambda i: (i in owned.values(), i)
+    )
+    others = itertools.cycle(free or [0])
+    return {name: STYLES[chosen[name] if name in chosen else next(others)] for name in names}
 
 
 def choose_limits(numbers: Sequence[float] | np.ndarray, metric: str) -> tuple[float, float]:
@@ -186,14 +181,6 @@ def choose_limits(numbers: Sequence[float] | np.ndarray, metric: str) -> tuple[f
     fraction = is_fraction(metric)
     margin = max(0.04 * (high - low), 0.005 * (1 if fraction else abs(high) or 1))
     return max(low - margin, 0.0) if fraction else low - margin, high + margin
-
-
-def cell_edges(centres: np.ndarray) -> np.ndarray:
-    """Place cell edges at the geometric means of neighbouring centres."""
-    inner = np.sqrt(centres[1:] * centres[:-1])
-    if len(inner) == 0:
-        return centres[0] * np.array([2**-0.5, 2**0.5])
-    return np.concatenate([[centres[0] ** 2 / inner[0]], inner, [centres[-1] ** 2 / inner[-1]]])
 
 
 def example_runs() -> pd.DataFrame:
@@ -309,21 +296,6 @@ def draw_curve(
     )  # fmt: skip
 
 
-def draw_map(ax: Axes, runs: RunValues, limits: tuple[float, float], metric: str):
-    """Draw P_s in the plane of d and level, white for 0 and black for 1."""
-    if runs.kind == "loss":
-        edges = np.geomspace(*limits, LEVELS + 1)
-        levels = np.sqrt(edges[1:] * edges[:-1])
-    else:
-        edges = np.linspace(*limits, LEVELS + 1)
-        levels = (edges[1:] + edges[:-1]) / 2
-    probability = success_fraction(runs.values, levels, kind=runs.kind, present=runs.present)
-    return ax.pcolormesh(
-        cell_edges(runs.dims.astype(float)), percent_scale(metric) * edges, probability.T,
-        cmap="gray_r", vmin=0, vmax=1, rasterized=True,
-    )  # fmt: skip
-
-
 def draw_legend(figure: Figure, styles: dict, columns: int, baseline: str | None) -> None:
     """Put one legend for all panels below them."""
     handles: list[Any] = [
@@ -340,33 +312,12 @@ def draw_legend(figure: Figure, styles: dict, columns: int, baseline: str | None
     figure.legend(handles=handles, loc="outside lower center", ncols=ncols)
 
 
-def finish_level_panel(
-    ax: Axes, block: Block, metric: str, baseline: float | None, limits: tuple[float, float] | None,
-    shown: list[float], xlabel: str,
-) -> None:  # fmt: skip
-    """Set the axis of levels to what is shown, draw the baseline, and write the labels."""
-    level_axis(ax, limits or choose_limits(shown, metric), metric)
-    draw_baseline(ax, baseline, metric, ":")
-    ax.grid()
-    ax.set(title=block_label(block), xlabel=xlabel, ylabel=metric_label(metric))
-
-
-def runs_up_to(runs: RunValues, max_d: float | None) -> RunValues:
-    """Keep the dimensions up to max_d."""
-    if max_d is None:
-        return runs
-    kept = runs.dims <= max_d
-    if not kept.any():
-        raise InputError(f"max_d is {max_d}; the smallest d in the table is {runs.dims[0]}.")
-    return RunValues(runs.dims[kept], runs.seeds, runs.values[kept], runs.present[kept], runs.kind)
-
-
 def draw_threshold(
-    ax: Axes, runs: RunValues, metric: str, delta: float, style: dict, confidence: float = 0.95
+    ax: Axes, runs: RunValues, metric: str, style: dict, delta: float, confidence: float = 0.95
 ) -> np.ndarray:
     """Draw the curve of d* and, from left to right at each level, its interval; give the levels."""
-    scale, given = percent_scale(metric), {"kind": runs.kind, "present": runs.present}
-    levels = phase_boundary(runs.values, delta, **given)
+    scale = percent_scale(metric)
+    levels = phase_boundary(runs.values, delta, kind=runs.kind, present=runs.present)
     draw_curve(ax, runs.dims, scale * levels, style)
     whole = runs.values[:, runs.present.all(axis=0)]  # seeds that were run at every d
     ends = np.array([np.nanmin(whole, initial=np.inf), np.nanmax(whole, initial=-np.inf)])
@@ -383,14 +334,32 @@ def draw_threshold(
     return levels
 
 
-def draw_banded(ax: Axes, dims: np.ndarray, lines: Sequence, metric: str, style: dict) -> None:
-    """Draw a curve with the band between two others; lines are (curve, lower, upper)."""
-    curve, lower, upper = (percent_scale(metric) * np.asarray(line) for line in lines)
-    # Diverged runs leave an end infinite: the band then leaves the panel.
-    far = 1e4 * np.abs(curve[np.isfinite(curve)]).max(initial=100)
-    beyond = (1e-12, 1e12) if metric_kind(metric) == "loss" else (-far, far)
-    ax.fill_between(
-        dims, np.clip(lower, *beyond), np.clip(upper, *beyond), color=style["color"], alpha=0.25,
-        linewidth=0, gid="band",
-    )  # fmt: skip
-    draw_curve(ax, dims, curve, style)
+def level_panels(
+    table: pd.DataFrame, data: Mapping[str, Blocks], draw: Callable[..., np.ndarray],
+    axis: Callable[[Axes, np.ndarray], None], xlabel: str, *, value: Value, columns: int,
+    baseline: float | None, limits: tuple[float, float] | None, extra: float = 0.6,
+) -> Figure:  # fmt: skip
+    """Draw a panel for each dataset, network and metric of ``data``, a curve for each method.
+
+    ``draw(ax, key, runs, metric, style)`` draws one and gives the levels shown; ``axis(ax, dims)``
+    sets the horizontal axis.
+    """
+    if not data:
+        raise InputError("metrics is empty; name at least one.")
+    blocks = next(iter(data.values()))
+    panels = [(block, metric) for block in blocks for metric in data]
+    baselines = {m: block_baselines(table, m, value, baseline, blocks) for m in data}
+    styles = choose_styles(blocks)
+    figure, axes, columns = panel_grid(len(panels), columns, extra)
+    for ax, (block, metric) in zip(axes, panels, strict=True):
+        members, level = data[metric][block], baselines[metric].get(block)
+        shown = [np.nan if level is None else level]
+        for key, runs in members.items():
+            shown += [*draw(ax, key, runs, metric, styles[key.name])]
+        axis(ax, np.concatenate([runs.dims for runs in members.values()]))
+        level_axis(ax, limits or choose_limits(shown, metric), metric)
+        draw_baseline(ax, level, metric, ":")
+        ax.grid()
+        ax.set(title=block_label(block), xlabel=xlabel, ylabel=metric_label(metric))
+    draw_legend(figure, styles, columns, ":" if any(baselines.values()) else None)
+    return figure
