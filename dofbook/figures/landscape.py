@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from dofbook.errors import InputError
-from dofbook.figures.style import STYLES, NotebookFigure, in_style
+from dofbook.figures.style import STYLES, in_style, page_figure
 from dofbook.landscape.slices import line_hits
 
 _COLOURS = {"random affine": 0, "burn-in affine": 3, "lottery subspace": 4}
@@ -34,25 +35,38 @@ def figure_1(
     """
     if loss.shape != (len(y), len(x)):
         raise InputError(f"loss has shape {loss.shape}; the grid asks for {(len(y), len(x))}.")
-    figure = NotebookFigure(figsize=(5.2, 4.4))
-    ax = figure.add_subplot()
+    figure, ax = page_figure(4.4)
     levels = np.geomspace(max(loss.min(), 1e-4), loss.max(), 14)
     ax.contour(x, y, loss, levels=levels, colors="0.7", linewidths=0.6)
     ax.contourf(x, y, loss, levels=[-1, eps], colors=["#B7DDB0"])
     ax.contour(x, y, loss, levels=[eps], colors="#2B6B2B", linewidths=1.2)
-    reach = np.hypot(x[-1] - x[0], y[-1] - y[0])
     for name, (point, direction) in lines.items():
-        step = reach * np.asarray(direction) / np.linalg.norm(direction)
-        ends = np.stack([np.asarray(point) - step, np.asarray(point) + step])
-        style = STYLES[_COLOURS.get(name, 1)]
-        colour, marker = style["color"], style["marker"]
-        ax.plot(*ends.T, color=colour, linestyle=style["linestyle"], linewidth=1.8, label=name)
-        ax.plot(*point, marker=marker, color=colour, markersize=7, markeredgecolor="white")
+        look = STYLES[_COLOURS.get(name, 1)]
+        dot = {"color": look["color"], "marker": look["marker"], "markeredgecolor": "white"}
+        _draw_line(ax, x, y, point, direction, **look | {"marker": ""}, linewidth=1.8, label=name)
+        ax.plot(*point, **dot, markersize=7)
     ax.plot(*path.T, color="black", linewidth=1, marker=".", markersize=3, label="full training")
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), aspect="equal")
     ax.set(xlabel="distance along e1", ylabel="distance along e2")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
+
+
+def _draw_line(ax: Axes, x, y, point, direction, **look: Any) -> None:
+    """Draw the line through a point of a slice, as far as the slice may reach."""
+    step = np.hypot(x[-1] - x[0], y[-1] - y[0]) * np.asarray(direction) / np.linalg.norm(direction)
+    ax.plot(*np.stack([point - step, point + step]).T, **look)
+
+
+def cut_grid(rows: pd.DataFrame, what: str) -> pd.DataFrame:
+    """Arrange the test loss of one cut, ``rows`` of ``CutCell``: x in columns, y in rows.
+
+    InputError with the words ``what`` if the cut is not complete.
+    """
+    grid = rows[rows["place"] == "grid"].pivot(index="y", columns="x", values="test_loss")
+    if grid.empty or grid.isna().to_numpy().any():
+        raise InputError(f"the table holds no complete cut of {what}.")
+    return grid
 
 
 def sheet_data(table: pd.DataFrame, dataset: str) -> dict[str, Any]:
@@ -72,10 +86,10 @@ def sheet_data(table: pd.DataFrame, dataset: str) -> dict[str, Any]:
     ([0.0, 2.0], [[1.0, 1.0], [1.0, 1.0]], [0.0, 1.0])
     """
     rows = table[(table["dataset"] == dataset) & (table["model"] == "network")]
-    grid = rows[rows["place"] == "grid"].pivot(index="x", columns="y", values="test_loss")
+    grid = cut_grid(rows, repr(dataset)).T  # mirrored
     points = rows.drop_duplicates("place").set_index("place")[["y", "x"]]
     places = {"start": "w0", "end": "optimum 1", "other": "optimum 2"}
-    if grid.empty or grid.isna().to_numpy().any() or not {*places.values()} <= {*points.index}:
+    if not {*places.values()} <= {*points.index}:
         raise InputError(f"the table holds no complete cut of {dataset!r}.")
     arrays = {"x": grid.columns, "y": grid.index, "loss": np.log10(grid)}
     arrays |= {name: points.loc[place] for name, place in places.items()}
@@ -99,23 +113,17 @@ def figure_sheet(data: Mapping[str, Any], eps: float, angles: Sequence[float]) -
     x, y, loss, start = (np.array(data[name]) for name in ("x", "y", "loss", "start"))
 
     def hits(degrees: np.ndarray) -> np.ndarray:
-        point = (start[0], start[1])
-        return line_hits(x, y, loss, np.log10(eps), point, np.deg2rad(degrees))
+        return line_hits(x, y, loss, np.log10(eps), tuple(start), np.deg2rad(degrees))
 
-    figure = NotebookFigure(figsize=(5.2, 4.6))
-    ax = figure.add_subplot()
-    ax.contour(
-        x, y, loss, levels=[-1, -0.5, 0, 0.5, 1], colors="0.8", linewidths=0.7, linestyles="solid"
-    )
+    figure, ax = page_figure(4.6)
+    grey: dict = {"colors": "0.8", "linewidths": 0.7, "linestyles": "solid"}
+    ax.contour(x, y, loss, levels=[-1, -0.5, 0, 0.5, 1], **grey)
     ax.contourf(x, y, loss, levels=[-9, np.log10(eps)], colors=[STYLES[0]["color"]], alpha=0.35)
-    reach = np.hypot(x[-1] - x[0], y[-1] - y[0])
     for angle, hit in zip(np.deg2rad(angles), hits(np.asarray(angles)), strict=True):
-        step = reach * np.array([np.cos(angle), np.sin(angle)])
-        colour, dashes = (STYLES[2]["color"], "-") if hit else ("0.45", "--")
-        ends = np.stack([start - step, start + step])
-        ax.plot(
-            *ends.T, color=colour, linestyle=dashes, linewidth=2, label="hits" if hit else "misses"
-        )
+        look = {"color": "0.45", "linestyle": "--", "label": "misses"}
+        if hit:
+            look = {"color": STYLES[2]["color"], "linestyle": "-", "label": "hits"}
+        _draw_line(ax, x, y, start, (np.cos(angle), np.sin(angle)), **look, linewidth=2)
     names = {"start": "start $w_0$", "end": "trained", "other": "another run"}
     for name, words in names.items():
         ax.plot(*data[name], "o", color="black", markersize=5)

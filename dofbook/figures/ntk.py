@@ -4,7 +4,6 @@ The cuts take rows of ``CutCell``; the thresholds those of ``experiments.lineari
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from dofbook.errors import InputError
 from dofbook.figures import style
-from dofbook.figures.style import DATASETS, PANEL_HEIGHT, PANEL_WIDTH, STYLES
+from dofbook.figures.landscape import cut_grid
+from dofbook.figures.style import DATASETS, PANEL_HEIGHT, STYLES
 from dofbook.success.tables import check_table, run_values
 
 MODELS = {"network": 0, "linearized": 1, "linearized, exact minimum": 5}
@@ -38,25 +37,21 @@ def cuts(table: pd.DataFrame) -> Figure:
     >>> len(cuts(pd.concat([*parts, marks])).axes)
     3
     """
-    groups = list(table.groupby("dataset", sort=False))
-    groups.sort(key=lambda group: style.dataset_place(group[0]))
-    size = (PANEL_WIDTH * len(CUT_TITLES), (PANEL_HEIGHT + 0.9) * max(len(groups), 1))
-    figure = style.NotebookFigure(figsize=size)
-    axes = figure.subplots(len(groups), len(CUT_TITLES), sharey="row", squeeze=False)
+    groups = sorted(table.groupby("dataset"), key=lambda group: style.dataset_place(group[0]))
+    size = {"height": (PANEL_HEIGHT + 0.9) * len(groups), "columns": 2, "rows": len(groups)}
+    figure, axes = style.page_figure(**size, sharey="row", squeeze=False)
     for row, (dataset, rows) in zip(axes, groups, strict=True):
-        found = [_cut_grid(rows[rows["model"] == model]) for model in CUT_TITLES]
-        numbers = [np.log10(np.maximum(loss, 1e-4)) for _, _, loss in found]
-        levels = np.linspace(min(n.min() for n in numbers), max(n.max() for n in numbers), 22)
+        found = [cut_grid(rows[rows["model"] == model], "each model") for model in CUT_TITLES]
+        numbers = [np.log10(grid.clip(lower=1e-4)) for grid in found]
+        ends = np.concatenate([number.to_numpy() for number in numbers], axis=None)
+        levels = np.linspace(ends.min(), ends.max(), 22)
         name = f"{DATASETS.get(dataset, dataset)}\n" if len(groups) > 1 else ""
-        filled: Any = None
-        for ax, (x, y, _), number, title in zip(
-            row, found, numbers, CUT_TITLES.values(), strict=True
-        ):
-            filled = ax.contourf(x, y, number, levels=levels, cmap="viridis")
+        for ax, number, title in zip(row, numbers, CUT_TITLES.values(), strict=True):
+            cut = number.columns, number.index, number
+            filled = ax.contourf(*cut, levels=levels, cmap="viridis")
             filled.set_rasterized(True)
-            ax.contour(
-                x, y, number, levels=levels[::3], colors="white", linestyles="solid", linewidths=0.4
-            )
+            white = {"colors": "white", "linestyles": "solid", "linewidths": 0.4}
+            ax.contour(*cut, levels=levels[::3], **white)
             _mark_places(ax, rows)
             ax.set_title(name + title)
         bar = figure.colorbar(filled, ax=list(row), location="bottom", shrink=0.8, aspect=30)
@@ -64,14 +59,6 @@ def cuts(table: pd.DataFrame) -> Figure:
         ticks = np.arange(np.ceil(levels[0]), levels[-1] + 1e-9)
         bar.set_ticks(list(ticks if len(ticks) > 1 else levels[[0, -1]].round(1)))
     return figure
-
-
-def _cut_grid(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Arrange the grid of one cut: x, y and the loss, (ny, nx)."""
-    grid = rows[rows["place"] == "grid"].pivot(index="y", columns="x", values="test_loss")
-    if grid.empty or grid.isna().to_numpy().any():
-        raise InputError("the table holds no complete cut of each model.")
-    return grid.columns.to_numpy(), grid.index.to_numpy(), grid.to_numpy()
 
 
 def _mark_places(ax: Axes, rows: pd.DataFrame) -> None:
@@ -105,31 +92,26 @@ def thresholds(
     >>> len(thresholds(rows, ["train_loss"]).axes)
     1
     """
-    if not metrics:
-        raise InputError("metrics is empty; name at least one.")
     model = model_of(table["variant"])
     rows = table[model.isin(MODELS)]
-    size = (PANEL_WIDTH * max(len(metrics), 2), PANEL_HEIGHT + 1.0)
-    figure = style.NotebookFigure(figsize=size)
-    axes = figure.subplots(1, len(metrics), squeeze=False)[0]
-    for i, (ax, metric) in enumerate(zip(axes, metrics, strict=True)):
+    figure, axes, _ = style.panel_grid(len(metrics), len(metrics), 1.0)
+    for ax, metric in zip(axes, metrics, strict=True):
         check_table(rows, metric)
-        shown = [
-            _draw_model(ax, name, rows[model[rows.index] == name], metric, delta)
-            for name in MODELS
-            if (model == name).any()
-        ]
-        lines = {} if i else extra or {}
+        shown = []
+        for name, place in MODELS.items():
+            if (model == name).any():
+                runs = run_values(table[model == name], metric)
+                shown.append(style.draw_threshold(ax, runs, metric, STYLES[place], delta))
+                ax.lines[-1].set_label(name)
+        lines = (extra or {}) if ax is axes[0] else {}
         for (name, (d, level)), look in zip(lines.items(), STYLES[2:], strict=False):
-            plain = {key: look[key] for key in ("color", "linestyle")}
-            ax.plot(d, level, **plain, label=name, gid="prediction")
-        style.dimension_axis(ax, np.unique(rows["d"].to_numpy(float)), 1.2)
+            ax.plot(d, level, **look | {"marker": ""}, label=name, gid="prediction")
+        style.dimension_axis(ax, rows["d"].to_numpy(float), 1.2)
         given = (limits or {}).get(metric)
         style.level_axis(ax, given or style.choose_limits(np.concatenate(shown), metric), metric)
         ax.grid()
         ax.set(xlabel="threshold training\ndimension d*", ylabel=style.metric_label(metric))
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    style.legend_below(figure, axes[0])
     return figure
 
 
@@ -146,11 +128,3 @@ def model_of(variant: pd.Series) -> pd.Series:
     latest = f"linearized at step {steps.max():.0f}"
     names = {"": "network", latest: "linearized", f"{latest}, exact": "linearized, exact minimum"}
     return words.map(lambda word: names.get(word, word))
-
-
-def _draw_model(ax: Axes, name: str, rows: pd.DataFrame, metric: str, delta: float) -> np.ndarray:
-    """Draw one model's curve and band; return the levels shown."""
-    runs = run_values(rows, metric)
-    levels = style.draw_threshold(ax, runs, metric, STYLES[MODELS[name]], delta)
-    ax.lines[-1].set_label(name)
-    return levels

@@ -223,6 +223,8 @@ def block_label(block: Block) -> str:
 
 def panel_grid(count: int, columns: int, extra: float) -> tuple[Figure, list[Axes], int]:
     """Make a figure of so many panels; give it, them and the columns they wrap into."""
+    if not count:
+        raise InputError("metrics is empty; name at least one.")
     columns = min(integer("columns", columns, 1), count)
     rows = math.ceil(count / columns)
     figure = new_figure(columns, rows, extra)
@@ -344,9 +346,7 @@ def level_panels(
     ``draw(ax, key, runs, metric, style)`` draws one and gives the levels shown; ``axis(ax, dims)``
     sets the horizontal axis.
     """
-    if not data:
-        raise InputError("metrics is empty; name at least one.")
-    blocks = next(iter(data.values()))
+    blocks = next(iter(data.values()), {})
     panels = [(block, metric) for block in blocks for metric in data]
     baselines = {m: block_baselines(table, m, value, baseline, blocks) for m in data}
     styles = choose_styles(blocks)

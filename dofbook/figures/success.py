@@ -32,9 +32,8 @@ def plot_success(
     """
     blocks, scale = style.block_runs(runs, metric, "best"), style.percent_scale(metric)
     styles, words = style.choose_styles(blocks), style.metric_label(metric)
-    size = (2 * style.PANEL_WIDTH, style.PANEL_HEIGHT * len(blocks) + 0.7)
-    figure = style.NotebookFigure(figsize=size)
-    axes = figure.subplots(len(blocks), 2, squeeze=False)
+    height, count = style.PANEL_HEIGHT * len(blocks) + 0.7, len(blocks)
+    figure, axes = style.page_figure(height, 2, count, squeeze=False)
     for (left, right), (block, members) in zip(axes, blocks.items(), strict=True):
         boundaries = {
             key: phase_boundary(m.values, delta, kind=m.kind, present=m.present)
@@ -42,8 +41,11 @@ def plot_success(
         }
         chosen = _middle(np.concatenate([*boundaries.values()])) if level is None else level
         for key, member in members.items():
-            _draw_runs(left, member, boundaries[key], scale, styles[key.name])
-            _draw_probability(right, member, chosen, styles[key.name])
+            look, d = styles[key.name], np.repeat(member.dims, len(member.seeds))
+            dots = look | {"linestyle": "", "markersize": 3, "alpha": 0.5}
+            left.plot(d, scale * member.values.ravel(), **dots)
+            style.draw_curve(left, member.dims, scale * boundaries[key], look | {"marker": ""})
+            _draw_probability(right, member, chosen, look)
         left.axhline(scale * chosen, color="0.5", linewidth=0.8, linestyle=":")
         right.axhline(1 - delta, color="0.5", linewidth=0.8, linestyle=":")
         dims = np.concatenate([member.dims for member in members.values()])
@@ -62,15 +64,6 @@ def plot_success(
 def _middle(levels: np.ndarray) -> float:
     finite = levels[np.isfinite(levels)]
     return float((finite.min() + finite.max()) / 2) if finite.size else 0.5
-
-
-def _draw_runs(ax: Axes, member, boundary: np.ndarray, scale: float, look: dict) -> None:
-    d = np.repeat(member.dims, member.values.shape[1])
-    plain = {"color": look["color"], "marker": look["marker"]}
-    ax.plot(d, scale * member.values.ravel(), **plain, linestyle="", markersize=3, alpha=0.5)
-    shown = np.where(np.isfinite(boundary), scale * boundary, np.nan)
-    plain = {"color": look["color"], "linestyle": look["linestyle"]}
-    ax.plot(member.dims, shown, **plain, gid="curve")
 
 
 def _draw_probability(ax: Axes, member, level: float, look: dict) -> None:
