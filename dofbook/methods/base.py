@@ -10,15 +10,13 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from dofbook import checks, training
+from dofbook import checks, subspaces, training
 from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
 from dofbook.references import is_reference, resolve
 
 if TYPE_CHECKING:  # methods are described, hashed and listed without JAX
     import jax
-
-    from dofbook.subspaces import AffineSubspace
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Method:
     def validate(self) -> None:
         """Refuse values that are not allowed; called when an object is made."""
 
-    def subspace(self, task: "training.Task", seed: int, d: int) -> "AffineSubspace":
+    def subspace(self, task: "training.Task", seed: int, d: int) -> "subspaces.AffineSubspace":
         """Build the subspace of a run; it depends on the method, the task, the seed and d alone."""
         raise NotImplementedError
 
@@ -74,7 +72,9 @@ class Method:
         """Choose the optimizer inside the subspace."""
         return task.optimizer
 
-    def columns(self, task: "training.Task", subspace: "AffineSubspace") -> dict[str, object]:
+    def columns(
+        self, task: "training.Task", subspace: "subspaces.AffineSubspace"
+    ) -> dict[str, object]:
         """Tabulate what else is to be known of a run: columns of its rows."""
         return {}
 
@@ -116,22 +116,20 @@ class Method:
         """Give the d that costs time in every step: dense directions do, others do not."""
         return d or 0
 
-    def shapes(self, d: int, D: int) -> "AffineSubspace":
+    def shapes(self, d: int, D: int) -> "subspaces.AffineSubspace":
         """Describe the subspace by shapes, without drawing it."""
         import jax
-        import jax.numpy as jnp
 
-        from dofbook.subspaces import AffineSubspace
+        def made():
+            return subspaces.AffineSubspace(jax.numpy.zeros(D), self.directions_like(d, D))
 
-        return jax.eval_shape(lambda: AffineSubspace(jnp.zeros(D), self.directions_like(d, D)))
+        return jax.eval_shape(made)
 
-    def directions_like(self, d: int, D: int) -> Any:
+    def directions_like(self, d: int, D: int) -> "subspaces.Directions":
         """Make directions of the shape of its own, for ``shapes``; dense ones by default."""
         import jax.numpy as jnp
 
-        from dofbook.subspaces import Dense
-
-        return Dense(jnp.zeros((d, D)))
+        return subspaces.Dense(jnp.zeros((d, D)))
 
     @property
     def variant(self) -> str:

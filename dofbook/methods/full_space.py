@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from dofbook import subspaces
 from dofbook.errors import InputError
 from dofbook.methods.base import Method
 
@@ -23,9 +24,8 @@ class FullSpace(Method):
             raise InputError(f"burn_in_steps is {self.t}; full training starts at w0 (0).")
 
     def subspace(self, task, seed, d=None):
-        from dofbook.subspaces import AffineSubspace, Identity
-
-        return AffineSubspace(task.initialization(seed), Identity(task.network.D))
+        directions = subspaces.Identity(task.network.D)
+        return subspaces.AffineSubspace(task.initialization(seed), directions)
 
     def dims(self, dims):
         return (None,)
@@ -34,6 +34,4 @@ class FullSpace(Method):
         return 0
 
     def directions_like(self, d, D):
-        from dofbook.subspaces import Identity
-
-        return Identity(D)
+        return subspaces.Identity(D)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, get_args
 
-from dofbook import checks, training
+from dofbook import checks, subspaces, training
 from dofbook.cache import Cache
 from dofbook.errors import InputError
 from dofbook.methods.base import Method
@@ -67,8 +67,6 @@ class LotterySubspace(Method):
     def subspace(self, task, seed, d):
         import jax.numpy as jnp
 
-        from dofbook.subspaces import AffineSubspace, Dense
-
         checks.integer("d", d, 1)
         rows = self.spectrum(task, seed).rows
         if d > len(rows):
@@ -77,7 +75,8 @@ class LotterySubspace(Method):
                 f"d is {d}, but {steps} steps of training stored every {self.spacing} span only "
                 f"{len(rows)} directions; take a smaller d, more steps or a smaller spacing."
             )
-        return AffineSubspace(self.offset(task, seed), Dense(jnp.asarray(rows[:d])))
+        directions = subspaces.Dense(jnp.asarray(rows[:d]))
+        return subspaces.AffineSubspace(self.offset(task, seed), directions)
 
     def check(self, task, d):
         super().check(task, d)

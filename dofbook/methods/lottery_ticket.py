@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from dofbook import checks, training
+from dofbook import checks, subspaces, training
 from dofbook.cache import Cache
 from dofbook.keys import Role, run_key
 from dofbook.methods.full_space import FullSpace
@@ -68,9 +68,7 @@ class LotteryTicket(Pruned):
 
         The first round is ``trained``; later ones train what is left from ``rewound`` (D,).
         """
-        from dofbook.subspaces import check_dimension
-
-        check_dimension(d, task.network.D)
+        subspaces.check_dimension(d, task.network.D)
         once, *rounds = keep_schedule(task.network.D, d, self.iterations)
         kept = keep_largest(self.trained(task, seed), once)
         for i, count in enumerate(rounds, start=1):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from dofbook import checks, training
+from dofbook import checks, subspaces, training
 from dofbook.errors import InputError
 from dofbook.methods.base import Method
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import jax
 
     from dofbook.networks import Layer
-    from dofbook.subspaces import AffineSubspace
 
 Retraining = Literal["common", "released_code"]
 
@@ -51,11 +50,7 @@ class Pruned(Method):
         return 0
 
     def directions_like(self, d, D):
-        import jax.numpy as jnp
-
-        from dofbook.subspaces import AxisAligned
-
-        return AxisAligned(jnp.zeros(d, jnp.int32), D)
+        return subspaces.axis_aligned(np.arange(d), D)
 
 
 class KeptCount(NamedTuple):
@@ -114,9 +109,7 @@ def keep_random(key: "jax.Array", count: int, D: int) -> np.ndarray:
     """
     import jax
 
-    from dofbook.subspaces import check_dimension
-
-    check_dimension(count, D)
+    subspaces.check_dimension(count, D)
     return np.sort(np.asarray(jax.random.permutation(key, D))[:count])
 
 
@@ -129,14 +122,12 @@ def keep_schedule(D: int, d: int, iterations: int) -> tuple[int, ...]:
     return tuple(round(D * (d / D) ** (i / iterations)) for i in range(1, iterations)) + (d,)
 
 
-def masked(w: "jax.Array", kept: np.ndarray) -> "AffineSubspace":
+def masked(w: "jax.Array", kept: np.ndarray) -> "subspaces.AffineSubspace":
     """Build the subspace of a pruned network: kept coordinates train, the others are zero.
 
     >>> import jax.numpy as jnp
     >>> masked(jnp.array([1.0, 2.0, 3.0]), np.array([0, 2])).offset
     Array([1., 0., 3.], dtype=float32)
     """
-    from dofbook.subspaces import AffineSubspace, axis_aligned
-
-    directions = axis_aligned(kept, len(w))
-    return AffineSubspace(directions.lift(directions.project(w)), directions)
+    directions = subspaces.axis_aligned(kept, len(w))
+    return subspaces.AffineSubspace(directions.lift(directions.project(w)), directions)

@@ -1,13 +1,11 @@
 """Random affine subspaces at w0, burn-in affine subspaces at w_t (paper, section 2)."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar
 
-from dofbook import checks
+from dofbook import checks, subspaces
 from dofbook.keys import SEEDS, Role, run_key
 from dofbook.methods.base import Method
-
-Directions = Literal["gaussian", "sparse", "fastfood", "hadamard"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class RandomAffine(Method):
     16
     """
 
-    directions: Directions = "gaussian"
+    directions: subspaces.Kind = "gaussian"
     nested: bool = False
     directions_seed: int | None = None
 
@@ -35,12 +33,10 @@ class RandomAffine(Method):
     styles: ClassVar[dict[int, int]] = {0: 0, 4: 1, 8: 2, 16: 3}
 
     def validate(self) -> None:
-        checks.choice("directions", self.directions, get_args(Directions))
+        checks.choice("directions", self.directions, subspaces.KINDS)
         checks.integer_fields(self, 0, "directions_seed", most=SEEDS - 1)
 
     def subspace(self, task, seed, d):
-        from dofbook import subspaces
-
         own = seed if self.directions_seed is None else self.directions_seed
         key = run_key(own, Role.DIRECTIONS, *(() if self.nested else (d,)))
         drawn = subspaces.directions(self.directions, key, d, task.network.D)
@@ -50,11 +46,7 @@ class RandomAffine(Method):
         return super().explicit_dimension(d) if self.directions == "gaussian" else 0
 
     def directions_like(self, d, D):
-        import jax
-
-        from dofbook import subspaces
-
-        return subspaces.directions(self.directions, jax.random.key(0), d, D)
+        return subspaces.directions(self.directions, run_key(0, Role.DIRECTIONS), d, D)
 
     @classmethod
     def words(cls, t: int) -> str:
