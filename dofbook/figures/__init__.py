@@ -9,7 +9,6 @@ Figures are built without pyplot, so no state outlives a call. Most take the sam
 - ``baseline``: level of full training, in the metric's unit; None for the table's
 - ``limits``: range of levels, in the metric's unit; None for that of the data
 - ``max_d``: largest d drawn; ``columns``: panels side by side
-- ``confidence``: coverage the bands aim at
 
 All raise ``InputError`` if the table or an argument is not fit for the figure.
 """

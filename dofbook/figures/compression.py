@@ -66,12 +66,11 @@ def _ratio_axis(ax: Axes, ratios: np.ndarray) -> None:
 
 
 @style.in_style
-def figure_10(spectra: pd.DataFrame, *, relative: bool = True, columns: int = 2) -> Figure:
-    """Draw the singular values of full-training paths, one line per seed.
+def figure_10(spectra: pd.DataFrame, *, columns: int = 2) -> Figure:
+    """Draw the singular values of full-training paths over the largest, one line per seed.
 
     One panel per dataset and network; a basis looks as its lottery subspaces do. The table has one
-    row per dataset, network, basis, seed and index (from 1), with the column singular_value;
-    `relative` divides by each path's largest value.
+    row per dataset, network, basis, seed and index (from 1), with the column singular_value.
     Source: Larsen et al. (2022), Figs. 10 and 11.
 
     >>> names = {"dataset": "mnist", "network": "conv2", "basis": "centred", "seed": 0}
@@ -93,14 +92,12 @@ def figure_10(spectra: pd.DataFrame, *, relative: bool = True, columns: int = 2)
     figure, axes, _ = style.panel_grid(len(blocks), columns, 0.5)
     for ax, (block, part) in zip(axes, blocks, strict=True):
         for (basis, seed), line in part.sort_values("index").groupby(["basis", "seed"]):
-            values = line["singular_value"] / (line["singular_value"].max() if relative else 1)
+            values = line["singular_value"] / line["singular_value"].max()
+            look: dict = looks[basis] | {"marker": "", "linewidth": 1.1, "alpha": 0.8}
             first = seed == part["seed"].min() and ax is axes[0]
-            look: dict = looks[basis] | {"marker": ""}
-            ax.plot(line["index"], values, **look, linewidth=1.1, alpha=0.8,
-                    label=basis if first else None)  # fmt: skip
-        ax.set(xscale="log", yscale="log")
+            ax.plot(line["index"], values, **look, label=basis if first else None)
         ax.grid()
-        ax.set(title=style.block_label(block), xlabel="index")
-        ax.set_ylabel("singular value" + relative * " / largest")
+        ax.set(xscale="log", yscale="log", title=style.block_label(block), xlabel="index")
+        ax.set_ylabel("singular value / largest")
     figure.legend(loc="outside lower center", ncols=min(len(bases), 3))
     return figure

@@ -24,7 +24,6 @@ from dofbook.success.probability import LEVEL_RTOL
 from dofbook.success.tables import Value, metric_kind
 
 _LEVELS = 120  # rows of a success map
-_SPLITS = ("train", "test")
 
 
 @style.in_style
@@ -127,7 +126,7 @@ def _draw_map(ax: Axes, runs: RunValues, limits: tuple[float, float], metric: st
 def figure_3(
     table: pd.DataFrame, metrics: Sequence[str] = ("train_accuracy", "test_accuracy"), *,
     delta: float = 0.1, baseline: float | None = None, limits: tuple[float, float] | None = None,
-    max_d: float | None = None, columns: int = 2, value: Value = "best", confidence: float = 0.95,
+    max_d: float | None = None, columns: int = 2, value: Value = "best",
 ) -> Figure:  # fmt: skip
     """Draw threshold training dimensions by method, with intervals over initializations.
 
@@ -141,8 +140,7 @@ def figure_3(
     """
     data = {metric: style.block_runs(table, metric, value, max_d) for metric in metrics}
     return style.level_panels(
-        table, data,
-        lambda ax, _, *what: style.draw_threshold(ax, *what, delta, confidence),
+        table, data, lambda ax, _, *what: style.draw_threshold(ax, *what, delta),
         partial(style.dimension_axis, margin=1.2), "threshold training\ndimension d*",
         value=value, columns=columns, baseline=baseline, limits=limits,
     )  # fmt: skip
@@ -151,15 +149,15 @@ def figure_3(
 @style.in_style
 def figure_12(
     table: pd.DataFrame, metric: str = "train_accuracy", *, max_d: int = 128, band: str = "range",
-    confidence: float = 0.95, baseline: float | None = None,
-    limits: tuple[float, float] | None = None, columns: int = 2, value: Value = "best",
+    baseline: float | None = None, limits: tuple[float, float] | None = None, columns: int = 2,
+    value: Value = "best",
 ) -> Figure:  # fmt: skip
     """Draw accuracy against d for small d, with the accuracy of the offset itself at d = 0.
 
     At d = 0 stands the value at theta = 0, that is at w_t, from the rows with step 0; pruned
     networks, whose offset differs from d to d, have none. The axis is linear from 0 to 1 and
     logarithmic from 1 on. `band` is "range", from the worst to the best run, or "interval",
-    Student's t on the mean. Arguments as in `dofbook.figures`.
+    Student's t on the mean, 95 %. Arguments as in `dofbook.figures`.
     Source: Larsen et al. (2022), Fig. 12 and Appendix A.3.
 
     >>> from dofbook.figures.style import example_runs
@@ -176,7 +174,7 @@ def figure_12(
     def draw(ax: Axes, key: CurveKey, runs: RunValues, metric: str, look: dict) -> np.ndarray:
         if key not in (members := offsets.get(key[:2], {})):
             raise InputError(f"the table has no checkpoint at step 0 for {label(*key.name)}.")
-        lines = _summary(members[key], runs, band, confidence)
+        lines = _summary(members[key], runs, band)
         _draw_banded(ax, np.append(0, runs.dims), lines, metric, look)
         return lines.ravel()
 
@@ -186,7 +184,7 @@ def figure_12(
     )  # fmt: skip
 
 
-def _summary(offset: RunValues, runs: RunValues, band: str, confidence: float) -> np.ndarray:
+def _summary(offset: RunValues, runs: RunValues, band: str) -> np.ndarray:
     """Summarise the runs at d = 0 and at every d: mean, lower and upper, (3, 1 + dims)."""
     by_seed = [v[mask] for v, mask in zip(offset.values.T, offset.present.T, strict=True)]
     common = all(np.allclose(column, column[0], rtol=1e-3) for column in by_seed)  # at every d
@@ -195,7 +193,7 @@ def _summary(offset: RunValues, runs: RunValues, band: str, confidence: float) -
     if band == "range":
         return np.array([(x.mean(), x.min(), x.max()) for x in samples]).T
     # A single run shows no spread, nor do diverged ones.
-    half = [half_width(x, confidence) if np.isfinite(x).all() else np.nan for x in samples]
+    half = [half_width(x) if np.isfinite(x).all() else np.nan for x in samples]
     return np.array([x.mean() + np.array([0, -h, h]) for x, h in zip(samples, half, strict=True)]).T
 
 
@@ -225,12 +223,14 @@ def threshold_data(table: pd.DataFrame) -> dict[str, list[dict]]:
     {'name': 'random affine', 'dims': [8, 16], 'train': [[2500, 2812], [5000, 5312]],
      'test': [[2500, 2812], [5000, 5312]]}
     """
-    blocks = {split: style.block_runs(table, f"{split}_accuracy", "best") for split in _SPLITS}
+    blocks = {
+        split: style.block_runs(table, f"{split}_accuracy", "best") for split in ("train", "test")
+    }
     panels, order = [], list(zip(table["dataset"], table["network"], strict=True))
     for block in sorted(blocks["train"], key=order.index):
         curves = []
         for key, runs in blocks["train"][block].items():
-            best = {s: _ten_thousandths(blocks[s][block][key].complete().values) for s in _SPLITS}
+            best = {s: _ten_thousandths(blocks[s][block][key].complete().values) for s in blocks}
             curves.append({"name": label(*key.name), "dims": runs.dims.tolist(), **best})
         panels.append({"name": style.block_label(block), "curves": curves})
     return {"panels": panels}

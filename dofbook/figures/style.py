@@ -150,9 +150,8 @@ def block_baselines(
     """Take the given baseline for every block, or those of the table."""
     if given is not None:
         return dict.fromkeys(blocks, float(given))
-    rows = baseline_accuracy(table, metric, value).itertuples()
-    found = {(row.dataset, row.network): row.baseline for row in rows}
-    return {block: found[block] for block in blocks if block in found}
+    levels = baseline_accuracy(table, metric, value).set_index(["dataset", "network"])["baseline"]
+    return {block: levels[block] for block in blocks if block in levels.index}
 
 
 def choose_styles(blocks: Mapping[Block, Iterable[CurveKey]]) -> dict[Name, dict]:
@@ -292,31 +291,25 @@ def draw_curve(
     levels = np.where(np.isfinite(levels), levels, np.nan)
     if halo:
         ax.plot(dims, levels, color="white", linewidth=4)
-    ax.plot(
-        dims, levels, **style, markeredgecolor="white", markeredgewidth=0.8 if halo else 0.4,
-        gid="curve",
-    )  # fmt: skip
+    edge = {"markeredgecolor": "white", "markeredgewidth": 0.8 if halo else 0.4}
+    ax.plot(dims, levels, **style, **edge, gid="curve")
 
 
 def draw_legend(figure: Figure, styles: dict, columns: int, baseline: str | None) -> None:
     """Put one legend for all panels below them."""
-    handles: list[Any] = [
-        Line2D([], [], **style, label=label(*name)) for name, style in styles.items()
-    ]
+    looks = {label(*name): style for name, style in styles.items()}
     if baseline is not None:
-        plain = {"color": "black", "linewidth": 1.3, "linestyle": baseline}
-        handles.append(Line2D([], [], **plain, label="full training"))
+        looks["full training"] = {"color": "black", "linewidth": 1.3, "linestyle": baseline}
+    handles = [Line2D([], [], **look, label=words) for words, look in looks.items()]
     # A long label takes the width of two panels; more than two lines need height of their own.
-    wide = max(len(handle.get_label()) for handle in handles) > LEGEND_LETTERS
+    wide = max(map(len, looks)) > LEGEND_LETTERS
     ncols = min(len(handles), max(columns // 2, 1) if wide else max(columns, 2))
     lines = math.ceil(len(handles) / ncols)
     figure.set_figheight(figure.get_figheight() + 0.2 * max(0, lines - 2))
     figure.legend(handles=handles, loc="outside lower center", ncols=ncols)
 
 
-def draw_threshold(
-    ax: Axes, runs: RunValues, metric: str, style: dict, delta: float, confidence: float = 0.95
-) -> np.ndarray:
+def draw_threshold(ax: Axes, runs: RunValues, metric: str, style: dict, delta: float) -> np.ndarray:
     """Draw the curve of d* and, from left to right at each level, its interval; give the levels."""
     scale = percent_scale(metric)
     levels = phase_boundary(runs.values, delta, kind=runs.kind, present=runs.present)
@@ -326,13 +319,9 @@ def draw_threshold(
     if whole.shape[1] > 1 and np.isfinite(ends).all():
         spaced = np.geomspace if runs.kind == "loss" and ends[0] > 0 else np.linspace
         grid = spaced(float(ends[0]), float(ends[1]), 80)
-        low, high = threshold_band(
-            runs.dims, whole, grid, kind=runs.kind, delta=delta, confidence=confidence
-        )
-        ax.fill_betweenx(
-            scale * grid, low, np.minimum(high, 1e3 * runs.dims[-1]), color=style["color"],
-            alpha=0.2, linewidth=0, gid="band",
-        )  # fmt: skip
+        low, high = threshold_band(runs.dims, whole, grid, kind=runs.kind, delta=delta)
+        band = {"color": style["color"], "alpha": 0.2, "linewidth": 0, "gid": "band"}
+        ax.fill_betweenx(scale * grid, low, np.minimum(high, 1e3 * runs.dims[-1]), **band)
     return levels
 
 
