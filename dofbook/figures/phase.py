@@ -60,14 +60,11 @@ def figure_2(
         top += height
         drawn = [figure.add_subplot(panel) for panel in panels]
         axes += drawn
-        mesh = _draw_block(
-            drawn, block, members, styles, delta, limits, baselines.get(block), metric
-        )
+        level = baselines.get(block)
+        mesh = _draw_block(drawn, block, members, styles, delta, limits, level, metric)
     width, height = figure.get_size_inches()
-    bar = figure.colorbar(
-        mesh, ax=axes, location="top", shrink=2.5 / width, aspect=25, pad=0.15 / height,
-        ticks=[0, 0.5, 1],
-    )  # fmt: skip
+    size = {"shrink": 2.5 / width, "aspect": 25, "pad": 0.15 / height}
+    bar = figure.colorbar(mesh, ax=axes, location="top", ticks=[0, 0.5, 1], **size)
     bar.set_label("success probability")
     style.draw_legend(figure, styles, widest, "--" if baselines else None)
     return figure
@@ -223,9 +220,8 @@ def threshold_data(table: pd.DataFrame) -> dict[str, list[dict]]:
     {'name': 'random affine', 'dims': [8, 16], 'train': [[2500, 2812], [5000, 5312]],
      'test': [[2500, 2812], [5000, 5312]]}
     """
-    blocks = {
-        split: style.block_runs(table, f"{split}_accuracy", "best") for split in ("train", "test")
-    }
+    splits = ("train", "test")
+    blocks = {split: style.block_runs(table, f"{split}_accuracy", "best") for split in splits}
     panels, order = [], list(zip(table["dataset"], table["network"], strict=True))
     for block in sorted(blocks["train"], key=order.index):
         curves = []

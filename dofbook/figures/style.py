@@ -118,9 +118,6 @@ def legend_below(figure: Figure, *axes: Axes, columns: int = 2) -> None:
         figure.legend(handles.values(), handles, loc=place, ncols=min(columns, len(handles)))
 
 
-# --- data -----------------------------------------------------------------------------------------
-
-
 def block_runs(
     table: pd.DataFrame, metric: str, value: Value, max_d: float | None = None
 ) -> Blocks:
@@ -160,10 +157,8 @@ def choose_styles(blocks: Mapping[Block, Iterable[CurveKey]]) -> dict[Name, dict
     places = [(kind.name, *place) for kind in methods().values() for place in kind.styles.items()]
     owned = {(name, t, ""): place for name, t, place in places}  # variants have none
     chosen = {name: owned[name] for name in names if name in owned}
-    free = sorted(
-        {*range(len(STYLES))} - {*chosen.values()}, key=lambda i: (i in owned.values(), i)
-    )
-    others = itertools.cycle(free or [0])
+    free = {*range(len(STYLES))} - {*chosen.values()} or {0}
+    others = itertools.cycle(sorted(free, key=lambda i: (i in owned.values(), i)))
     return {name: STYLES[chosen[name] if name in chosen else next(others)] for name in names}
 
 
@@ -193,9 +188,6 @@ def example_runs() -> pd.DataFrame:
             rows[f"{prefix}{split}_accuracy"] = accuracy
             rows[f"{prefix}{split}_loss"] = 1.1 - accuracy
     return rows
-
-
-# --- drawing --------------------------------------------------------------------------------------
 
 
 def is_fraction(metric: str) -> bool:

@@ -36,9 +36,7 @@ class Pruned(Method):
         """Choose the task's, or momentum SGD at rate 0.1 with the released code's steps."""
         if self.retraining == "common":
             return task.optimizer
-        return training.OptimizerConfig(
-            name="momentum", learning_rate=0.1, schedule="released_code"
-        )
+        return training.OptimizerConfig("momentum", learning_rate=0.1, schedule="released_code")
 
     def columns(self, task, subspace) -> dict[str, object]:
         """Name the kernels that kept nothing, joined by blanks."""
@@ -91,11 +89,9 @@ def keep_largest(w: np.ndarray, count: int, among: np.ndarray | None = None) -> 
     array([1, 2])
     """
     candidates = np.arange(len(w)) if among is None else np.asarray(among)
-    most = len(candidates)
-    if not 1 <= count <= most:
-        raise InputError(
-            f"{count} coordinates are to be kept; the number must lie between 1 and {most}."
-        )
+    if not 1 <= count <= len(candidates):
+        allowed = f"between 1 and {len(candidates)}"
+        raise InputError(f"{count} coordinates are to be kept; the number must lie {allowed}.")
     order = np.argsort(-np.abs(np.asarray(w))[candidates], kind="stable")
     return np.sort(candidates[order[:count]])
 

@@ -102,11 +102,10 @@ def sparse(key: jax.Array, d: int, D: int, nnz: int | None = None) -> Sparse:
 
     They take 8 d nnz bytes; nnz, from 1 to D, is by default the square root of D, rounded up (Li,
     Hastie and Church, 2006). Rows are dealt to the columns from a shuffled deck of all D,
-    reshuffled when fewer than nnz are left: as long as d <= D // nnz the columns share no row, so
-    they are orthonormal, and rows outside them never move. E |A^T g|^2 = d |g|^2 / D for any g.
-    Source: Larsen et al. (2022), released code, option ``nnz`` (8192 there). It deals without
-    replacement for d nnz <= D as here; beyond, it draws rows independently, so that one column may
-    draw a row twice and have fewer entries.
+    reshuffled when fewer than nnz are left: for d <= D // nnz the columns share no row and are
+    orthonormal, and rows outside them never move. E |A^T g|^2 = d |g|^2 / D for any g.
+    Source: Larsen et al. (2022), released code, option ``nnz`` (8192 there). For d nnz > D it draws
+    rows independently instead, so that a column may draw a row twice and have fewer entries.
 
     >>> sparse(jax.random.key(0), 2, 10, nnz=5).indices.shape
     (2, 5)
@@ -173,15 +172,11 @@ def axis_aligned(indices: ArrayLike, D: int) -> AxisAligned:
     """
     given = np.asarray(indices)
     if given.ndim != 1 or not given.size or given.dtype.kind not in "iu":
-        raise InputError(
-            f"indices have shape {given.shape} and type {given.dtype}; they must be a list of at "
-            "least one integer."
-        )
+        found = f"shape {given.shape} and type {given.dtype}"
+        raise InputError(f"indices have {found}; they must be a list of at least one integer.")
     if given.min() < 0 or given.max() >= D:
-        raise InputError(
-            f"indices run from {given.min()} to {given.max()}; they must lie between 0 and "
-            f"D - 1 = {D - 1}."
-        )
+        found, most = f"{given.min()} to {given.max()}", f"D - 1 = {D - 1}"
+        raise InputError(f"indices run from {found}; they must lie between 0 and {most}.")
     if len(np.unique(given)) < given.size:
         raise InputError(f"{given.size} indices hold only {len(np.unique(given))} distinct ones.")
     return AxisAligned(jnp.asarray(given, jnp.int32), D)

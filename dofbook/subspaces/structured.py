@@ -3,11 +3,10 @@
 Column i depends on the key and i alone (given D), so the subspaces of one key are nested; and E
 |A^T g|^2 = d |g|^2 / D for every g.
 
-The transforms are Hadamard for lengths 2^k, and Hartley times Hadamard for m 2^k. The Hartley
-matrix of length m has entries (cos + sin)(2 pi j k / m) / sqrt(m). It is real, symmetric and its
-own inverse; that of length 2 is the Hadamard matrix, so the product is the Hartley transform of the
-group Z_m x Z_2^k. Entries are +-1/sqrt(n) for n = 2^k, and at most sqrt(2 / n) otherwise. With m <=
-32 some such length lies within 1/16 of any number, which powers of two alone do not offer.
+The transforms are Hadamard for lengths 2^k, and Hartley times Hadamard for m 2^k: that of the group
+Z_m x Z_2^k. The Hartley matrix of length m, real, symmetric and its own inverse, has entries
+(cos + sin)(2 pi j k / m) / sqrt(m). Entries are +-1/sqrt(n) for n = 2^k, and at most sqrt(2 / n)
+otherwise. With m <= 32 some such length lies within 1/16 of any number.
 """
 
 from dataclasses import dataclass, field
@@ -67,8 +66,8 @@ def factors(n: int) -> list[np.ndarray]:
 def transform(x: jax.Array) -> jax.Array:
     """Apply the orthonormal transform of a vector's length: linear, symmetric, its own inverse.
 
-    A few small matrix products, which a CPU does faster than log2(n) butterflies or an FFT. The
-    length is one that ``length_below`` or ``length_above`` gives.
+    The length is one that ``length_below`` or ``length_above`` gives. A few small matrix products
+    are faster on a CPU than log2(n) butterflies or an FFT.
 
     >>> transform(jnp.array([1.0, 0.0])).round(4)
     Array([0.7071, 0.7071], dtype=float32)
@@ -132,12 +131,11 @@ def _draw_fastfood(key: jax.Array, D: int) -> tuple[jax.Array, ...]:
 def fastfood(key: jax.Array, d: int, D: int) -> Fastfood:
     """Draw Fastfood directions, nearly Gaussian columns: about 16 D bytes, at any d <= D.
 
-    Columns have norm 1 exactly where D is a power of two, and mean square 1 exactly otherwise, with
-    a relative deviation of order 1 / sqrt(D). They are not orthogonal: the cosine of two columns
-    has a variance of about 2 / D, twice that of independent Gaussian columns, because they share
-    the squares of G. Source: Le, Sarlos and Smola (2013); as a map into weight space Li et al.
-    (2018), supplement S7, who pad to a power of two and have no S. Without it T sends a constant g
-    to a single entry of G, and |A^T g| is that entry for all columns at once.
+    Columns have norm 1 exactly where D is a power of two, else mean square 1 exactly, with a
+    relative deviation of order 1 / sqrt(D). The cosine of two columns has a variance of about 2 /
+    D, twice that of independent Gaussian columns, because they share the squares of G. Source: Le,
+    Sarlos and Smola (2013); as a map into weight space Li et al. (2018), supplement S7, who pad to
+    a power of two and have no S: there T sends a constant g to a single entry of G.
 
     >>> fastfood(jax.random.key(0), 2, 5).lift(jnp.ones(2)).shape
     (5,)
@@ -151,11 +149,9 @@ def fastfood(key: jax.Array, d: int, D: int) -> Fastfood:
 class Hadamard(_ByTransform):
     """Hold the first d columns of Q = P2 S2 T P1 S1 T, an orthogonal matrix of R^D.
 
-    T transforms the leading coordinates, as many as a fast transform has a length for (more than
-    15/16 of D, all of them for a power of two), and leaves the others; S are random signs
-    (``signs``, (2, D)), P random permutations (``orders``, (2, D): entry k goes where it holds k).
-    Every factor is orthogonal for any D: nothing is padded or cut off, so the columns are
-    orthonormal up to rounding, and A is an isometry.
+    T transforms the leading ``length_below(D)`` coordinates and leaves the others; S are random
+    signs (``signs``, (2, D)), P random permutations (``orders``, (2, D): entry k goes where it
+    holds k). Every factor is orthogonal for any D, so A is an isometry up to rounding.
 
     >>> same = jnp.tile(jnp.arange(4), (2, 1))
     >>> Hadamard(jnp.ones((2, 4)), same, d=2).lift(jnp.array([1.0, 2.0]))  # T T = I
