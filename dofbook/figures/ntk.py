@@ -4,6 +4,7 @@ The cuts take rows of ``CutCell``; the thresholds those of ``experiments.lineari
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,7 @@ def cuts(table: pd.DataFrame) -> Figure:
         ends = np.concatenate([number.to_numpy() for number in numbers], axis=None)
         levels = np.linspace(ends.min(), ends.max(), 22)
         name = f"{DATASETS.get(dataset, dataset)}\n" if len(groups) > 1 else ""
+        filled: Any = None
         for ax, number, title in zip(row, numbers, CUT_TITLES.values(), strict=True):
             cut = number.columns, number.index, number
             filled = ax.contourf(*cut, levels=levels, cmap="viridis")
@@ -105,7 +107,7 @@ def thresholds(
                 ax.lines[-1].set_label(name)
         lines = (extra or {}) if ax is axes[0] else {}
         for (name, (d, level)), look in zip(lines.items(), STYLES[2:], strict=False):
-            ax.plot(d, level, **look | {"marker": ""}, label=name, gid="prediction")
+            ax.plot(d, level, label=name, gid="prediction", **dict(look, marker=""))
         style.dimension_axis(ax, rows["d"].to_numpy(float), 1.2)
         given = (limits or {}).get(metric)
         style.level_axis(ax, given or style.choose_limits(np.concatenate(shown), metric), metric)

@@ -137,7 +137,8 @@ def figure_3(
     """
     data = {metric: style.block_runs(table, metric, value, max_d) for metric in metrics}
     return style.level_panels(
-        table, data, lambda ax, _, *what: style.draw_threshold(ax, *what, delta),
+        table, data,
+        lambda ax, _, runs, metric, look: style.draw_threshold(ax, runs, metric, look, delta),
         partial(style.dimension_axis, margin=1.2), "threshold training\ndimension d*",
         value=value, columns=columns, baseline=baseline, limits=limits,
     )  # fmt: skip

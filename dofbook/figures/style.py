@@ -36,7 +36,7 @@ DATASETS = {
 }  # fmt: skip
 NETWORKS = {"conv2": "Conv-2", "conv3": "Conv-3", "resnet20": "ResNet20", "mlp": "MLP",
             "lenet": "LeNet"}  # fmt: skip
-STYLES = (
+STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#0072B2", "linestyle": "-", "marker": "o"},
     {"color": "#E69F00", "linestyle": "--", "marker": "s"},
     {"color": "#009E73", "linestyle": "-.", "marker": "^"},

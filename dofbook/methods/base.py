@@ -25,12 +25,10 @@ class Method:
 
     A subclass has a ``name`` for tables, files and the command line; ``styles``, its places in the
     figures' list of colours by t (others take what is free); and ``released_code``, the options in
-    which the paper's released code differs from its text. Its fields are its options; ``nested``
-    says whether the subspaces of one seed are nested in d.
+    which the paper's released code differs from its text. Its fields are its options.
 
     Args:
-        t: Steps of full-space training before the subspace is laid, or that are rewound to; 0
-            stays at the initialization.
+        t: Steps of full-space training before the subspace is laid, or that are rewound to.
 
     >>> from dofbook.methods import RandomPruning
     >>> isinstance(RandomPruning(4), Method), RandomPruning(4).label
@@ -103,10 +101,8 @@ class Method:
     def check(self, task: "training.Task", d: int | None) -> None:
         """Refuse a d that cannot be trained, by an InputError before anything is."""
         if d is not None and d > task.network.D:
-            raise InputError(
-                f"d is {d}, but {task.network.name} on {task.data.name} has only "
-                f"D = {task.network.D} parameters."
-            )
+            where = f"{task.network.name} on {task.data.name}"
+            raise InputError(f"d is {d}, but {where} has only D = {task.network.D} parameters.")
 
     def epochs_before(self, epochs: int) -> float:
         """Count the epochs of full training that it makes before its own ``epochs``."""
@@ -137,13 +133,12 @@ class Method:
 
         A word stands alone, a number has its field's name.
         """
-        words = []
-        for name, default in self.options().items():
-            value = getattr(self, name)
-            if name not in self._silent and value != default:
-                name = name.replace("_", " ")
-                words.append(value if isinstance(value, str) else f"{name} {value}")
-        return ", ".join(words)
+        told = {k: getattr(self, k) for k in self.options() if k not in self._silent}
+        return ", ".join(
+            value if isinstance(value, str) else f"{name.replace('_', ' ')} {value}"
+            for name, value in told.items()
+            if value != self.options()[name]
+        )
 
     @classmethod
     def words(cls, t: int) -> str:
@@ -165,9 +160,8 @@ class Method:
     @classmethod
     def read(cls, content: dict[str, Any]) -> Self:
         """Make the object that ``written`` describes; ``content`` loses what is used."""
-        nested, known = content.pop("nested"), cls.options()
-        own: dict[str, Any] = {"nested": nested} if "nested" in known else {}
-        names = {cls._renamed.get(k, k): k for k in known}
+        nested, names = content.pop("nested"), {cls._renamed.get(k, k): k for k in cls.options()}
+        own: dict[str, Any] = {"nested": nested} if "nested" in names else {}
         stored: dict[str, Any] = content.pop(cls._group, {})
         for k, v in stored.items():
             if k not in cls._constant:

@@ -26,9 +26,8 @@ class LotteryTicket(Pruned):
 
     Args:
         pruning_epochs: Epochs of full training before pruning; 2 in the paper.
-        iterations: Rounds of training and pruning; 1 in the paper. With more, each round trains
-            the kept weights from the rewinding point and keeps the same fraction of them
-            (Frankle & Carbin, 2019), down to the exact count of the last.
+        iterations: Rounds of training and pruning; 1 in the paper. With more, each trains the kept
+            weights from the rewinding point and keeps the same fraction (Frankle & Carbin, 2019).
         retraining: By the "common" optimizer of all methods, or by momentum SGD with the stepped
             rate of the paper's "released_code".
         weight_decay: Coefficient of the penalty weight_decay / 2 * |w|^2 on convolution kernels
@@ -77,10 +76,7 @@ class LotteryTicket(Pruned):
         return kept
 
     def trained(self, task: "training.Task", seed: int) -> np.ndarray:
-        """Train the full network from w0, in the batch order of the burn-in: what is pruned, (D,).
-
-        It is kept and serves all d of a seed.
-        """
+        """Train the full network from w0 as the burn-in does: what is pruned, (D,), for all d."""
         key = run_key(seed, Role.BURN_IN_BATCHES)
         return _TRAINED.get(
             (task.network, task.objective, task.data),

@@ -1,7 +1,6 @@
 """Which coordinates of the weights are kept: what lottery tickets and random pruning share.
 
-Pruned weights are zero, not frozen at their initial values; kept ones train. In the form of an
-affine subspace, the offset is the masked weights and A selects the kept coordinates.
+Pruned weights are zero, not frozen: the offset is the masked weights and A selects the kept ones.
 """
 
 from collections.abc import Sequence

@@ -17,8 +17,7 @@ class RandomAffine(Method):
             cost O(D log D) or less at any d.
         nested: Whether the directions of a seed at d are the first d of one sequence; otherwise
             every d has directions of its own, as in the paper. All t of one (seed, d) share A.
-        directions_seed: Seed of the directions alone, the same for runs of all seeds; None for that
-            of each run.
+        directions_seed: Seed of the directions of all runs; None for that of each run.
 
     >>> from dofbook.training import Task
     >>> RandomAffine().subspace(Task("mlp", "digits"), seed=0, d=16).d

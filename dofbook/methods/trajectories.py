@@ -89,9 +89,8 @@ def spectrum(points: np.ndarray, basis: Basis = "increments", size: int | None =
     ``points`` are displacements w - w0, (T, D) float32; ``size`` coordinates go at a time, by
     default blocks of 16 MiB. The directions are S^-1 V^T X. Squaring costs half the digits, hence
     float64 and the cut-off; a last orthonormalisation makes up for what small singular values
-    lose. Beyond ``points``, memory is 4 r D + O(T^2) bytes and a few blocks. Raises InputError if
-    the trajectory does not move or is not finite.
-
+    lose. Beyond ``points``, memory is 4 r D + O(T^2) bytes and a few blocks. InputError if the
+    trajectory does not move or is not finite.
     Source: Larsen et al. (2022), section 4 and A.2; L. Sirovich, Turbulence and the dynamics of
     coherent structures I, Quart. Appl. Math. 45 (1987).
 
