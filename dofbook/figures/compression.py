@@ -35,9 +35,8 @@ def figure_6(
         raise InputError("the table has no column D, the number of parameters.")
     sizes = table.groupby(["dataset", "network"])["D"].max()
     for block, members in blocks.items():
-        blocks[block] = {
-            k: replace(runs, dims=sizes[block] / runs.dims) for k, runs in members.items()
-        }
+        for key, runs in members.items():
+            members[key] = replace(runs, dims=sizes[block] / runs.dims)
     return style.level_panels(
         table, {metric: blocks}, _draw_range, _ratio_axis, "compression ratio D/d",
         value=value, columns=columns, baseline=baseline, limits=limits, extra=0.9,
