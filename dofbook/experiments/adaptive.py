@@ -1,8 +1,8 @@
 """Adaptive sweeps: find where each initialization first succeeds, instead of running a whole grid.
 
 With nested subspaces a run that succeeds at d succeeds at every larger d, up to the accidents of
-training: bisection (``success.bisection``) finds its first success in about log2(grid) trainings.
-Each is an ordinary cell of one seed in the store, and a plain sweep with ``nested`` finds the same.
+training: bisection (``success.bisection``) finds its first success in about log2(grid) trainings,
+each an ordinary cell of one seed in the store.
 """
 
 import math
@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from dofbook.errors import InputError, RunFailed
+from dofbook import checks
+from dofbook.errors import InputError
 from dofbook.experiments.config import Cell, CellConfig, SweepConfig
-from dofbook.experiments.executors import run_sweep
 from dofbook.experiments.store import Store
+from dofbook.experiments.sweeping import run_cells
 from dofbook.methods import Method
 from dofbook.success.bisection import Search, quantile_interval, reach
 from dofbook.success.probability import success_indicator
@@ -47,30 +48,24 @@ class AdaptiveConfig:
     def __post_init__(self):
         if not self.levels:
             raise InputError("an adaptive sweep needs at least one level.")
+        least, most, where = -math.inf, math.inf, "on the number line"
+        if metric_kind(self.metric) == "loss":
+            least, where = 0, "above 0, and be finite"
+        elif self.metric.endswith("accuracy"):
+            least, most, where = 0, 1, "between 0 and 1"
         for level in self.levels:
-            self._check_level(level)
-        if not 0 < self.half_width < math.inf:
-            raise InputError(f"half_width is {self.half_width}; it must be positive, in octaves.")
-        for name in ("delta", "confidence"):
-            if not 0 < getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1.")
-        if self.first_runs < 2:
-            raise InputError(f"first_runs is {self.first_runs}; an interval needs at least 2.")
+            if not least < level < most:
+                raise InputError(f"level is {level}; for {self.metric} it must lie {where}.")
+        checks.positive("half_width", self.half_width)
+        checks.probability("delta", self.delta)
+        checks.probability("confidence", self.confidence)
+        checks.integer_fields(self, 2, "first_runs")
         if self.sweep.runs < 2:
             raise InputError(f"runs is {self.sweep.runs}; an adaptive sweep needs at least 2.")
         for method in self.sweep.methods:
             method.as_nested()
         if not self.sweep.methods:
             raise InputError("an adaptive sweep needs a method whose subspaces are nested.")
-
-    def _check_level(self, level: float) -> None:
-        least, most, where = -math.inf, math.inf, "on the number line"
-        if metric_kind(self.metric) == "loss":
-            least, where = 0, "above 0, and be finite"
-        elif self.metric.endswith("accuracy"):
-            least, most, where = 0, 1, "between 0 and 1"
-        if not least < level < most:
-            raise InputError(f"level is {level}; for {self.metric} it must lie {where}.")
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -110,8 +105,7 @@ def search(config: AdaptiveConfig, attempt: Attempt) -> Iterator[list[LevelResul
     group of initializations is done, one entry per level.
     """
     n, kind = len(config.grid), metric_kind(config.metric)
-    searches: dict[tuple[int, float], Search] = {}
-    tried: set[Probe] = set()
+    searches, tried = dict[tuple[int, float], Search](), set[Probe]()
     seeds, count = config.sweep.seeds, 0
     while count < len(seeds):
         group = seeds[count : count + (config.first_runs if count == 0 else 2)]
@@ -159,21 +153,18 @@ def run_adaptive(
 ) -> Iterator[list[LevelResult]]:
     """Search the thresholds of one method; every training is kept in the store.
 
-    Arguments and errors as of ``executors.run_sweep``, results as of ``search``; RunFailed too if a
-    training raised, whose traceback is in the store.
+    Results are those of ``search``, arguments and errors those of ``sweeping.run_cells``.
     """
 
     def attempt(probes):
-        cells = {probe: probe_cell(config, method, probe) for probe in probes}
-        report = run_sweep(list(cells.values()), store, progress=None, **how)
-        for name, text in report.failures.items():
-            raise RunFailed(f"the cell {name} raised: {text.strip().splitlines()[-1]}.")
-        if report.lost:
-            raise RunFailed(f"the cell {report.lost[0]} left the store while the sweep ran.")
+        cells = [probe_cell(config, method, probe) for probe in probes]
+        stored = {
+            found.config: found.table for found in run_cells(cells, store, progress=None, **how)
+        }
         bar.update(len(probes))
         reached = {}
-        for probe, cell in cells.items():
-            rows = store.read(cell.name).table.to_pandas(use_threads=False).sort_values("step")
+        for probe, cell in zip(probes, cells, strict=True):
+            rows = stored[cell].to_pandas(use_threads=False).sort_values("step")
             reached[probe] = float(rows[f"best_{config.metric}"].iloc[-1])
         return reached
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
+from dofbook import checks
 from dofbook.errors import InputError, RunFailed
 from dofbook.experiments import tables
 from dofbook.experiments.cell import training_rows
@@ -25,11 +27,9 @@ def sweep(
     """Train a task inside subspaces of each method, dimension and seed.
 
     ``seeds`` is a count or a list. A ``store`` is a folder that keeps every cell, so that the sweep
-    can be stopped and goes on, for tasks given by names; without one runs are kept in memory. Gives
-    one row per run and checkpoint (columns as in ``results/columns.md``).
-
-    Raises InputError if an argument is not allowed or d exceeds D, before anything is trained;
-    RunFailed if a cell of a store failed, when the others are kept.
+    can be stopped and goes on, for tasks given by names. Gives one row per run and checkpoint
+    (columns as in ``results/columns.md``). InputError, before anything is trained, if an argument
+    is not allowed or d exceeds D; RunFailed if a cell of a store failed, when the others are kept.
 
     >>> import dofbook as dof
     >>> task = dof.Task("mlp", "digits", epochs=1)
@@ -38,11 +38,9 @@ def sweep(
     {4: 2, 8: 2}
     """
     chosen = (methods,) if isinstance(methods, Method) else tuple(methods)
-    if not isinstance(task, Task):
-        raise InputError(f"task is {type(task).__name__}; it must be a Task.")
+    checks.instance("task", task, Task)
     if not chosen or not all(isinstance(m, Method) for m in chosen):
-        words = "give a method such as RandomAffine(), or several"
-        raise InputError(f"methods is {methods!r}; {words}.")
+        raise InputError(f"methods is {methods!r}; give one such as RandomAffine(), or several.")
     sizes = (dims,) if isinstance(dims, int) else tuple(int(d) if d == int(d) else d for d in dims)
     check_integers("dims", sizes, 1)
     numbers = seeds_of(seeds if isinstance(seeds, int) else tuple(seeds))
@@ -68,17 +66,20 @@ def sweep(
 
 
 def run_cells(
-    cells: Sequence[Cell], store: str | Path, data_dir: str | None = None, progress: bool = True
-) -> list[StoredCell]:
+    cells: Sequence[Cell], store: str | Path | Store, data_dir: str | None = None,
+    progress: bool | None = True, **how: Any,
+) -> list[StoredCell]:  # fmt: skip
     """Bring a store to hold every cell and read them: what is there is kept, the rest computed.
 
-    ``data_dir`` as in ``datasets.load``. Raises InputError if the cells cannot run, RunFailed if
-    one failed; the others are kept.
+    Arguments as of ``run_sweep``. Raises InputError if the cells cannot run, RunFailed if one
+    failed; the others are kept.
     """
-    place = Store(Path(store))
-    report = run_sweep(cells, place, data_dir=data_dir, progress=progress)
+    place = store if isinstance(store, Store) else Store(Path(store))
+    report = run_sweep(cells, place, data_dir=data_dir, progress=progress, **how)
     for name, text in report.failures.items():
         raise RunFailed(f"the cell {name} failed: {text.strip().splitlines()[-1]}")
     if report.lost:
-        raise RunFailed(f"the cells {', '.join(report.lost)} left the store {store} meanwhile.")
+        raise RunFailed(
+            f"the cells {', '.join(report.lost)} left the store {place.root} meanwhile."
+        )
     return tables.read_cells(place, [cell.name for cell in cells])
