@@ -6,6 +6,7 @@ What would give other numbers under the same name is refused; what may round oth
 import hashlib
 import json
 import os
+from operator import attrgetter
 from typing import Any
 
 import jax
@@ -51,19 +52,13 @@ def settings() -> dict[str, object]:
 def code_of(cell: Cell, task: Task) -> dict[str, Any]:
     """Describe the code behind a cell's names: D, the shapes of the weights, a reader's sources.
 
-    Sources are digests as in ``source_digest``.
-
-    >>> from dofbook.experiments.config import CellConfig
-    >>> from dofbook.training import TaskConfig, make_task
-    >>> cell = CellConfig(task=TaskConfig("digits", "mlp"))
-    >>> code_of(cell, make_task(cell.task))["D"]
+    >>> task = Task("mlp", "digits")
+    >>> code_of(Cell(task=task.config), task)["D"]
     2410
     """
     layers = json.dumps([(layer.name, layer.shape) for layer in task.network.layers])
-    config = cell.task
-    names = [n for n in (config.dataset, config.network, config.objective) if is_reference(n)]
-    found = {name: source_digest(*name.split(":")) for name in names}
-    author = cell.author
+    names, author = attrgetter("dataset", "network", "objective")(cell.task), cell.author
+    found = {name: source_digest(*name.split(":")) for name in names if is_reference(name)}
     if not author.__module__.startswith("dofbook."):
         name = author.__qualname__.partition(".")[0]
         found[str(cell.place()["method"])] = source_digest(author.__module__, name)
@@ -76,25 +71,28 @@ def check_origin(stored: StoredCell, cell: Cell, task: Task) -> None:
 
     ``task`` is what the names of ``cell``, to be computed, stand for now.
     """
-    origin, names = stored.provenance, stored.config.task
-    about = f"the store's cell {stored.config.name} was computed"
-    data = [(task.dataset, task.train_size, task.test_size) for task in (names, cell.task)]
+    origin, names, rows = stored.provenance, stored.config.task, stored.table
+
+    def refuse(other: str, same: str) -> None:
+        about = f"the store's cell {stored.config.name} was computed {other}"
+        raise InputError(f"{about}; use another store or the same {same}.")
+
+    data, network = (
+        attrgetter("dataset", "train_size", "test_size"),
+        attrgetter("dataset", "network"),
+    )
     known = (origin.get("dataset") or {}).get("fingerprint")
-    remedy = "use another store or the same"
-    if data[0] == data[1] and known != task.data.fingerprint:
-        other = f"other {names.dataset} data than {task.data.source}"
-        raise InputError(f"{about} from {other}; {remedy} data.")
+    if data(names) == data(cell.task) and known != task.data.fingerprint:
+        refuse(f"from other {names.dataset} data than {task.data.source}", "data")
     then, now = origin.get("code") or {}, code_of(cell, task)
-    if (names.network, names.dataset) == (cell.task.network, cell.task.dataset):
-        other, rows = f"{about} with another {names.network}", stored.table
+    if network(names) == network(cell.task):
+        other = f"with another {names.network}: it"
         D = rows["D"][0].as_py() if rows and "D" in rows.column_names else None
         D = then.get("D") or D
         if D not in (None, now["D"]):
-            change = f"it had D = {D} parameters, now it has {now['D']}"
-            raise InputError(f"{other}: {change}; {remedy} network.")
+            refuse(f"{other} had D = {D} parameters, now it has {now['D']}", "network")
         if then.get("layers", now["layers"]) != now["layers"]:
-            raise InputError(f"{other}: its arrays had other names or shapes; {remedy} network.")
+            refuse(f"{other}s arrays had other names or shapes", "network")
     for name, source in now["sources"].items():
         if then.get("sources", {}).get(name, source) != source:
-            change = "its code was edited since"
-            raise InputError(f"{about} with another {name}: {change}; {remedy} code.")
+            refuse(f"with another {name}: its code was edited since", "code")
