@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.experiments.cell import run_cell as run_one
 from dofbook.experiments.config import Cell
@@ -110,8 +111,7 @@ def draw_sample(names: Sequence[str], size: int, seed: int) -> list[str]:
     >>> draw_sample(["a", "b", "c"], 2, seed=0)
     ['b', 'c']
     """
-    if size < 1:
-        raise InputError(f"sample is {size}; it must be at least 1 cell.")
+    checks.integer("sample", size, 1)
     if not names:
         raise InputError("the store holds none of the cells asked for.")
     rng = np.random.default_rng(seed)
@@ -124,9 +124,8 @@ def verify(
 ) -> Iterator[Check]:  # fmt: skip
     """Run one seed of each cell again and compare, changing nothing in the store.
 
-    ``names`` are hashes, such as ``draw_sample`` gives; ``seed`` draws the run of each cell;
-    ``data_dir`` as in ``datasets.load``. Raises InputError if a cell was computed from other data
-    or other code than is found here.
+    ``names`` are hashes; ``seed`` draws the run of each cell; ``data_dir`` as in ``datasets.load``.
+    InputError if a cell was computed from other data or other code than is found here.
     """
     batching = batching or Batching()
     for name in names:
