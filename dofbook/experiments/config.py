@@ -1,7 +1,7 @@
 """Frozen, validated descriptions of cells and sweeps, and the hash that names a cell.
 
-A cell is the unit of work and of storage. A kind of cell is a subclass of ``Cell``, which says what
-is hashed, what it costs and how its rows are computed; all else asks it.
+A kind of cell is a subclass of ``Cell``, which says what is hashed, what it costs and how its rows
+are computed; all else asks it.
 """
 
 import hashlib
@@ -61,10 +61,9 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """Describe one unit of work: a task and seeds, and what the subclass adds.
+    """Describe the unit of work and of storage: a task and seeds, and what the subclass adds.
 
-    ``kind`` is what the configuration calls the kind of cell: "" for runs of a method, and
-    "module:Class" for a reader's own.
+    ``kind`` is its name in the configuration: "" for runs, "module:Class" for a reader's own.
     """
 
     task: TaskConfig
@@ -73,8 +72,7 @@ class Cell:
     kind: ClassVar[str] = ""
 
     def __post_init__(self):
-        if not isinstance(self.task, TaskConfig):
-            raise InputError(f"task is {self.task!r}; it must be a TaskConfig.")
+        checks.instance("task", self.task, TaskConfig)
         object.__setattr__(self, "seeds", _check_seeds(self.seeds))
         self.validate()
 
@@ -88,23 +86,21 @@ class Cell:
 
     def content(self) -> dict[str, Any]:
         """Give what is hashed beside the schema, ready for JSON."""
-        own = {k: v for k, v in asdict(self).items() if k != "task"}
-        return {"kind": self.kind, "task": written_task(self.task), **own}
+        return {**asdict(self), "kind": self.kind, "task": written_task(self.task)}
 
     @classmethod
     def read(cls, content: dict[str, Any]) -> "Cell":
         """Make the cell that ``content`` describes."""
         del content["kind"]
-        task = read_task(content.pop("task"))
-        lists = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
-        return cls(task=task, **lists)
+        own = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+        return cls(**own | {"task": read_task(content["task"])})
 
     def place(self) -> dict[str, object]:
         """Say where it stands in a sweep: method, t and d, for tables and events."""
         return {"method": self.kind, "burn_in_steps": 0, "d": None}
 
     def with_seed(self, seed: int) -> "Cell":
-        """Give it one seed."""
+        """Leave it one seed."""
         return replace(self, seeds=(seed,))
 
     def check(self, task: "Task") -> None:
@@ -157,21 +153,17 @@ class CellConfig(Cell):
     method: Method = field(default_factory=RandomAffine)
     d: int | None = 16
 
-    def validate(self) -> None:
-        method = self.method
-        if not isinstance(method, Method):
-            raise InputError(f"method is {method!r}; it must be a Method, such as RandomAffine().")
+    def validate(self):
+        method = checks.instance("method", self.method, Method)
         if (self.d is None) != (method.dims((1,)) == (None,)):
-            raise InputError(
-                f"method {method.name!r} with d = {self.d}; d must be None for full training and a "
-                "number otherwise."
-            )
+            allowed = "d must be None for full training and a number otherwise"
+            raise InputError(f"method {method.name!r} with d = {self.d}; {allowed}.")
         if self.d is not None:
-            object.__setattr__(self, "d", checks.integer("d", self.d, 1))
+            checks.integer_fields(self, 1, "d")
 
     def content(self):
-        content = {"task": written_task(self.task), "d": self.d, "seeds": self.seeds}
-        return content | self.method.written()
+        own = {"task": written_task(self.task), "d": self.d, "seeds": self.seeds}
+        return own | self.method.written()
 
     @classmethod
     def read(cls, content):
@@ -229,7 +221,7 @@ _LATER = {"objective": "classification", "linearized_at": None, "solver": "desce
 @lru_cache(maxsize=64)
 def written_task(task: TaskConfig) -> dict[str, Any]:
     """Give what is hashed of a task, ready for JSON and shared; ``read_task`` reads it."""
-    content = {k: v for k, v in asdict(task).items() if k not in _LATER or v != _LATER[k]}
+    content = {k: v for k, v in asdict(task).items() if (k, v) not in _LATER.items()}
     for name in ("optimizer", "burn_in_optimizer"):
         if content[name]["schedule"] is None:
             del content[name]["schedule"]
@@ -273,8 +265,7 @@ def cell_from_json(text: str) -> Cell:
     True
     """
     raw = json.loads(text)
-    schema = raw.pop("schema", None)
-    if schema != SCHEMA_VERSION:
+    if (schema := raw.pop("schema", None)) != SCHEMA_VERSION:
         now = f"this dofbook reads {SCHEMA_VERSION}"
         raise InputError(f"the cell has schema version {schema}; {now}.")
     try:
@@ -318,7 +309,7 @@ class SweepConfig:
         checks.integer_fields(self, 0, "first_seed")
         _check_seeds((self.first_seed + self.runs - 1,))
         for rate in self.baseline_learning_rates:
-            replace(self.task.optimizer, learning_rate=rate)
+            checks.positive("learning_rate", rate)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -327,12 +318,12 @@ class SweepConfig:
 
     def cells(self) -> list[Cell]:
         """List the cells: baseline first, then small d to large d, all methods at each d."""
-        task, cells = self.task, []
-        for rate in self.baseline_learning_rates:
-            baseline = replace(task, optimizer=replace(task.optimizer, learning_rate=rate))
-            cells.append(CellConfig(task=baseline, method=FullSpace(), d=None, seeds=self.seeds))
-        for method, d in grid_of(self.methods, self.dims):
-            cells.append(CellConfig(task=task, method=method, d=d, seeds=self.seeds))
+        task = self.task
+        rates = self.baseline_learning_rates
+        optimizers = (replace(task.optimizer, learning_rate=rate) for rate in rates)
+        wanted = [(replace(task, optimizer=o), FullSpace(), None) for o in optimizers]
+        wanted += [(task, method, d) for method, d in grid_of(self.methods, self.dims)]
+        cells = (CellConfig(task=t, method=m, d=d, seeds=self.seeds) for t, m, d in wanted)
         return list(dict.fromkeys(cells))
 
 
