@@ -14,10 +14,10 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dofbook import checks
 from dofbook.errors import InputError, RunFailed
 from dofbook.experiments.config import SCHEMA_VERSION, Cell
 from dofbook.experiments.executors import Outcome
@@ -59,11 +59,9 @@ class DaskExecutor:
     def __post_init__(self):
         if self.scheduler and self.scheduler_file:
             raise InputError("give the scheduler's address or its file, not both.")
-        if self.workers is not None:
-            if self.scheduler or self.scheduler_file:
-                raise InputError("workers is for a local cluster; a running scheduler has its own.")
-            if self.workers < 1:
-                raise InputError(f"workers is {self.workers}; it must be at least 1.")
+        if self.workers is not None and (self.scheduler or self.scheduler_file):
+            raise InputError("workers is for a local cluster; a running scheduler has its own.")
+        checks.integer_fields(self, 1, "workers")
         if self.scheduler is not None and not self.scheduler.rpartition(":")[2].isdigit():
             where = "it must be an address such as tcp://10.0.0.1:8786"
             raise InputError(f"scheduler is {self.scheduler!r}; {where}.")
@@ -129,8 +127,7 @@ def _version() -> tuple[str | None, int]:
     return versions()["dofbook"], SCHEMA_VERSION
 
 
-def _refuse(worker: str, theirs: tuple) -> RunFailed:
-    ours = _version()
+def _refuse(worker: str, theirs: tuple, ours: tuple) -> RunFailed:
     return RunFailed(
         f"the worker {worker} has dofbook {theirs[0]} (cells of schema {theirs[1]}), this sweep "
         f"{ours[0]} ({ours[1]}); give all workers the same version."
@@ -140,28 +137,26 @@ def _refuse(worker: str, theirs: tuple) -> RunFailed:
 def _check_workers(client) -> None:
     """Refuse workers of another version; those that join later are told by their first cell."""
     there, _ = _living(client, 10.0)
-    if not there:
-        return
-    for worker, theirs in client.run(_version, workers=there, on_error="return").items():
+    answers = client.run(_version, workers=there, on_error="return") if there else {}
+    for worker, theirs in answers.items():
         if isinstance(theirs, ImportError | AttributeError):
             theirs = ("of another version", "unknown")
         if not isinstance(theirs, BaseException) and tuple(theirs) != _version():
-            raise _refuse(worker, theirs)
+            raise _refuse(worker, theirs, _version())
 
 
 def _living(client, silence: float) -> tuple[list[str], list[str]]:
     """Part the workers by whether they gave a sign of life, by the scheduler's own clock."""
     workers = client.scheduler_info(n_workers=-1)["workers"]
-    seen = {worker: about["last_seen"] for worker, about in workers.items()}
-    newest = max(seen.values(), default=0.0)
-    living = [worker for worker, last in seen.items() if newest - last <= silence]
-    return living, [worker for worker in seen if worker not in living]
+    newest = max((about["last_seen"] for about in workers.values()), default=0.0)
+    living = [w for w, about in workers.items() if newest - about["last_seen"] <= silence]
+    return living, [worker for worker in workers if worker not in living]
 
 
 def _run_there(run: Callable[[Cell], Outcome], ours: tuple, name: str, cell: Cell) -> Outcome:
     """Run a cell on a worker, if that has our version and calls the cell as we do."""
     if _version() != ours or cell.name != name:
-        raise _refuse(_distributed().get_worker().address, _version())
+        raise _refuse(_distributed().get_worker().address, _version(), ours)
     return run(cell)
 
 
@@ -172,13 +167,12 @@ def _outcomes(
 
     ``left`` loses the cells that have one. It ends when none is left, or the link breaks.
     """
-    run_there, sent = partial(_run_there, run, _version()), {}
-    ready = _distributed().as_completed(loop=client.loop)
+    ready, sent, ours = _distributed().as_completed(loop=client.loop), {}, _version()
 
     def send(cell, **options):
         # Never taken from dask's memory: what counts is in the store.
-        key = f"{cell.name}-{time.time_ns()}"
-        future = client.submit(run_there, cell.name, cell, pure=False, key=key, **options)
+        how = {"pure": False, "key": f"{cell.name}-{time.time_ns()}", **options}
+        future = client.submit(_run_there, run, ours, cell.name, cell, **how)
         sent[future] = cell
         ready.add(future)
 
