@@ -26,12 +26,11 @@ def _at_offset(task: Task, offset: bytes) -> jax.Array:
 
 def _constants(task: Task, method: Method, d: int | None, name: str) -> dict[str, object]:
     """List the columns that are the same in all rows of a cell."""
-    optimizer, config = method.optimizer(task), task.config
+    optimizer, config, model = method.optimizer(task), task.config, []
     known = isinstance(optimizer, OptimizerConfig)
-    model = []
-    if config is not None and config.linearized_at is not None:
+    if config and config.linearized_at is not None:
         model.append(f"linearized at step {config.linearized_at}")
-    if config is not None and config.solver == "exact":
+    if config and config.solver == "exact":
         model.append("exact")
     return {
         "cell": name,
@@ -60,8 +59,8 @@ def training_rows(
 ) -> pd.DataFrame:  # fmt: skip
     """Train every seed in its subspace of dimension d; None is full training.
 
-    Gives the tidy rows, one per run and checkpoint (columns as in ``results/columns.md``); a
-    "best_" value is the best at this checkpoint or earlier.
+    Gives one row per run and checkpoint (columns as in ``results/columns.md``); a "best_" value is
+    the best at this checkpoint or earlier.
 
     >>> from dofbook.methods import RandomAffine
     >>> rows = training_rows(Task("mlp", "digits", epochs=1), RandomAffine(), 8, [0])
@@ -103,8 +102,7 @@ def run_cell(
 
     ``data_dir`` as in ``datasets.load``. InputError if the cell cannot run or the data be had.
     """
-    batching = batching or Batching()
-    task = make_task(cell.task, data_dir)
+    batching, task = batching or Batching(), make_task(cell.task, data_dir)
     cell.check(task)
     rows = cell.rows(task, batching)
     rows.attrs["batching"] = {"batched": batching.batched, "precision": batching.precision}

@@ -16,6 +16,7 @@ from dofbook.training import Batching, Task, evaluate, make_task, train_runs
 from dofbook.training.batched import chunk_size, free_bytes, run_bytes, tree_bytes
 
 _PROBE_STEPS, _PROBE_LARGEST, _PROBE_ENTRIES = 4, 1024, 2**26
+_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,12 @@ def cell_need(cell: Cell, data_dir: str | None = None, batching: Batching | None
     >>> cell_need(CellConfig(task=TaskConfig("digits", "mlp", epochs=2), d=4)).steps
     24
     """
-    batching, task = batching or Batching(), make_task(cell.task, data_dir)
-    work = cell.work()
+    batching, task, work = batching or Batching(), make_task(cell.task, data_dir), cell.work()
     steps = round((work.epochs + work.before) * task.steps_per_epoch)
     if not isinstance(cell, CellConfig):
         return Need(work.runs * steps, 4.0 * task.network.D * task.steps, 1)
-    method, D = cell.method, task.network.D
+    method, D, together = cell.method, task.network.D, 1
     needed = run_bytes(task, method.shapes(cell.d or D, D))
-    together = 1
     if batching.batched:
         devices = jax.devices()
         fitting = chunk_size(work.runs, needed, min(map(free_bytes, devices)), len(devices))
@@ -67,31 +66,35 @@ def measure_rates(
     ``largest`` is the largest d of the sweep; at most 1024 is timed, the rest is extrapolated.
     """
     task = make_task(cell.task, data_dir)
-    D = task.network.D
-    few = _first_steps(task)
+    D, part = task.network.D, slice(_PROBE_STEPS * task.batch_size)
+    arrays = {name: getattr(task.data, name)[part] for name in _ARRAYS}
+    few = replace(task, data=replace(task.data, **arrays), epochs=1, checkpoints_per_epoch=1)
     seeds = cell.seeds if (batching or Batching()).batched else cell.seeds[:1]
     high = min(largest, _PROBE_LARGEST, max(_PROBE_ENTRIES // D, 1), D)
-    dims = sorted({min(4, high), high})
+    low = min(4, high)
     directions: Any = getattr(getattr(cell, "method", None), "directions", "gaussian")
     method = RandomAffine(directions=directions)
     per_example = _time(lambda: evaluate(few, jnp.zeros(D)))[1] / _examples(few)
-    times = [_time_probe(few, method, d, seeds, per_example, batching) for d in dims]
-    per_step = times[0][0]
+    keys = [run_key(seed, Role.SUBSPACE_BATCHES) for seed in seeds]
+    nothing = jnp.zeros(len(few.objective.metric_names))
+
+    def probe(d: int) -> tuple[float, float, float]:
+        """Give seconds per run and step, of the first call beyond a later one, and to draw once."""
+        once = _time(lambda: method.subspace(few, seeds[0], d))[1]
+        ready = [method.subspace(few, seed, d) for seed in seeds]
+        first, second = _time(
+            lambda: train_runs(few, lambda i: ready[i], keys, None, batching, lambda _: nothing)
+        )
+        spent = second / len(ready) - _examples(few) * per_example
+        return max(spent, 0.0) / few.steps_per_epoch, first - second, once
+
+    times = [probe(d) for d in sorted({low, high})]
+    per_step, (most, _, once) = times[0][0], times[-1]
     fixed = max(0.0, *(first for _, first, _ in times))  # a second call may be the slower one
-    rise = max(times[-1][0] - per_step, 0.0) / max(dims[-1] - dims[0], 1)
+    rise = max(most - per_step, 0.0) / max(high - low, 1)
     seen = _examples(task) * task.checkpoints_per_epoch
-    each = task.steps_per_epoch * max(per_step - rise * dims[0], 0.0) + seen * per_example
-    return Rates(fixed, times[-1][2] / dims[-1], each, task.steps_per_epoch * rise)
-
-
-def _first_steps(task: Task) -> Task:
-    """Keep the data of a few steps of one epoch."""
-    count, data = _PROBE_STEPS * task.batch_size, task.data
-    few = replace(
-        data, x_train=data.x_train[:count], y_train=data.y_train[:count],
-        x_test=data.x_test[:count], y_test=data.y_test[:count],
-    )  # fmt: skip
-    return replace(task, data=few, epochs=1, checkpoints_per_epoch=1)
+    each = task.steps_per_epoch * max(per_step - rise * low, 0.0) + seen * per_example
+    return Rates(fixed, once / high, each, task.steps_per_epoch * rise)
 
 
 def _examples(task: Task) -> int:
@@ -105,17 +108,3 @@ def _time(run: Callable) -> tuple[float, float]:
         jax.block_until_ready(run())
         clock.append(time.perf_counter())
     return clock[1] - clock[0], clock[2] - clock[1]
-
-
-def _time_probe(few, method, d, seeds, per_example, batching) -> tuple[float, float, float]:
-    """Give seconds per run and step, of the first call beyond a later one, and to draw once."""
-    drawn = _time(lambda: method.subspace(few, seeds[0], d))[1]
-    ready = [method.subspace(few, seed, d) for seed in seeds]
-    keys = [run_key(seed, Role.SUBSPACE_BATCHES) for seed in seeds]
-    nothing = jnp.zeros(len(few.objective.metric_names))
-
-    first, second = _time(
-        lambda: train_runs(few, lambda i: ready[i], keys, None, batching, lambda subspace: nothing)
-    )
-    spent = second / len(ready) - _examples(few) * per_example
-    return max(spent, 0.0) / few.steps_per_epoch, first - second, drawn

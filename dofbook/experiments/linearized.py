@@ -26,8 +26,8 @@ class Model:
     """Say what is trained in place of a task.
 
     ``task`` is what the trainer sees: for a linearized network, its expansion around a centre that
-    the weight vector carries along. ``place`` moves a subspace of a seed there; ``minimum`` solves
-    for the minimum in a moved subspace, a history of one row; None to descend.
+    the weight vector carries along. ``place`` moves a subspace of a seed there; ``minimum``, None
+    to descend, solves for the minimum in a moved subspace, a history of one row.
     """
 
     task: Task

@@ -59,7 +59,7 @@ def fit_rates(stored: Iterable[StoredCell]) -> dict[tuple, Rates]:
 
 
 def _fit_rates(cells: Sequence[StoredCell]) -> Rates:
-    works = [cell.config.work() for cell in cells]
+    works = (cell.config.work() for cell in cells)
     rows = [(w.runs * w.epochs, w.runs * (w.epochs + w.before), w.d) for w in works]
     own, work, d = np.array(rows, float).T
     seconds = np.array([c.provenance["wall_seconds"] for c in cells], float)
@@ -79,26 +79,23 @@ def predict(rates: dict[tuple, Rates], cells: Sequence[Cell]) -> float | None:
 
     Cells of another method take the rates of a method of the same task.
     """
-    total = 0.0
+    total, alike = 0.0, {kind[:5]: found for kind, found in reversed(rates.items())}
     for cell in cells:
         kind = cell.work().kind
-        near = [kind] if kind in rates else [known for known in rates if known[:5] == kind[:5]]
-        if not near:
+        if (known := rates.get(kind) or alike.get(kind[:5])) is None:
             return None
-        total += rates[near[0]].seconds(cell)
+        total += known.seconds(cell)
     return total
 
 
 def parallelism(stored: Iterable[StoredCell]) -> float:
     """Tell how many cells ran at a time, on average, while any ran; at least 1."""
-    spans = []
-    for cell in stored:
-        started, seconds = (cell.provenance.get(key) for key in ("started", "wall_seconds"))
-        if started and seconds:
-            begin = datetime.fromisoformat(started).timestamp()
-            spans.append((begin, begin + seconds))
+    times = [(o.get("started"), o.get("wall_seconds")) for o in (c.provenance for c in stored)]
+    begins = [
+        (datetime.fromisoformat(s).timestamp(), length) for s, length in times if s and length
+    ]
     covered, end = 0.0, -np.inf
-    for begin, stop in sorted(spans):
-        covered += max(stop - max(begin, end), 0.0)
-        end = max(end, stop)
-    return max(sum(stop - begin for begin, stop in spans) / covered, 1.0) if covered else 1.0
+    for begin, length in sorted(begins):
+        covered += max(begin + length - max(begin, end), 0.0)
+        end = max(end, begin + length)
+    return max(sum(length for _, length in begins) / covered, 1.0) if covered else 1.0
