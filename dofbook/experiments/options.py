@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from numbers import Real
 from typing import Any
 
+from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.experiments.config import SweepConfig
 from dofbook.methods import Method, method_class, methods
@@ -21,10 +22,9 @@ def octaves(largest: int, smallest: int = 1, factor: float = 2.0) -> tuple[int, 
     """
     numbers = all(isinstance(value, Real) for value in (largest, smallest, factor))
     if not (numbers and 1 <= smallest <= largest and 1.01 <= factor < float("inf")):
-        raise InputError(
-            f"the dimensions {smallest}:{largest}:x{factor} make no progression; it needs "
-            "1 <= first <= last and a factor of at least 1.01."
-        )
+        needed = "1 <= first <= last and a factor of at least 1.01"
+        given = f"the dimensions {smallest}:{largest}:x{factor}"
+        raise InputError(f"{given} make no progression; it needs {needed}.")
     dims, value = [], float(smallest)
     while round(value) <= largest:
         dims.append(round(value))
@@ -81,9 +81,7 @@ def _make_methods(
 
 def _join(profile: str | None, options: dict[str, Any]) -> dict[str, Any]:
     """Join a profile and the options that override it; its epochs are for its own data."""
-    if profile is not None and profile not in PROFILES:
-        raise InputError(f"profile is {profile!r}; allowed: {', '.join(PROFILES)}.")
-    given = PROFILES.get(profile or "", {})
+    given = {} if profile is None else PROFILES[checks.choice("profile", profile, PROFILES)]
     chosen = {**given, **options}
     if "epochs" not in options and chosen.get("dataset") != given.get("dataset"):
         chosen.pop("epochs", None)
@@ -118,13 +116,12 @@ def make_sweep(
         words = ", ".join(sorted(allowed))
         raise InputError(f"unknown option {', '.join(unknown)}; allowed: {words}.")
     whole = kind().dims((1,)) == (None,)
-    if whole:
-        given = {"burn_in_steps", "dims", *owned} & options.keys()
-        if extra := sorted(given | ({"learning_rate"} if learning_rate is not None else set())):
-            raise InputError(
-                f"method {kind.name!r} is the baseline at its own learning rates; it takes no "
-                f"{', '.join(extra)}."
-            )
+    given = options if learning_rate is None else {**options, "learning_rate": learning_rate}
+    if whole and (
+        extra := sorted({"burn_in_steps", "dims", "learning_rate", *owned} & given.keys())
+    ):
+        about = f"method {kind.name!r} is the baseline at its own learning rates"
+        raise InputError(f"{about}; it takes no {', '.join(extra)}.")
 
     def pick(names: Iterable[str]) -> dict[str, Any]:
         return {name: chosen[name] for name in names if name in chosen}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.experiments.config import Cell, CellConfig, SweepConfig
 from dofbook.experiments.cuts import CutCell
@@ -47,12 +48,8 @@ def table_1_sweeps(profile: str = "reduced", **options: Any) -> list[SweepConfig
     >>> [sweep.methods[0].name for sweep in table_1_sweeps()]
     ['lottery_subspace', 'lottery_ticket', 'random_pruning']
     """
-    if profile not in _TABLE_1:
-        raise InputError(f"profile is {profile!r}; allowed: {', '.join(_TABLE_1)}.")
-    reduced = profile == "reduced"
-    shared: dict[str, Any] = {"burn_in_steps": (0, 16), "baseline": False}
-    shared["runs"] = 3 if reduced else 5
-    sweeps = []
+    reduced, sweeps = checks.choice("profile", profile, _TABLE_1) == "reduced", []
+    shared = {"burn_in_steps": (0, 16), "baseline": False, "runs": 3 if reduced else 5}
     for kind, dims in _TABLE_1[profile].items():
         own: dict[str, Any] = {"method": kind.name, "dims": dims, **shared, **options}
         if reduced and kind is LotteryTicket and options.get("dataset", "digits") == "digits":
@@ -65,14 +62,12 @@ def table_1_sweeps(profile: str = "reduced", **options: Any) -> list[SweepConfig
 def lottery_chapter(profile: str = "reduced", **options: Any) -> dict[str, SweepConfig]:
     """Name the sweeps that the chapter on lottery subspaces and tickets compares.
 
-    They are those of ``table_1_sweeps``, whose arguments it takes, the other two bases of lottery
-    subspaces, iterative pruning, structured directions up to large d, and last the baseline with
-    random and burn-in affine subspaces ("affine").
+    To those of ``table_1_sweeps``, whose arguments it takes, it adds the other two bases of lottery
+    subspaces, iterative pruning, structured directions up to large d, and the baseline ("affine").
     """
     table_1 = {sweep.methods[0].name: sweep for sweep in table_1_sweeps(profile, **options)}
     reduced = profile == "reduced"
-    few: dict[str, Any] = {"burn_in_steps": (0,), "baseline": False, "runs": 3 if reduced else 5}
-    few |= options
+    few = {"burn_in_steps": (0,), "baseline": False, "runs": 3 if reduced else 5, **options}
     lottery, ticket = table_1[LotterySubspace.name], table_1[LotteryTicket.name]
     wide = octaves(4096, 16, 4) if reduced else octaves(16384, 16)
     compared: dict[str, dict[str, Any]] = {}
@@ -134,31 +129,32 @@ def linearization_chapter(
 
 def _paper_figures() -> dict[str, dict[str, Any]]:
     """List what the paper's figures are computed from: figure and data set to cells and table."""
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
+
+    def add(key: str, title: str, cells: list, table: str) -> None:
+        found[key] = {"title": title, "cells": cells, "table": f"{table}.parquet"}
+
     for number, pairs in _PAIRS.items():
         for dataset, network in pairs:
             options = {"dataset": dataset, "network": network, "runs": _RUNS[network]}
             affine = make_sweep("paper", **options)
             lottery = table_1_sweeps("paper", **{**options, "runs": min(5, _RUNS[network])})
-            table = f"{dataset}_{network}.parquet"
+            table, where = f"{dataset}_{network}", f"{network} on {dataset}"
             names = {number: [affine], **({"12": [affine]} if number == "2" else {})}
             names |= {"3": [affine, lottery[0]], "6": [affine, *lottery]}
             for name, sweeps in names.items():
                 key = f"{name}-{dataset}" if name in _PAIRS else f"{name}-{dataset}-{network}"
-                title = f"Fig. {name}, {network} on {dataset}"
-                cells = [cell for sweep in sweeps for cell in sweep.cells()]
-                found[key] = {"title": title, "cells": cells, "table": table}
-            title, table = f"Figs. 10 and 11, {network} on {dataset}", f"spectra_{table}"
-            cells = [SpectrumCell(task=affine.task, seeds=tuple(range(_RUNS[network])))]
-            key = f"10-{dataset}-{network}"
-            found[key] = {"title": title, "cells": cells, "table": table}
+                add(key, f"Fig. {name}, {where}", [c for s in sweeps for c in s.cells()], table)
+            cells = [SpectrumCell(task=affine.task, seeds=affine.seeds)]
+            add(f"10-{dataset}-{network}", f"Figs. 10 and 11, {where}", cells, f"spectra_{table}")
     for dataset in ("mnist", "fashion_mnist"):
-        title = f"Fig. 9, conv2 on {dataset}"
-        cells = linearization_chapter("paper", dataset=dataset)
-        found[f"9-{dataset}"] = {"title": title, "cells": cells, "table": "ntk_conv2.parquet"}
+        title, cells = (
+            f"Fig. 9, conv2 on {dataset}",
+            linearization_chapter("paper", dataset=dataset),
+        )
+        add(f"9-{dataset}", title, cells, "ntk_conv2")
         cut = CutCell(task=TaskConfig(dataset=dataset), optimum_steps=OPTIMUM_STEPS, grid=15)
-        title += ", cuts"
-        found[f"9c-{dataset}"] = {"title": title, "cells": [cut], "table": "ntk_cuts.parquet"}
+        add(f"9c-{dataset}", f"{title}, cuts", [cut], "ntk_cuts")
     return found
 
 
