@@ -100,7 +100,7 @@ def _check_steps(cell: Cell, table: pa.Table, seeds: np.ndarray) -> None:
 def _expected_steps(cell: Cell, table: pa.Table) -> list[int] | None:
     """List the checkpoints by the size of the training set; None where the rows do not say it."""
     task = cell.task
-    if "train_images" not in table.column_names or not len(table):
+    if "train_images" not in table.column_names:
         return None
     if task.solver == "exact":
         return [0]

@@ -8,12 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dofbook.errors import InputError
-from dofbook.experiments.store import (
-    parquet_bytes,
-    read_parquet,
-    remove_orphans,
-    write_atomically,
-)
+from dofbook.experiments import store
 from dofbook.references import HOME
 
 RESULTS = HOME / "results"
@@ -22,13 +17,14 @@ _REMEDY = "the tables come with the repository, in its folder results/"
 
 def check_table_path(path: Path) -> None:
     """Refuse the path of a table that cannot work, before anything is computed."""
+    named = f"the table is to be named {path}"
     if path.suffix != ".parquet":
-        raise InputError(f"the table is to be named {path}; its name must end in .parquet.")
+        raise InputError(f"{named}; its name must end in .parquet.")
     if path.is_dir():
-        raise InputError(f"the table is to be named {path}, which is a folder; name a file.")
+        raise InputError(f"{named}, which is a folder; name a file.")
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     if not parent.is_dir():
-        raise InputError(f"the table is to be named {path}, but {parent} is a file.")
+        raise InputError(f"{named}, but {parent} is a file.")
 
 
 def publish(
@@ -41,12 +37,12 @@ def publish(
     if it cannot be written.
     """
     check_table_path(path)
-    content = parquet_bytes(table, metadata or {})
+    content = store.parquet_bytes(table, metadata or {})
     record = origin | {"table_sha256": hashlib.sha256(content).hexdigest()}
     text = json.dumps(record, indent=1, sort_keys=True) + "\n"
     for file, written in ((path.with_suffix(".provenance.json"), text.encode()), (path, content)):
-        write_atomically(file, written)
-        remove_orphans(path.parent, path.parent.stat().st_mtime, f".{file.name}.*")
+        store.write_atomically(file, written)
+        store.remove_orphans(path.parent, path.parent.stat().st_mtime, f".{file.name}.*")
     return table.num_rows
 
 
@@ -96,4 +92,4 @@ def read_published(name: str, folder: str | Path | None = None) -> pd.DataFrame:
             f"{path} is not the table that its provenance describes (another SHA-256); restore "
             "both files from the repository, or publish the table again."
         )
-    return read_parquet(content)
+    return store.read_parquet(content)

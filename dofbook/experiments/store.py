@@ -1,8 +1,8 @@
 """The store: a folder with one Parquet file per cell, whole or absent, verified when read.
 
-A file is named by the hash of its cell's configuration, written beside its final name, flushed and
-renamed: a process killed at any moment leaves no file or a whole one, and two sweeps on one store
-at worst compute a cell twice. What a killed process leaves is removed an hour later.
+A file is named by the hash of its cell's configuration, written beside that name, flushed and
+renamed: a process killed at any moment leaves none or a whole one (the rest is removed an hour
+later), and two sweeps on one store at worst compute a cell twice.
 
 What is read is checked, or moved aside: a regular file of bounded size, the SHA-256 of every byte
 but its own (before a Parquet reader sees any), and the rows against the cell (``contents``).
@@ -66,10 +66,7 @@ class FailedCell:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that its name never stands for a part of it; its folder is created.
-
-    Raises StoreError if the system refuses (disk full, permissions); no partial file is left.
-    """
+    """Write a file, whole or not at all, and its folder; StoreError if the system refuses."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,10 +94,7 @@ def remove_orphans(folder: Path, now: float, pattern: str = ".*") -> None:
 
 
 def read_regular(path: Path, largest: int) -> bytes:
-    """Read a file, unless it is larger or not a regular one: then DamagedCell.
-
-    Devices, pipes and folders are not opened to be read.
-    """
+    """Read a file; DamagedCell if it is larger or not a regular one (no device is read)."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise DamagedCell("it is not a regular file")
     # Not to wait for ever should a pipe have taken its place.
@@ -241,14 +235,12 @@ class Store:
 
     def names(self) -> list[str]:
         """List the cells that have a file, verified or not, in alphabetical order."""
-        names = (path.stem for path in self.root.glob("*.parquet"))
-        return sorted(name for name in names if _NAME.fullmatch(name))
+        return sorted(p.stem for p in self.root.glob("*.parquet") if _NAME.fullmatch(p.stem))
 
     def read(self, name: str) -> StoredCell:
-        """Read and verify one cell, changing nothing.
+        """Read and verify one cell; FileNotFoundError without one, other errors as ``decode``.
 
-        Raises FileNotFoundError, DamagedCell if its content cannot be trusted, InputError if it has
-        another schema version, StoreError if the system refuses to read it.
+        StoreError if the system refuses to read it.
         """
         try:
             data = read_regular(self.path(name), _LARGEST_FILE)

@@ -37,14 +37,11 @@ def compact(cells: Iterable[StoredCell]) -> pa.Table:
     A run that is in several cells, as with seeds 0 to 2 and 0 to 9, is taken from the first. Raises
     InputError for cells of several kinds, which have no columns in common.
     """
-    parts, seen, kinds = [], set(), set()
+    parts, seen, cells = [], set(), list(cells)
+    if len(kinds := sorted({cell.config.kind or "runs" for cell in cells})) > 1:
+        together = f"{' and '.join(kinds)} make no table together"
+        raise InputError(f"{together}; choose one, by a figure or the options of its sweep.")
     for cell in cells:
-        kinds.add(cell.config.kind or "runs")
-        if len(kinds) > 1:
-            raise InputError(
-                f"{' and '.join(sorted(kinds))} make no table together; choose one of them, by a "
-                "figure or the options of its sweep."
-            )
         family = cell.config.with_seed(0).name
         fresh = [seed for seed in cell.config.seeds if (family, seed) not in seen]
         seen.update((family, seed) for seed in fresh)
@@ -83,16 +80,13 @@ def write_table(store: Store, path: Path, names: Iterable[str] | None = None) ->
     return publish(path, compact(cells), summarize(cells), {"dofbook.schema": str(SCHEMA_VERSION)})
 
 
-_NAMED_PACKAGES = ("python", "jax", "flax", "optax", "numpy", "dofbook")
-
-
 def _environment_line(environment: dict) -> str:
     """Write device, commit and versions, as every cell's file holds them, as one line."""
-    versions, git = environment["versions"], environment["git"] or {}
-    device = ", ".join(sorted({device["kind"] for device in environment["devices"]}))
-    changed = " with local changes" if git.get("dirty") else ""
-    commit = git.get("commit", "unknown")[:10] + changed
-    return f"{device}; commit {commit}; " + ", ".join(f"{n} {versions[n]}" for n in _NAMED_PACKAGES)
+    git, device = environment["git"] or {}, sorted({d["kind"] for d in environment["devices"]})
+    commit = git.get("commit", "unknown")[:10] + " with local changes" * bool(git.get("dirty"))
+    named = ("python", "jax", "flax", "optax", "numpy", "dofbook")
+    versions = ", ".join(f"{name} {environment['versions'][name]}" for name in named)
+    return f"{', '.join(device)}; commit {commit}; {versions}"
 
 
 def run_record(cells: Sequence[StoredCell]) -> pd.Series:
