@@ -73,14 +73,11 @@ def _statements(text: str) -> list[tuple[str, ast.stmt]]:
             names = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
             stored = [part.id for part in names if isinstance(part.ctx, ast.Store)]
             found += [(name, node) for name in stored] or [("", node)]
-        elif not (_is_docstring(node) or _is_script(node)):
+        elif isinstance(node, ast.If) and "__name__" in ast.dump(node.test):
+            continue  # a script's own part
+        elif not _is_docstring(node):
             found.append(("", node))
     return found
-
-
-def _is_script(node: ast.stmt) -> bool:
-    """Tell whether it is ``if __name__ == "__main__"``."""
-    return isinstance(node, ast.If) and "__name__" in ast.dump(node.test)
 
 
 def _is_docstring(node: object) -> bool:
@@ -94,10 +91,9 @@ def _form(node: object) -> object:
         fields = [(key, _form(value)) for key, value in ast.iter_fields(node)]
         return [type(node).__name__, *(pair for pair in fields if pair[1] not in (None, []))]
     if isinstance(node, list):
-        empty = [part for part in node if isinstance(part, ast.Constant) and part.value == ""]
         in_string = any(isinstance(part, ast.FormattedValue) for part in node)
-        left = [part for part in node if not (in_string and part in empty)]
-        return [_form(part) for part in left if not _is_docstring(part)]
+        empty = [part for part in node if in_string and getattr(part, "value", None) == ""]
+        return [_form(part) for part in node if not (part in empty or _is_docstring(part))]
     if node is None or isinstance(node, bool | int | str):
         return node
     return [type(node).__name__, repr(node)]
@@ -125,9 +121,8 @@ def _beside(other: str, spec: ModuleSpec) -> ModuleSpec | None:
     root, first = find_spec(spec.name.partition(".")[0]), find_spec(top)
     if root is None or first is None:
         return None
-    inner = root.submodule_search_locations  # of a package
-    folder = Path(next(iter(inner)) if inner else str(root.origin)).parent
-    place = next(iter(first.submodule_search_locations or ()), first.origin)
+    home, place = (next(iter(s.submodule_search_locations or ()), s.origin) for s in (root, first))
+    folder = Path(str(home)).parent
     if not place or not Path(place).is_relative_to(folder):
         return None
     if "-packages" in str(Path(place).relative_to(folder)):
