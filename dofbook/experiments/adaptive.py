@@ -80,8 +80,6 @@ class AdaptiveConfig:
 
 Probe = tuple[int, int]
 """A seed and a grid point."""
-Attempt = Callable[[Sequence[Probe]], Mapping[Probe, float]]
-"""Train at each probe and give the best value of the metric reached."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +96,13 @@ class LevelResult:
     trainings: int
 
 
-def search(config: AdaptiveConfig, attempt: Attempt) -> Iterator[list[LevelResult]]:
+def search(
+    config: AdaptiveConfig, attempt: Callable[[Sequence[Probe]], Mapping[Probe, float]]
+) -> Iterator[list[LevelResult]]:
     """Search every level's d* until all intervals are narrow enough or seeds run out.
 
-    ``attempt`` is given all probes that can be made side by side. Yields what is known whenever a
-    group of initializations is done, one entry per level.
+    ``attempt`` trains at probes, all that can be made side by side, and gives the best values of
+    the metric. Yields one entry per level whenever a group of initializations is done.
     """
     n, kind = len(config.grid), metric_kind(config.metric)
     searches, tried = dict[tuple[int, float], Search](), set[Probe]()
@@ -151,10 +151,7 @@ def probe_cell(config: AdaptiveConfig, method: Method, probe: Probe) -> CellConf
 def run_adaptive(
     config: AdaptiveConfig, method: Method, store: Store, progress: bool = True, **how: Any
 ) -> Iterator[list[LevelResult]]:
-    """Search the thresholds of one method; every training is kept in the store.
-
-    Results are those of ``search``, arguments and errors those of ``sweeping.run_cells``.
-    """
+    """Search the thresholds of one method, as ``search``, by trainings as of ``run_cells``."""
 
     def attempt(probes):
         cells = [probe_cell(config, method, probe) for probe in probes]

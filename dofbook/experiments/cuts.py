@@ -19,9 +19,8 @@ MARGIN = 0.35  # of the longer side of the points' box, on all four sides
 class CutCell(Cell):
     """Describe a cut, on a square grid, of a network and its linearization at w0 and two optima.
 
-    Optimum 1 is trained from w0, and the linearization is around it. Optimum 2 is trained from the
-    initialization of the next seed: from the same w0 it would nearly coincide with optimum 1.
-    Source: Larsen et al. (2022), Fig. 9, left and middle.
+    Optimum 1 is trained from w0, and the linearization is around it; optimum 2 from the next seed's
+    w0, since from the same it would nearly coincide. Source: Larsen et al. (2022), Fig. 9.
 
     >>> from dofbook.training import TaskConfig
     >>> CutCell(task=TaskConfig("mnist"), optimum_steps=1407).place()["method"]

@@ -34,9 +34,8 @@ def _distributed():
     try:
         import distributed
     except ImportError:
-        raise InputError(
-            "the dask executor needs dask.distributed; pip install 'dofbook[distributed]'."
-        ) from None
+        needed = "dask.distributed; pip install 'dofbook[distributed]'"
+        raise InputError(f"the dask executor needs {needed}.") from None
     return distributed
 
 
@@ -216,7 +215,7 @@ def _outcome(future, silence: float) -> Outcome | None:
     """Read the outcome of a finished task; one whose workers all died has a reason, no traceback.
 
     None if the worker that holds it fell silent meanwhile; another finds the cell in the store.
-    RunFailed passes, if the worker has another version or cannot write the store: the sweep stops.
+    RunFailed (another version, a store that cannot be written) passes: the sweep stops.
     """
     if future.status in ("cancelled", "lost"):
         raise asyncio.CancelledError

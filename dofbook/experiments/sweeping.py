@@ -50,10 +50,8 @@ def sweep(
         method.check(task, d)
     if store is not None:
         if task.config is None:
-            raise InputError(
-                "a store keeps tasks that can be named; give network and data by name, "
-                "or as module:function, or leave out store."
-            )
+            way = "give network and data by name, or as module:function, or leave out store"
+            raise InputError(f"a store keeps tasks that can be named; {way}.")
         cells = [CellConfig(task=task.config, method=m, d=d, seeds=numbers) for m, d in grid]
         return tables.compact(run_cells(cells, store, None, progress)).to_pandas(use_threads=False)
     parts = []
