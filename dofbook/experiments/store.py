@@ -238,16 +238,14 @@ class Store:
         return sorted(p.stem for p in self.root.glob("*.parquet") if _NAME.fullmatch(p.stem))
 
     def read(self, name: str) -> StoredCell:
-        """Read and verify one cell; FileNotFoundError without one, other errors as ``decode``.
-
-        StoreError if the system refuses to read it.
-        """
+        """Read and verify one cell as ``decode``; FileNotFoundError without one, or StoreError."""
+        path = self.path(name)
         try:
-            data = read_regular(self.path(name), _LARGEST_FILE)
+            data = read_regular(path, _LARGEST_FILE)
         except (FileNotFoundError, NotADirectoryError):
-            raise FileNotFoundError(self.path(name)) from None
+            raise FileNotFoundError(path) from None
         except OSError as problem:
-            raise StoreError(f"cannot read {self.path(name)}: {problem.strerror}.") from problem
+            raise StoreError(f"cannot read {path}: {problem.strerror}.") from problem
         return decode(name, data)
 
     def stamp(self, name: str) -> tuple[int, ...] | None:
@@ -267,14 +265,14 @@ class Store:
         except DamagedCell as found:
             problem = found
         asides = (self.root / f"{name}.corrupt-{number}" for number in itertools.count(1))
-        aside = next(path for path in asides if not path.exists())
+        aside, path = next(aside for aside in asides if not aside.exists()), self.path(name)
         try:
-            os.rename(self.path(name), aside)
+            os.rename(path, aside)
+            log.warning("%s: %s; moved to %s.", path, problem, aside.name)
         except FileNotFoundError:  # another sweep on this store was first
-            return None
+            pass
         except OSError as refusal:
-            raise StoreError(f"cannot move {self.path(name)} aside: {refusal.strerror}.") from None
-        log.warning("%s: %s; moved to %s.", self.path(name), problem, aside.name)
+            raise StoreError(f"cannot move {path} aside: {refusal.strerror}.") from None
         return None
 
     def write(self, cell: Cell, rows: "pd.DataFrame", provenance: dict) -> None:
@@ -295,10 +293,9 @@ class Store:
             try:
                 record = json.loads(read_regular(path, _LARGEST_RECORD))
                 failed = FailedCell(cell_from_json(record["config"]), str(record["traceback"]))
+                found[failed.config.name] = failed
             except FileNotFoundError:  # it succeeded meanwhile
                 continue
             except (OSError, ValueError, KeyError, TypeError, AttributeError, DamagedCell):
                 log.warning("%s is not the record of a failed cell; it is ignored.", path)
-            else:
-                found[failed.config.name] = failed
         return found
