@@ -92,8 +92,8 @@ class Cell:
     def read(cls, content: dict[str, Any]) -> "Cell":
         """Make the cell that ``content`` describes."""
         del content["kind"]
-        own = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
-        return cls(**own | {"task": read_task(content["task"])})
+        own: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+        return cls(**{**own, "task": read_task(content["task"])})
 
     def place(self) -> dict[str, object]:
         """Say where it stands in a sweep: method, t and d, for tables and events."""

@@ -135,5 +135,6 @@ def verify(
         repeated = run_cell(stored.config.with_seed(chosen), data_dir, batching)  # type: ignore[call-arg]
         seconds = time.perf_counter() - begin
         rows = stored.table.to_pandas(use_threads=False)
-        state, *apart = compare(rows[rows["seed"] == chosen], repeated)
-        yield Check(stored.config, chosen, state, repeats_bits(stored, batching), *apart, seconds)
+        state, loss, accuracy = compare(rows[rows["seed"] == chosen], repeated)
+        expected = repeats_bits(stored, batching)
+        yield Check(stored.config, chosen, state, expected, loss, accuracy, seconds)
