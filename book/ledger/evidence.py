@@ -13,18 +13,13 @@ import pandas as pd
 
 from dofbook.experiments.published import published_names, read_provenance, read_published
 from dofbook.success.tables import CURVE, METRICS, REQUIRED
+from dofbook.training.config import EPOCHS
 from ledger.criteria import RUNS
 
 TRAIN_IMAGES = {
     "mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000, "cifar100": 50_000,
     "svhn_cropped": 73_257,
 }  # fmt: skip
-EPOCHS = {
-    "conv2": {"mnist": 3, "fashion_mnist": 3, "cifar10": 4, "svhn_cropped": 4},
-    "conv3": {"mnist": 4, "fashion_mnist": 5, "cifar10": 5, "cifar100": 5},
-    "resnet20": {"mnist": 3, "fashion_mnist": 3, "cifar10": 4},
-}
-"""Table 2 of the paper."""
 BATCH = 128
 PRUNING_EPOCHS = 2
 IN_SUBSPACE = ("affine", "lottery_subspace")
