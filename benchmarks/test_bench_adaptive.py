@@ -65,7 +65,7 @@ def test_digits(benchmark, tmp_path):
     sweep = SweepConfig(task, nested, grid, runs=8, baseline_learning_rates=())
     config = AdaptiveConfig(sweep, (0.9,), half_width=0.01)  # as narrow as eight can make it
     *_, known = benchmark.pedantic(
-        lambda: list(run_adaptive(config, 0, Store(tmp_path / "adaptive"))), rounds=1
+        lambda: list(run_adaptive(config, nested[0], Store(tmp_path / "adaptive"))), rounds=1
     )
     run_sweep(sweep.cells(), Store(tmp_path / "full"))
     runs = table(Store(tmp_path / "full")).groupby(["seed", "d"])
