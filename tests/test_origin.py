@@ -291,6 +291,7 @@ if RATE:
 
 
 half = functools.partial(scale)
+half.table = [used for used in range(2)]
 
 
 def used(x):
@@ -318,6 +319,7 @@ MODULES = {"origin_main": BESIDE, "origin_helper": HELPER, "origin_star": STAR}
         ("origin_main", "step(x) * RATE", "RATE * step(x)", False),
         ("origin_main", "return x * RATE", "return RATE * x", False),
         ("origin_main", 'KIND = "1.5"', "KIND = 1.5", False),
+        ("origin_main", "in range(2)", "in range(3)", False),
         ("origin_star", "lambda x: x", "lambda x: -x", False),
         ("origin_helper", "late = 1", "late = 2", False),
         ("origin_helper", "x + 1", "x + 2", False),

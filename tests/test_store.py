@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import hashlib
 import json
 import os
 import pickle  # noqa: S403
@@ -15,6 +16,7 @@ import time
 from dataclasses import replace
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -513,6 +515,49 @@ def test_sealed_rows_that_are_not_the_cell_s_are_moved_aside(tmp_path, name):
     assert store.take(CELL.name) is None
     assert files(store) == {f"{CELL.name}.corrupt-1"}
     assert run_sweep([CELL], store, run_cell=lambda cell, _: real_rows()).computed == 1
+
+
+DEEP = "[" * 10**5
+ORIGINS = ["5", "null", "[]", '"x"', "{", DEEP, '{"environment": 5}', '{"wall_seconds": "abc"}']
+ORIGINS += ['{"environment": {"devices": [5]}}', '{"environment": {"git": 7}}', '{"started": 5}']
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_a_cell_that_says_nonsense_of_its_run_is_damaged(tmp_path, origin, monkeypatch):
+    store = fill(Store(tmp_path), [CELL])
+    honest = store_module.seal
+    wrong = {"dofbook.provenance": origin}
+    monkeypatch.setattr(store_module, "seal", lambda t, about: honest(t, about | wrong))
+    store.path(CELL.name).write_bytes(store_module.encode(CELL, real_rows(), {}))
+    with pytest.raises(DamagedCell, match="where it comes from"):
+        store.read(CELL.name)
+
+
+@pytest.mark.parametrize("config", ["[]", "null", "{not", DEEP, "5"])
+def test_a_sealed_file_that_describes_no_cell_is_damaged(config):
+    about = {"dofbook.config": config, "dofbook.provenance": "{}"}
+    data = store_module.seal(pa.Table.from_pandas(real_rows()), about)
+    with pytest.raises(DamagedCell, match="not a cell's"):
+        store_module.decode(hashlib.sha256(config.encode()).hexdigest()[:16], data)
+
+
+def test_rows_of_no_training_set_or_of_endless_training_are_refused_at_once(tmp_path):
+    store = Store(tmp_path)
+    long = replace(CELL, task=replace(CELL.task, epochs=10**8))
+    for cell, rows in (
+        (CELL, real_rows().assign(train_images=pd.Series([None] * 4, dtype="Int64"))),
+        (long, real_rows().assign(cell=long.name, epochs=10**8)),
+    ):
+        store.write(cell, rows, PROVENANCE)
+        with pytest.raises(DamagedCell):
+            store.read(cell.name)
+
+
+@pytest.mark.parametrize("record", [DEEP, "5", '{"config": "' + DEEP + '", "traceback": ""}'])
+def test_what_is_no_record_of_a_failure_is_named(tmp_path, caplog, record):
+    (tmp_path / "a.failed.json").write_text(record)
+    assert Store(tmp_path).failures() == {}
+    assert "is not the record of a failed cell" in caplog.text
 
 
 def test_losses_that_diverged_are_not_a_lie(tmp_path):

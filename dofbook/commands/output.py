@@ -96,7 +96,7 @@ def cause(traceback: str) -> str:
     'ValueError: no'
     """
     own = traceback.partition("\n--------------------\nFor simplicity, JAX has removed")[0]
-    return own.strip().splitlines()[-1]
+    return (own.strip() or "no reason is recorded").splitlines()[-1]
 
 
 def check_file(path: Path, store: Path) -> None:

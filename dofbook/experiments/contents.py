@@ -104,6 +104,8 @@ def _expected_steps(cell: Cell, table: pa.Table) -> list[int] | None:
         return None
     if task.solver == "exact":
         return [0]
+    if (task.epochs or 0) > len(table):  # before a list of that length is made
+        raise DamagedCell("its checkpoints are not those of the cell")
     each = -(-table["train_images"][0].as_py() // task.batch_size)
     cuts = np.unique(np.linspace(0, each, task.checkpoints_per_epoch + 1).round().astype(int))
     made = [epoch * each + int(stop) for epoch in range(task.epochs or 0) for stop in cuts[1:]]

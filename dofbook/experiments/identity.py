@@ -94,5 +94,6 @@ def check_origin(stored: StoredCell, cell: Cell, task: Task) -> None:
         if then.get("layers", now["layers"]) != now["layers"]:
             refuse(f"{other}s arrays had other names or shapes", "network")
     for name, source in now["sources"].items():
-        if then.get("sources", {}).get(name, source) != source:
+        before = (then.get("sources") or {}).get(name)
+        if None not in (before, source) and before != source:  # None: it could not be read
             refuse(f"with another {name}: its code was edited since", "code")

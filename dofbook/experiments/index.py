@@ -15,9 +15,11 @@ import pyarrow as pa
 from dofbook.experiments.config import canonical_json, cell_from_json
 from dofbook.experiments.contents import DamagedCell
 from dofbook.experiments.store import (
+    FOREIGN,
     Store,
     StoredCell,
     StoreError,
+    read_origin,
     read_regular,
     seal,
     unseal,
@@ -46,10 +48,11 @@ def read_headers(
         stamp, entry = store.stamp(name), entries.get(name)
         if stamp is None:
             continue
-        if entry and entry["stamp"] == list(stamp):
-            cell, origin = cell_from_json(entry["config"]), json.loads(entry["provenance"])
-            found[name] = StoredCell(cell, None, origin)
-            continue
+        with contextlib.suppress(DamagedCell, *FOREIGN):  # a foreign index: the file is the truth
+            if entry and entry["stamp"] == list(stamp):
+                cell, origin = cell_from_json(entry["config"]), read_origin(entry["provenance"])
+                found[name] = StoredCell(cell, None, origin)
+                continue
         try:
             stored = store.read(name)
         except FileNotFoundError:  # moved aside or deleted meanwhile
@@ -71,7 +74,7 @@ def _read(store: Store) -> dict[str, dict[str, Any]]:
     try:
         table = unseal(read_regular(store.root / FILE, _LARGEST))[0].read(use_threads=False)
         return {entry["name"]: entry for entry in table.select(_COLUMNS).to_pylist()}
-    except (OSError, DamagedCell, LookupError, ValueError, pa.ArrowException):
+    except (OSError, DamagedCell, pa.ArrowException, *FOREIGN):
         return {}
 
 

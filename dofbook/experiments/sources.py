@@ -70,9 +70,11 @@ def _statements(text: str) -> list[tuple[str, ast.stmt]]:
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             found.append((node.name, node))
         elif isinstance(node, ast.Assign | ast.AnnAssign):
-            names = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
-            stored = [part.id for part in names if isinstance(part.ctx, ast.Store)]
-            found += [(name, node) for name in stored] or [("", node)]
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            parts = [part for target in targets for part in ast.walk(target)]
+            inside = any(isinstance(part, ast.Attribute | ast.Subscript) for part in parts)
+            names = [] if inside else [part.id for part in parts if isinstance(part, ast.Name)]
+            found += [(name, node) for name in names] or [("", node)]
         elif isinstance(node, ast.If) and "__name__" in ast.dump(node.test):
             continue  # a script's own part
         elif not _is_docstring(node):

@@ -44,6 +44,10 @@ _LARGEST_FILE, _LARGEST_RECORD = 2**28, 2**22
 """Bytes of a cell's file, and of a failure's record or of what a cell has beside its rows."""
 
 
+FOREIGN = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
+"""What reading JSON or rows raises where they are not those of a cell."""
+
+
 class StoreError(RunFailed):
     """Say that the store could not be written: disk full, permission withdrawn."""
 
@@ -170,6 +174,22 @@ def _as_parquet() -> Iterator[None]:
         raise DamagedCell(f"it cannot be read as Parquet ({problem})") from None
 
 
+def read_origin(text: str) -> dict:
+    """Read what a cell says of its run; DamagedCell if it is not what ``compute`` writes."""
+    try:
+        origin = json.loads(text)
+        environment, seconds = origin.get("environment") or {}, origin.get("wall_seconds")
+        devices, git = environment.get("devices") or [], environment.get("git") or {}
+        said = [origin.get("started"), git.get("commit"), *(one.get("kind") for one in devices)]
+        if not isinstance(seconds, float | int | None):
+            raise TypeError("its wall time is no number")
+        if not all(isinstance(words, str | None) for words in said):
+            raise TypeError("its start, commit or devices are no words")
+    except FOREIGN:
+        raise DamagedCell("it does not say where it comes from") from None
+    return origin
+
+
 def encode(cell: Cell, rows: "pd.DataFrame", provenance: dict) -> bytes:
     """Write a result, and what it was computed with, as the content of a cell file."""
     metadata = {
@@ -184,6 +204,15 @@ def decode(name: str, data: bytes) -> StoredCell:
 
     Raises DamagedCell, or InputError if it is intact but has another schema version.
     """
+    try:
+        return _decode(name, data)
+    except InputError:
+        raise
+    except FOREIGN as problem:  # whoever wrote it may have sealed anything
+        raise DamagedCell(f"its content is not a cell's ({problem})") from None
+
+
+def _decode(name: str, data: bytes) -> StoredCell:
     file, metadata = unseal(data)
     config = metadata.get("dofbook.config", "")
     if hashlib.sha256(config.encode()).hexdigest()[:16] != name:
@@ -197,11 +226,7 @@ def decode(name: str, data: bytes) -> StoredCell:
     with _as_parquet():
         table = file.read(use_threads=False).replace_schema_metadata(None)
     check_rows(cell, table)
-    try:
-        provenance = json.loads(metadata["dofbook.provenance"])
-    except (KeyError, ValueError):
-        raise DamagedCell("it does not say where it comes from") from None
-    return StoredCell(cell, table, provenance)
+    return StoredCell(cell, table, read_origin(metadata.get("dofbook.provenance", "")))
 
 
 @dataclass(frozen=True)
@@ -296,6 +321,6 @@ class Store:
                 found[failed.config.name] = failed
             except FileNotFoundError:  # it succeeded meanwhile
                 continue
-            except (OSError, ValueError, KeyError, TypeError, AttributeError, DamagedCell):
+            except (OSError, DamagedCell, *FOREIGN):
                 log.warning("%s is not the record of a failed cell; it is ignored.", path)
         return found
