@@ -77,10 +77,8 @@ def check_origin(stored: StoredCell, cell: Cell, task: Task) -> None:
         about = f"the store's cell {stored.config.name} was computed {other}"
         raise InputError(f"{about}; use another store or the same {same}.")
 
-    data, network = (
-        attrgetter("dataset", "train_size", "test_size"),
-        attrgetter("dataset", "network"),
-    )
+    data = attrgetter("dataset", "train_size", "test_size")
+    network = attrgetter("dataset", "network")
     known = (origin.get("dataset") or {}).get("fingerprint")
     if data(names) == data(cell.task) and known != task.data.fingerprint:
         refuse(f"from other {names.dataset} data than {task.data.source}", "data")

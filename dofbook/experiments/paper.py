@@ -148,10 +148,8 @@ def _paper_figures() -> dict[str, dict[str, Any]]:
             cells = [SpectrumCell(task=affine.task, seeds=affine.seeds)]
             add(f"10-{dataset}-{network}", f"Figs. 10 and 11, {where}", cells, f"spectra_{table}")
     for dataset in ("mnist", "fashion_mnist"):
-        title, cells = (
-            f"Fig. 9, conv2 on {dataset}",
-            linearization_chapter("paper", dataset=dataset),
-        )
+        title = f"Fig. 9, conv2 on {dataset}"
+        cells = linearization_chapter("paper", dataset=dataset)
         add(f"9-{dataset}", title, cells, "ntk_conv2")
         cut = CutCell(task=TaskConfig(dataset=dataset), optimum_steps=OPTIMUM_STEPS, grid=15)
         add(f"9c-{dataset}", f"{title}, cuts", [cut], "ntk_cuts")

@@ -176,17 +176,16 @@ def _as_parquet() -> Iterator[None]:
 
 def read_origin(text: str) -> dict:
     """Read what a cell says of its run; DamagedCell if it is not what ``compute`` writes."""
-    try:
+    origin, sound = {}, False
+    with contextlib.suppress(*FOREIGN):
         origin = json.loads(text)
         environment, seconds = origin.get("environment") or {}, origin.get("wall_seconds")
         devices, git = environment.get("devices") or [], environment.get("git") or {}
         said = [origin.get("started"), git.get("commit"), *(one.get("kind") for one in devices)]
-        if not isinstance(seconds, float | int | None):
-            raise TypeError("its wall time is no number")
-        if not all(isinstance(words, str | None) for words in said):
-            raise TypeError("its start, commit or devices are no words")
-    except FOREIGN:
-        raise DamagedCell("it does not say where it comes from") from None
+        sound = isinstance(seconds, float | int | None)
+        sound = sound and all(isinstance(words, str | None) for words in said)
+    if not sound:
+        raise DamagedCell("it does not say where it comes from")
     return origin
 
 
