@@ -1,9 +1,11 @@
 """The command line: what ``dofbook`` and ``python -m dofbook`` run."""
 
 import errno
+import logging
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import IO
 
 from dofbook.errors import InputError, RunFailed
@@ -42,6 +44,19 @@ def _complain(text: object) -> None:
     _flush(sys.stderr)
 
 
+@contextmanager
+def _warnings_shown(quiet: bool) -> Iterator[None]:
+    """Print what the package logs as lines like others; if ``quiet``, errors alone."""
+    log, shown = logging.getLogger(__package__), logging.StreamHandler()
+    shown.setFormatter(logging.Formatter("dofbook: %(message)s"))
+    shown.setLevel(logging.ERROR if quiet else logging.WARNING)
+    log.addHandler(shown)
+    try:
+        yield
+    finally:
+        log.removeHandler(shown)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line, by default with the process's arguments, and give its exit code.
 
@@ -51,12 +66,12 @@ def main(argv: list[str] | None = None) -> int:
     # Modules of one's own in the current folder, as for python -m, and the book's experiments.
     sys.path += [place for place in ("", str(HOME / "book")) if place not in sys.path]
     _open_streams()
-    code, lost = EXIT_FAILED, None
+    code, lost, line = EXIT_FAILED, None, sys.argv[1:] if argv is None else argv
     try:
-        with heard_interrupts():
+        with heard_interrupts(), _warnings_shown("--quiet" in line):
             from dofbook.commands.app import run_line
 
-            code = run_line(sys.argv[1:] if argv is None else argv)
+            code = run_line(line)
     except (InputError, RunFailed) as problem:
         _complain(problem)
         code = EXIT_INPUT if isinstance(problem, InputError) else EXIT_FAILED

@@ -5,10 +5,11 @@ The name is all that a configuration stores; whoever runs it needs the module on
 
 import importlib
 import re
+import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,16 @@ def is_reference(name: object) -> bool:
     (True, False)
     """
     return isinstance(name, str) and _FORM.fullmatch(name) is not None
+
+
+def is_imported(reference: str) -> bool:
+    """Tell whether what a reference names is at hand without an import.
+
+    >>> is_imported("json:dumps"), is_imported("no_such_module:net")
+    (True, False)
+    """
+    path, _, name = reference.partition(":")
+    return hasattr(sys.modules.get(path), name)
 
 
 def check_name(what: str, name: object, ours: Iterable[str]) -> None:
@@ -83,7 +94,7 @@ def own_code(
     """Turn what a reader's code raises, or its exit, into a sentence about ``what``, with its line.
 
     ``hints`` are pairs of a pattern, searched in the kind and words of the error, and a way out.
-    Errors in ``passing``, InputError and MemoryError are left as they are.
+    Errors in ``passing``, InputError and KeyboardInterrupt are left as they are.
 
     >>> with own_code("my_net", hints=(("ZeroDivision", "use larger ones"),)):
     ...     1 / 0
@@ -92,15 +103,21 @@ def own_code(
     """
     try:
         yield
-    except (InputError, MemoryError, *passing):
+    except (InputError, KeyboardInterrupt, GeneratorExit, *passing):
         raise
-    except SystemExit as error:
-        raise InputError(f"{what} called sys.exit({error.code!r}){_place(error)}.") from error
-    except Exception as error:
-        words = next(iter(str(error).strip().splitlines()), "").strip().rstrip(".")[:300]
-        said = f"{type(error).__name__}: {words}" if words else type(error).__name__
+    except BaseException as error:
+        said = f"called sys.exit({_words(error)})"
+        if not isinstance(error, SystemExit):
+            said = f"raised {': '.join(filter(None, (type(error).__name__, _words(error))))}"
         ways = [f"; {way}" for pattern, way in hints if re.search(pattern, said)]
-        raise InputError(f"{what} raised {said}{_place(error)}{''.join(ways[:1])}.") from error
+        raise InputError(f"{what} {said}{_place(error)}{''.join(ways[:1])}.") from error
+
+
+def _words(error: BaseException) -> str:
+    """Give the first line of what an error says; its own code may fail to say it."""
+    with suppress(Exception):
+        return next(iter(str(error).strip().splitlines()), "").strip().rstrip(".")[:300]
+    return ""
 
 
 def _place(error: BaseException) -> str:

@@ -22,7 +22,12 @@ from dofbook import __version__, cli, provenance
 from dofbook.commands.app import COMMANDS, build_app
 from dofbook.commands.describing import described
 from dofbook.datasets import NAMES as DATASETS, locate
-from dofbook.experiments import cell as cell_module, config as config_module, verification
+from dofbook.experiments import (
+    cell as cell_module,
+    config as config_module,
+    index as index_module,
+    verification,
+)
 from dofbook.experiments.options import GRID_OPTIONS, PROFILES, make_sweep
 from dofbook.experiments.paper import PAPER_FIGURES
 from dofbook.experiments.spectra import SpectrumCell
@@ -118,7 +123,7 @@ def test_status_names_damage_and_changes_nothing(swept, tmp_path, capsys):
     (tmp_path / "0123456789abcdef.parquet").write_bytes(b"junk")
     assert cli.main(["status", "--store", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert "damaged: " in out
+    assert "left out: " in out
     assert "holds no cells" in out
     assert tree(tmp_path) == {"0123456789abcdef.parquet"}
 
@@ -183,6 +188,10 @@ def test_a_dry_run_answers_without_jax_and_pandas(swept, dims, said):
     script = (
         "import sys\nfrom dofbook.cli import main\n"
         f"assert main({line}) == 0\n"
+        "refused = ['--retries=-1'], ['--chunk', '0'], ['--executor', 'dask', '--workers', '0']\n"
+        f"assert {{main([*{line}, *options]) for options in refused}} == {{2}}\n"
+        "more = ['--executor', 'dask', '--chunk', '2', '--retries', '2', '--quiet']\n"
+        f"assert main([*{line}, *more]) == 0\n"
         "assert not {'jax', 'pandas', 'scipy', 'sklearn'} & set(sys.modules), 'imported too much'\n"
     )
     command = [sys.executable, "-c", script]
@@ -355,7 +364,6 @@ BAD = [
     "sweep --store FOLDER.parquet --table FOLDER.parquet/new/table.parquet",
     "table --store FOLDER.parquet -o FOLDER.parquet/0123456789abcdef.parquet",
     "table --store FOLDER.parquet -o FOLDER.parquet/rows.csv --csv",
-    "table --store SCHEMA99 -o /proc/x.parquet",
     "spectra",
     "list",
     "list nothing",
@@ -366,7 +374,6 @@ BAD = [
     "thresholds FILE --level 0.5",
     "thresholds missing --level 0.5",
     "thresholds FOLDER.parquet --level 0.5",
-    "thresholds SCHEMA99 --level high",
     "figures FILE -o FILE",
     "figures FILE",
     "run CHAPTER.md -o CHAPTER.md",
@@ -454,13 +461,8 @@ BAD = [
     "table --store missing -o t.parquet",
     "table --store FOLDER.parquet -o t.parquet",
     "table --store FOLDER.parquet",
-    "table --store SCHEMA99 -o t.parquet",
-    "status --store SCHEMA99",
     "verify --store missing",
     "verify --store FOLDER.parquet",
-    "verify --store SCHEMA99",
-    "verify --store SCHEMA99 --sample 0",
-    "verify --store SCHEMA99 --seed -1",
     "figures missing.parquet -o figures",
     "figures FILE -o figures",
     "figures FILE -o figures --figure figure_99",
@@ -486,10 +488,6 @@ def test_bad_input_is_one_sentence_exit_code_2_and_nothing_written(
     monkeypatch.delenv("DOFBOOK_DATA_DIR", raising=False)
     (tmp_path / "FILE").write_text("plain text")
     (tmp_path / "FOLDER.parquet").mkdir()
-    monkeypatch.setattr(config_module, "SCHEMA_VERSION", 99)  # a store of another dofbook
-    cell = config_module.CellConfig(task=config_module.TaskConfig())
-    Store(tmp_path / "SCHEMA99").write(cell, tell(cell), {})
-    monkeypatch.setattr(config_module, "SCHEMA_VERSION", 1)
     (tmp_path / "CHAPTER.md").write_text("# No kernel\n")
     before = tree(tmp_path)
     assert cli.main(line.split()) == 2
@@ -779,11 +777,15 @@ def test_a_cell_lost_during_a_sweep_fails_it(tmp_path, monkeypatch, capsys):
 def test_quiet_says_nothing_but_errors(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cell_module, "run_cell", tell)
+    monkeypatch.setattr(index_module, "commit", lambda: {"commit": "b" * 40})
     assert cli.main(["sweep", *SMALL, "--quiet", "--table", "t.parquet"]) == 0
+    monkeypatch.setattr(index_module, "commit", lambda: {"commit": "c" * 40})
     assert cli.main(["table", "--quiet", "-o", "u.parquet"]) == 0
     assert cli.main(["status", "--quiet"]) == 0
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "")
+    assert cli.main(["status"]) == 0
+    assert capsys.readouterr().err.startswith("dofbook: 4 of 4 stored cells were computed by")
     assert cli.main(["sweep", "--quiet", "--runs", "0"]) == 2
     assert capsys.readouterr().err != ""
 

@@ -57,6 +57,7 @@ def edit(tmp_path, monkeypatch):
         (tmp_path / "edited_network.py").write_text(text)
         forget()
 
+    write.forget = forget
     yield write
     forget()
 
@@ -93,6 +94,43 @@ def test_a_network_edited_between_two_sweeps_is_not_mixed(tmp_path, edit, old, n
     caplog.clear()
     assert run_sweep(cells[:1], store, progress=False).stored == 1
     assert "not compared with the data and code of today" in caplog.text
+
+
+def test_a_search_of_which_all_is_stored_needs_no_network(tmp_path, edit, capsys):
+    line = ["sweep", "--dataset", "digits", "--network", "edited_network:net", "--epochs", "1"]
+    line += ["--train-size", "100", "--test-size", "50", "--dims", "1,2,4", "--no-baseline"]
+    line += ["--runs", "2", "--store", str(tmp_path / "store"), "--adaptive", "--level", "0.01"]
+    edit(NETWORK)
+    assert main(line) == 0
+    found = capsys.readouterr().out
+    (tmp_path / "edited_network.py").unlink()
+    edit.forget()
+    assert main(line) == 0
+    assert capsys.readouterr().out == found
+    assert main([*line[:-1], "0.99"]) == 2
+    assert "edited_network:net cannot be imported" in capsys.readouterr().err
+
+
+def test_an_edited_network_is_seen_though_the_data_are_gone(tmp_path, edit):
+    (tmp_path / "gone_data.py").write_text(
+        "import numpy as np\n"
+        "from dofbook.datasets import Dataset\n"
+        "def small(folder):\n"
+        "    x, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2\n"
+        "    return Dataset.from_arrays(x, y, x, y)\n"
+    )
+    task = replace(TASK, network="edited_network:net", dataset="gone_data:small")
+    task = replace(task, train_size=None, test_size=None)
+    cells, store = [CellConfig(task=task, d=2, seeds=(0,))], Store(tmp_path / "store")
+    edit(NETWORK)
+    assert run_sweep(cells, store, progress=False).computed == 1
+    sys.modules.pop("gone_data")
+    (tmp_path / "gone_data.py").unlink()
+    edit(NETWORK)
+    assert run_sweep(cells, store, progress=False).stored == 1
+    edit(NETWORK.replace("nn.relu", "nn.tanh"))
+    with pytest.raises(InputError, match="edited_network:net: its code was edited since"):
+        run_sweep(cells, store, progress=False)
 
 
 def test_cells_without_a_record_of_the_code_are_known_by_their_d(tmp_path, edit):
@@ -160,7 +198,7 @@ def test_another_commit_is_mentioned(tmp_path, monkeypatch, caplog, capsys):
         assert ("computed by dofbook at other commits" in capsys.readouterr().err) == said
 
 
-def test_a_search_mentions_another_commit_once(tmp_path, monkeypatch, caplog, capsys):
+def test_a_search_mentions_another_commit_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(index, "commit", lambda: {"commit": "b" * 40})
     line = ["sweep", "--dataset", "digits", "--network", "mlp", "--epochs", "1", "--runs", "3"]
     line += ["--train-size", "100", "--test-size", "50", "--dims", "1,2,4,8", "--no-baseline"]
@@ -169,8 +207,8 @@ def test_a_search_mentions_another_commit_once(tmp_path, monkeypatch, caplog, ca
     assert "other commits" not in capsys.readouterr().err
     monkeypatch.setattr(index, "commit", lambda: {"commit": "c" * 40})
     assert main([*line, "0.3,0.9"]) == 0
-    sentences = capsys.readouterr().err + caplog.text
-    assert sentences.count("stored cells were computed by dofbook at other commits") == 1
+    said = capsys.readouterr().err
+    assert said.count("dofbook: 6 of 6 stored cells were computed by dofbook at other commits") == 1
 
 
 # --- runs that another cell of the family holds --------------------------------------------------
@@ -278,6 +316,7 @@ def test_an_older_worker_that_says_nothing_is_found_out_in_the_end(tmp_path):
 
 BESIDE = '''
 import functools
+from typing import TYPE_CHECKING
 
 from origin_helper import step
 from origin_star import *
@@ -290,6 +329,17 @@ if RATE:
         return x * RATE
 
 
+if TYPE_CHECKING:
+    from numpy import ndarray
+try:
+    import never_there
+except ImportError:
+    never_there = None
+try:
+    import json as fast
+except ImportError:
+    fast = None
+
 half = functools.partial(scale)
 half.table = [used for used in range(2)]
 
@@ -298,7 +348,7 @@ def used(x):
     """Describe."""
     from origin_helper import late
 
-    return half(starred(step(x) * RATE)) + float(KIND)
+    return half(starred(step(x) * RATE)) + float(fast.loads(KIND))
 
 
 def unused(x):
@@ -315,6 +365,16 @@ MODULES = {"origin_main": BESIDE, "origin_helper": HELPER, "origin_star": STAR}
         ("origin_main", "def unused(x):\n    return x", "def unused(x):\n    return -x", True),
         ("origin_main", "Describe.", "Describe otherwise.", True),
         ("origin_main", "RATE = 0.5", "RATE  = (0.5)  # a half", True),
+        ("origin_main", "import never_there", "import nor_there as never_there", True),
+        ("origin_main", "from numpy", "from jax.numpy", True),
+        (
+            "origin_main",
+            "if RATE:",
+            "try:\n    import nor_there\nexcept ImportError:\n    pass\nif RATE:",
+            True,
+        ),
+        ("origin_main", "import json as fast", "import simplejson as fast", False),
+        ("origin_main", "    never_there = None", "    print()", False),
         ("origin_main", "RATE = 0.5", "RATE = 0.25", False),
         ("origin_main", "step(x) * RATE", "RATE * step(x)", False),
         ("origin_main", "return x * RATE", "return RATE * x", False),
@@ -346,5 +406,5 @@ def test_a_module_that_cannot_be_read_has_no_digest(tmp_path, monkeypatch):
     (tmp_path / "origin_broken" / "__init__.py").write_text("1 / 0\n")
     (tmp_path / "origin_broken" / "inner.py").write_text("def f():\n    pass\n")
     importlib.invalidate_caches()
-    for module in ("origin_broken.inner", "origin_nowhere", "__main__", "math"):
+    for module in ("origin_broken.inner", "origin_nowhere", "__main__", "math", "json"):
         assert source_digest(module, "f") is None

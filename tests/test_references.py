@@ -117,6 +117,16 @@ def interrupted(*given):
 def full(*given):
     raise MemoryError
 
+class Mute(Exception):
+    def __str__(self):
+        raise ValueError
+
+def mute(*given):
+    raise Mute
+
+def odd(*given):
+    raise type("Mute", (BaseException,), {})
+
 def tokens(num_classes):
     init = lambda key: {"table": jnp.ones((16, 4)), "out": jnp.ones((4, 16))}
     return init, lambda tree, x: tree["table"][x] @ tree["out"]
@@ -151,8 +161,11 @@ def test_what_one_s_own_code_raises_is_one_sentence_with_its_last_line(mine):
         call(f"{mine}:leaves")
     with pytest.raises(KeyboardInterrupt):
         call(f"{mine}:interrupted")
-    with pytest.raises(MemoryError):
+    with pytest.raises(InputError, match=r"full raised MemoryError \(in full at .*line 17"):
         call(f"{mine}:full")
+    for name in ("mute", "odd"):  # neither its words nor its class are an exception's
+        with pytest.raises(InputError, match=rf"{name} raised Mute \(in {name} at "):
+            call(f"{mine}:{name}")
     with pytest.raises(InputError, match=r"number raised TypeError: .* 1 was given\.$"):
         call(f"{mine}:number", 1)
     assert call(f"{mine}:number") == 7

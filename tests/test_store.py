@@ -162,15 +162,16 @@ def test_a_damaged_cell_is_kept_aside_reported_and_recomputed(tmp_path, caplog, 
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
-def test_another_schema_version_is_refused_not_moved_aside(tmp_path, monkeypatch):
+def test_another_schema_version_is_left_out_not_moved_aside(tmp_path, monkeypatch, caplog):
     import dofbook.experiments.config as config
 
     monkeypatch.setattr(config, "SCHEMA_VERSION", 99)
     store = fill(Store(tmp_path), [CELL])
     before = files(store)
     monkeypatch.undo()
-    with pytest.raises(InputError, match="schema version 99"):
+    with pytest.raises(InputError, match="holds none of the cells"):
         table(store)
+    assert "schema version 99" in caplog.text
     assert files(store) == before
 
 

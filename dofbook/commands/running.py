@@ -13,11 +13,11 @@ from dofbook.commands.options import Real, Reals, Whole
 from dofbook.commands.output import Output, check_devices
 from dofbook.errors import InputError
 from dofbook.experiments.config import SweepConfig
+from dofbook.training.config import Batching
 
 if TYPE_CHECKING:
     from dofbook.experiments.adaptive import AdaptiveConfig
     from dofbook.experiments.executors import Executor
-    from dofbook.training import Batching
 
 
 @Parameter(name="*", group=Group("Where it runs", sort_key=100))
@@ -37,13 +37,15 @@ class Batched:
     chunk: Whole | None = None
     precision: Literal["float32", "tf32"] = "float32"
 
-    def make_batching(self) -> "Batching":
+    def make_batching(self) -> Batching:
         """Check the choice, and that there is a device."""
-        from dofbook.training import Batching
-
-        chosen = Batching(self.batching, self.chunk, self.precision)
+        chosen = self.choice()
         check_devices()
         return chosen
+
+    def choice(self) -> Batching:
+        """Check the choice, without JAX."""
+        return Batching(self.batching, self.chunk, self.precision)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +68,17 @@ class Running(Batched):
     part: str | None = None
     retries: Whole = 1
 
+    def check(self) -> None:
+        """Refuse choices that are not allowed, without JAX."""
+        if self.retries < 0:
+            raise InputError(f"retries is {self.retries}; it must be at least 0.")
+        self.make_executor()
+        self.choice()
+
     def keywords(self, out: Output) -> dict[str, Any]:
         """Give what ``run_sweep`` and ``run_adaptive`` take beside cells and store."""
         from dofbook.experiments.cell import run_cell
-        from dofbook.training import Batching
 
-        if self.retries < 0:
-            raise InputError(f"retries is {self.retries}; it must be at least 0.")
         executor, batching = self.make_executor(), self.make_batching()
         run = run_cell if batching == Batching() else partial(run_cell, batching=batching)
         return {

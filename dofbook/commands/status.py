@@ -1,5 +1,6 @@
 """``dofbook status`` and ``dofbook sweep --dry-run``: what is done, and what the rest will take."""
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -18,6 +19,8 @@ from dofbook.experiments.store import Store, StoredCell
 
 if TYPE_CHECKING:
     from dofbook.experiments.estimates import Need
+
+log = logging.getLogger(__name__)
 
 PLACE = ["dataset", "network", "method", "t", "d"]
 """Columns that say where a cell stands in a sweep."""
@@ -44,7 +47,7 @@ def status(
         known = {name: cell.config for name, cell in {**failures, **headers}.items()}
         wanted = dict(sorted(known.items(), key=_order))
         for name, problem in damaged.items():
-            out.say(f"damaged: {found.path(name)}: {problem}.")
+            out.say(f"left out: {found.path(name)}: {problem}.")
     if not wanted:
         out.say(f"{found.root} holds no cells.")
         out.event({"event": "status", "store": str(found.root), "cells": 0})
@@ -63,7 +66,7 @@ def status(
     totals, counted = Counter(states.values()), count_states(states.values())
     out.say(f"{len(wanted)} cells in {found.root}: {counted}.{_say_speed(speed)}")
     if sentence := other_commits(headers.values()):
-        out.complain(sentence)
+        log.warning("%s", sentence)
     out.event({
         "event": "status", "store": str(found.root), "cells": len(wanted),
         **{state: totals[state] for state in STATES}, **speed,
@@ -202,7 +205,7 @@ def _plans(
     from dofbook.provenance import devices
 
     how = (where.data_dir, where.make_batching())
-    check_cells(left, [], where.data_dir)
+    check_cells(left, (), where.data_dir)
     here = devices()[0]
     rates = timing.fit_rates(cell for cell in stored if timing.device_of(cell) == here)
     for task in dict.fromkeys(cell.task for cell in left):

@@ -1,8 +1,8 @@
 """``dofbook sweep``: run a sweep, or say what it would take."""
 
+import logging
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from dofbook.experiments.adaptive import AdaptiveConfig, LevelResult
     from dofbook.experiments.executors import SweepReport
     from dofbook.experiments.store import Store
+
+log = logging.getLogger(__name__)
 
 
 @describes_sweep
@@ -54,8 +56,7 @@ def sweep_command(
         raise InputError("--measure belongs to --dry-run; a sweep says what it takes as it runs.")
     if measure:  # said before JAX is loaded
         out.say(f"{len(cells)} cells wanted; looking at what they take on this machine.")
-    plain = replace(where, data_dir=None, part=None) == Running()
-    keywords = {} if dry_run and plain else where.keywords(out)
+    where.check()
     if not cells:
         out.say("There is nothing to do: no cells.")
         return 0
@@ -64,6 +65,7 @@ def sweep_command(
 
         print_plan(cells, place, where, out, "at most " if search else "", measure)
         return 0
+    keywords = where.keywords(out)
     try:
         if search:
             _search(search, place, out, keywords)
@@ -85,11 +87,9 @@ def sweep_command(
 
 def _search(wanted: "AdaptiveConfig", store: "Store", out: Output, keywords: dict) -> None:
     """Search the thresholds of every burn-in time."""
-    cells = wanted.cells()
-    experiments.executors.check_cells(cells, [], keywords["data_dir"])
-    headers, _ = read_headers(store, [cell.name for cell in cells])
+    headers, _ = read_headers(store, [cell.name for cell in wanted.cells()])
     if sentence := other_commits(headers.values()):
-        out.complain(sentence)
+        log.warning("%s", sentence)
     for method in wanted.sweep.methods:
         *_, known = experiments.adaptive.run_adaptive(wanted, method, store, **keywords)
         for found in known:

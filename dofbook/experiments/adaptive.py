@@ -17,6 +17,7 @@ from tqdm import tqdm
 from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.experiments.config import Cell, CellConfig, SweepConfig
+from dofbook.experiments.executors import check_cells
 from dofbook.experiments.store import Store
 from dofbook.experiments.sweeping import run_cells
 from dofbook.methods import Method
@@ -151,19 +152,25 @@ def probe_cell(config: AdaptiveConfig, method: Method, probe: Probe) -> CellConf
 def run_adaptive(
     config: AdaptiveConfig, method: Method, store: Store, progress: bool = True, **how: Any
 ) -> Iterator[list[LevelResult]]:
-    """Search the thresholds of one method, as ``search``, by trainings as of ``run_cells``."""
+    """Search the thresholds of one method, as ``search``, by trainings as of ``run_cells``.
+
+    InputError, before the first training, if any that it may come to cannot run.
+    """
 
     def attempt(probes):
+        nonlocal checked
         cells = [probe_cell(config, method, probe) for probe in probes]
-        stored = {
-            found.config: found.table for found in run_cells(cells, store, progress=None, **how)
-        }
+        if not (checked or all(store.path(cell.name).exists() for cell in cells)):
+            checked = check_cells(config.cells(), (), how.get("data_dir")) is None
+        found = run_cells(cells, store, progress=None, **how)
+        stored = {cell.config.name: cell.table for cell in found}
         bar.update(len(probes))
         reached = {}
         for probe, cell in zip(probes, cells, strict=True):
-            rows = stored[cell].to_pandas(use_threads=False).sort_values("step")
+            rows = stored[cell.name].to_pandas(use_threads=False).sort_values("step")
             reached[probe] = float(rows[f"best_{config.metric}"].iloc[-1])
         return reached
 
+    checked = False
     with tqdm(unit=" trainings", disable=None if progress else True) as bar:
         yield from search(config, attempt)

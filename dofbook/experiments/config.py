@@ -16,7 +16,7 @@ from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.keys import SEEDS
 from dofbook.methods import FullSpace, Method, RandomAffine, method_class, read_method
-from dofbook.references import is_reference, resolve
+from dofbook.references import is_imported, is_reference, resolve
 from dofbook.training.config import OptimizerConfig, TaskConfig
 
 if TYPE_CHECKING:
@@ -107,9 +107,9 @@ class Cell:
         """Refuse what cannot run, once the data are known and before anything is trained."""
 
     @property
-    def author(self) -> type:
-        """The class whose code decides the rows; a reader's own has columns of its own."""
-        return type(self)
+    def author(self) -> tuple[str, str]:
+        """Module and name of the class whose code decides the rows; a reader's has own columns."""
+        return type(self).__module__, type(self).__qualname__.partition(".")[0]
 
     @property
     def names(self) -> dict[str, str]:
@@ -168,7 +168,10 @@ class CellConfig(Cell):
     @classmethod
     def read(cls, content):
         task, d, seeds = (content.pop(name) for name in ("task", "d", "seeds"))
-        method = _method_of(method_class(content["method"]), json.dumps(content))
+        kind = content["method"]
+        if not is_reference(kind) or is_imported(kind):
+            kind = method_class(kind)
+        method = _method_of(kind, json.dumps(content))
         return cls(task=read_task(task), method=method, d=d, seeds=tuple(seeds))
 
     def place(self):
@@ -176,14 +179,14 @@ class CellConfig(Cell):
 
     @property
     def author(self):
-        return type(self.method)
+        return self.method.author
 
     def check(self, task):
         self.method.check(task, self.d)
 
     def work(self):
         plain, method = super().work(), self.method
-        own = (self.task.linearized_at is not None, self.task.solver, type(method))
+        own = (self.task.linearized_at is not None, self.task.solver, method.name, method.author)
         before, d = method.epochs_before(int(plain.epochs)), method.explicit_dimension(self.d)
         return replace(plain, kind=plain.kind[:5] + own, before=before, d=d)
 
@@ -194,6 +197,29 @@ class CellConfig(Cell):
         from dofbook.experiments.cell import training_rows
 
         return training_rows(task, self.method, self.d, self.seeds, self.name, batching)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignCell(Cell):
+    """Stand for a stored cell of a reader's kind whose code is not imported: it cannot run."""
+
+    text: str
+
+    def validate(self):
+        object.__setattr__(self, "kind", json.loads(self.text)["kind"])
+
+    def content(self):
+        return {**json.loads(self.text), "seeds": self.seeds}
+
+    @classmethod
+    def read(cls, content):
+        task, seeds = read_task(content["task"]), tuple(content["seeds"])
+        return cls(task=task, seeds=seeds, text=json.dumps(content))
+
+    @property
+    def author(self):
+        module, _, name = self.kind.partition(":")
+        return module, name
 
 
 def cell_kind(name: str) -> type[Cell]:
@@ -242,7 +268,7 @@ def _task_of(text: str) -> TaskConfig:
 
 
 @lru_cache(maxsize=64)
-def _method_of(kind: type[Method], text: str) -> Method:
+def _method_of(kind: type[Method] | str, text: str) -> Method:
     """Make the method described; by ``kind``, too, since a reader's class may be defined anew."""
     content = json.loads(text)
     method = read_method(content)
@@ -260,6 +286,8 @@ def canonical_json(cell: Cell) -> str:
 def cell_from_json(text: str) -> Cell:
     """Read a cell back from its canonical JSON; InputError if schema or fields are others.
 
+    A reader's own kind or method whose module is not imported is only named: see ``with_code``.
+
     >>> cell = CellConfig(task=TaskConfig("mnist"), d=64)
     >>> cell_from_json(canonical_json(cell)) == cell
     True
@@ -269,10 +297,20 @@ def cell_from_json(text: str) -> Cell:
         now = f"this dofbook reads {SCHEMA_VERSION}"
         raise InputError(f"the cell has schema version {schema}; {now}.")
     try:
-        kind = CellConfig if "method" in raw else cell_kind(raw["kind"])
-        return kind.read(raw)
+        if "method" in raw:
+            return CellConfig.read(raw)
+        foreign = is_reference(raw["kind"]) and not is_imported(raw["kind"])
+        return (ForeignCell if foreign else cell_kind(raw["kind"])).read(raw)
     except (KeyError, TypeError) as problem:
         raise InputError(f"the cell's configuration is not one of dofbook's: {problem}.") from None
+
+
+def with_code(cell: Cell) -> Cell:
+    """Import the reader's code that a stored cell only names, so that it can run."""
+    content = cell.content()
+    if is_reference(name := str(content.get("method", content.get("kind")))):
+        resolve(name)
+    return cell_from_json(canonical_json(cell))
 
 
 # --- sweeps ---------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def _check_schema(cell: Cell, table: pa.Table) -> None:
         raise DamagedCell(f"it has no column {', '.join(missing)}")
     if len(set(table.column_names)) < table.num_columns:
         raise DamagedCell("a column occurs twice")
-    own = not cell.author.__module__.startswith("dofbook.")
+    own = not cell.author[0].startswith("dofbook.")
     for field in table.schema:
         types = _TYPES.get(field.name, _NUMBER if field.name.startswith(_METRICS) else None)
         if types is None:

@@ -14,29 +14,23 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dofbook import checks
 from dofbook.errors import InputError, RunFailed
 from dofbook.experiments.config import SCHEMA_VERSION, Cell
-from dofbook.experiments.executors import Outcome
 from dofbook.provenance import versions
+
+if TYPE_CHECKING:
+    from dofbook.experiments.executors import Outcome
 
 log = logging.getLogger(__name__)
 
 _LOST = (OSError, TimeoutError, asyncio.CancelledError, futures.CancelledError)
 """How a broken link to the scheduler shows itself (CommClosedError is an OSError)."""
 _MOST_LOSSES = 10
-
-
-def _distributed():
-    try:
-        import distributed
-    except ImportError:
-        needed = "dask.distributed; pip install 'dofbook[distributed]'"
-        raise InputError(f"the dask executor needs {needed}.") from None
-    return distributed
 
 
 @dataclass(frozen=True)
@@ -64,7 +58,9 @@ class DaskExecutor:
         if self.scheduler is not None and not self.scheduler.rpartition(":")[2].isdigit():
             where = "it must be an address such as tcp://10.0.0.1:8786"
             raise InputError(f"scheduler is {self.scheduler!r}; {where}.")
-        _distributed()
+        if find_spec("distributed") is None:
+            needed = "dask.distributed; pip install 'dofbook[distributed]'"
+            raise InputError(f"the dask executor needs {needed}.")
 
     def map(self, run, cells):
         """Apply ``run``, which is pickled, on the workers; give outcomes in the order they end.
@@ -91,7 +87,9 @@ class DaskExecutor:
         if self.scheduler or self.scheduler_file:
             yield self.scheduler
             return
-        cluster: Any = _distributed().LocalCluster(
+        import distributed
+
+        cluster: Any = distributed.LocalCluster(
             n_workers=self.workers, threads_per_worker=1, processes=True, host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
         )  # fmt: skip
@@ -101,12 +99,14 @@ class DaskExecutor:
     @contextlib.contextmanager
     def _client(self, address: str | None) -> Iterator[Any]:
         """Connect, again and again until patience ends: a new scheduler may still be starting."""
+        import distributed
+
         client, deadline = None, time.monotonic() + self.patience
         while client is None:
             try:
                 # The file may still name the scheduler that died: it is read anew each time.
                 where = address or json.loads(Path(str(self.scheduler_file)).read_text())["address"]
-                client = _distributed().Client(where, timeout=5, set_as_default=False)
+                client = distributed.Client(where, timeout=5, set_as_default=False)
             # AssertionError: dask gives its own thread ten seconds to start and then asserts.
             except (*_LOST, ValueError, LookupError, TypeError, AssertionError) as problem:
                 if time.monotonic() > deadline:
@@ -152,21 +152,25 @@ def _living(client, silence: float) -> tuple[list[str], list[str]]:
     return living, [worker for worker in workers if worker not in living]
 
 
-def _run_there(run: Callable[[Cell], Outcome], ours: tuple, name: str, cell: Cell) -> Outcome:
+def _run_there(run: "Callable[[Cell], Outcome]", ours: tuple, name: str, cell: Cell) -> "Outcome":
     """Run a cell on a worker, if that has our version and calls the cell as we do."""
+    import distributed
+
     if _version() != ours or cell.name != name:
-        raise _refuse(_distributed().get_worker().address, _version(), ours)
+        raise _refuse(distributed.get_worker().address, _version(), ours)
     return run(cell)
 
 
 def _outcomes(
-    client, run: Callable[[Cell], Outcome], left: dict[str, Cell], silence: float
-) -> Iterator[tuple[Cell, Outcome]]:
+    client, run: "Callable[[Cell], Outcome]", left: dict[str, Cell], silence: float
+) -> "Iterator[tuple[Cell, Outcome]]":
     """Send cells, those of silent workers to others too, and yield the first outcome of each.
 
     ``left`` loses the cells that have one. It ends when none is left, or the link breaks.
     """
-    ready, sent, ours = _distributed().as_completed(loop=client.loop), {}, _version()
+    import distributed
+
+    ready, sent, ours = distributed.as_completed(loop=client.loop), {}, _version()
 
     def send(cell, **options):
         # Never taken from dask's memory: what counts is in the store.
@@ -211,7 +215,7 @@ def _stuck(client, sent: dict[Any, Cell], silence: float) -> tuple[set[str], lis
     return {key.partition("-")[0] for key in stuck} - going, living
 
 
-def _outcome(future, silence: float) -> Outcome | None:
+def _outcome(future, silence: float) -> "Outcome | None":
     """Read the outcome of a finished task; one whose workers all died has a reason, no traceback.
 
     None if the worker that holds it fell silent meanwhile; another finds the cell in the store.
@@ -226,5 +230,7 @@ def _outcome(future, silence: float) -> Outcome | None:
     except (RunFailed, *_LOST):
         raise
     except Exception as problem:
+        from dofbook.experiments.executors import Outcome
+
         text = "".join(traceback.format_exception_only(problem))
         return Outcome(0.0, f"the worker gave no result:\n{text}")

@@ -194,36 +194,31 @@ class SweepReport:
 
 
 def check_cells(
-    cells: Sequence[Cell], present: Sequence[StoredCell], data_dir: str | None = None
-) -> None:
+    missing: Sequence[Cell], present: Sequence[tuple[Cell, StoredCell]] = (),
+    data_dir: str | None = None,
+) -> str | None:  # fmt: skip
     """Refuse cells that cannot run, or not beside those of the sweep that are ``present``.
 
     Raises InputError if the data cannot be had, d exceeds D or the points of a trajectory, JAX is
-    set to other numbers, or the store's cells were computed from other data or other code.
+    set to other numbers, or stored cells were computed from other data or code than their names
+    stand for now. What cannot be had, though no missing cell needs it, is told in a sentence.
     """
-    identity.check_machine_settings()
-    for config in {cell.task for cell in cells}:
-        task = make_task(config, data_dir)
-        of_task = [cell for cell in cells if cell.task == config]
-        for cell in of_task:
-            cell.check(task)
-        for stored in present:
-            identity.check_origin(stored, of_task[0], task)
-
-
-def _check_stored(present: Sequence[StoredCell], data_dir: str | None) -> str | None:
-    """Refuse stored cells of other data or code than their names stand for now.
-
-    Nothing is to be computed, so what cannot be had is no hindrance: it is told in a sentence.
-    """
+    if missing:
+        identity.check_machine_settings()
     untold = None
-    for stored in present:
+    for config in dict.fromkeys(cell.task for cell in (*missing, *(cell for cell, _ in present))):
+        to_run, task = [cell for cell in missing if cell.task == config], None
         try:
-            task = make_task(stored.config.task, data_dir)
+            task = make_task(config, data_dir)
+            for cell in to_run:
+                cell.check(task)
         except InputError as problem:
+            if to_run:
+                raise
             untold = f"stored cells were not compared with the data and code of today: {problem}"
-            continue
-        identity.check_origin(stored, stored.config, task)
+        for cell, stored in present:
+            if cell.task == config:
+                identity.check_origin(stored, cell, task)
     return untold
 
 
@@ -252,17 +247,16 @@ def run_sweep(
     report = SweepReport(stored=len(cells) - len(missing))
     counts = {"cells": len(cells), "stored": report.stored, "missing": len(missing)}
     notify({"event": "start", "store": str(store.root), **counts})
-    known = [cell for cell in present.values() if cell]
-    if not missing and (sentence := _check_stored(known, data_dir)) and progress is not None:
-        log.warning("%s", sentence)
-    if missing:
-        check_cells(missing, known, data_dir)
-        if progress is not None and (sentence := other_commits(known)):
+    known = [(cell, stored) for cell in cells if (stored := present[cell.name])]
+    untold, stored = check_cells(missing, known, data_dir), [stored for _, stored in known]
+    for sentence in (untold, other_commits(stored) if missing else None):
+        if sentence and progress is not None:
             log.warning("%s", sentence)
+    if missing:
         store.prepare()
         here = replace(store, root=store.root.absolute())  # workers may have another folder
         run = partial(compute, store=here, data_dir=data_dir, run_cell=run_cell)
-        with heard_interrupts() as caught, _Progress(cells, missing, known, progress) as line:
+        with heard_interrupts() as caught, _Progress(cells, missing, stored, progress) as line:
             for attempt in range(retries + 1):
                 tried = [c for c in missing if attempt == 0 or c.name in report.failures]
                 outcomes = executor.map(run, tried) if executor else ((c, run(c)) for c in tried)

@@ -57,21 +57,27 @@ def code_of(cell: Cell, task: Task) -> dict[str, Any]:
     2410
     """
     layers = json.dumps([(layer.name, layer.shape) for layer in task.network.layers])
-    names, author = attrgetter("dataset", "network", "objective")(cell.task), cell.author
-    found = {name: source_digest(*name.split(":")) for name in names if is_reference(name)}
-    if not author.__module__.startswith("dofbook."):
-        name = author.__qualname__.partition(".")[0]
-        found[str(cell.place()["method"])] = source_digest(author.__module__, name)
     digest = hashlib.sha256(layers.encode()).hexdigest()[:16]
-    return {"D": task.network.D, "layers": digest, "sources": found}
+    return {"D": task.network.D, "layers": digest, "sources": _sources(cell)}
 
 
-def check_origin(stored: StoredCell, cell: Cell, task: Task) -> None:
+def _sources(cell: Cell) -> dict[str, str | None]:
+    """Digest the reader's code behind a cell's names; this needs neither data nor imports."""
+    names = attrgetter("dataset", "network", "objective")(cell.task)
+    found = {name: source_digest(*name.split(":")) for name in names if is_reference(name)}
+    if not cell.author[0].startswith("dofbook."):
+        found[str(cell.place()["method"])] = source_digest(*cell.author)
+    return found
+
+
+def check_origin(stored: StoredCell, cell: Cell, task: Task | None) -> None:
     """Refuse to go on beside a stored cell of other data, weights or sources under the same names.
 
-    ``task`` is what the names of ``cell``, to be computed, stand for now.
+    ``task`` is what the names of ``cell`` stand for now; None, where its data cannot be had, leaves
+    the sources to compare.
     """
     origin, names, rows = stored.provenance, stored.config.task, stored.table
+    then = origin.get("code") or {}
 
     def refuse(other: str, same: str) -> None:
         about = f"the store's cell {stored.config.name} was computed {other}"
@@ -80,18 +86,17 @@ def check_origin(stored: StoredCell, cell: Cell, task: Task) -> None:
     data = attrgetter("dataset", "train_size", "test_size")
     network = attrgetter("dataset", "network")
     known = (origin.get("dataset") or {}).get("fingerprint")
-    if data(names) == data(cell.task) and known != task.data.fingerprint:
+    if task and data(names) == data(cell.task) and known != task.data.fingerprint:
         refuse(f"from other {names.dataset} data than {task.data.source}", "data")
-    then, now = origin.get("code") or {}, code_of(cell, task)
-    if network(names) == network(cell.task):
-        other = f"with another {names.network}: it"
+    if task and network(names) == network(cell.task):
+        now, other = code_of(cell, task), f"with another {names.network}: it"
         D = rows["D"][0].as_py() if rows and "D" in rows.column_names else None
         D = then.get("D") or D
         if D not in (None, now["D"]):
             refuse(f"{other} had D = {D} parameters, now it has {now['D']}", "network")
         if then.get("layers", now["layers"]) != now["layers"]:
             refuse(f"{other}s arrays had other names or shapes", "network")
-    for name, source in now["sources"].items():
+    for name, source in _sources(cell).items():
         before = (then.get("sources") or {}).get(name)
         if None not in (before, source) and before != source:  # None: it could not be read
             refuse(f"with another {name}: its code was edited since", "code")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from dofbook.errors import InputError
 from dofbook.experiments.config import canonical_json, cell_from_json
 from dofbook.experiments.contents import DamagedCell
 from dofbook.experiments.store import (
@@ -37,7 +38,7 @@ _COLUMNS = ["name", "stamp", "config", "provenance"]
 def read_headers(
     store: Store, names: Iterable[str] | None = None
 ) -> tuple[dict[str, StoredCell], dict[str, str]]:
-    """Read cells by name without rows, all by default, and why the files of others are damaged.
+    """Read cells by name without rows, all by default, and why other files cannot be read.
 
     >>> from pathlib import Path
     >>> read_headers(Store(Path("nowhere")))
@@ -57,8 +58,8 @@ def read_headers(
             stored = store.read(name)
         except FileNotFoundError:  # moved aside or deleted meanwhile
             continue
-        except DamagedCell as problem:
-            damaged[name] = str(problem)
+        except (DamagedCell, InputError) as problem:
+            damaged[name] = str(problem).removesuffix(".")
             continue
         found[name], fresh = replace(stored, table=None), fresh + 1
         texts = canonical_json(stored.config), json.dumps(stored.provenance)

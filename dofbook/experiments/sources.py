@@ -11,6 +11,7 @@ from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
 _ALL = "*"
+_BRANCHES = ("body", "orelse", "finalbody")
 _Place = tuple[str, str]
 
 
@@ -28,10 +29,10 @@ def source_digest(module: str, name: str) -> str | None:
         spec = None if module == "__main__" else find_spec(module)
         if spec is None or _text(spec) is None:
             return None
-        used = json.dumps(_used(module, name))
+        used = _used(module, name)
     except (Exception, SystemExit):  # finding a module imports the packages it is in
         return None
-    return hashlib.sha256(used.encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(used).encode()).hexdigest()[:16] if used else None
 
 
 def _used(module: str, name: str) -> list:
@@ -58,8 +59,12 @@ def _text(spec: ModuleSpec) -> str | None:
 @lru_cache(maxsize=64)
 def _statements(text: str) -> list[tuple[str, ast.stmt]]:
     """List a module's statements by the names they define; what has no one name counts for all."""
+    return _named(ast.parse(text).body)
+
+
+def _named(nodes: list[ast.stmt]) -> list[tuple[str, ast.stmt]]:
     found: list[tuple[str, ast.stmt]] = []
-    for node in ast.parse(text).body:
+    for node in nodes:
         if isinstance(node, ast.Import | ast.ImportFrom):
             for alias in node.names:
                 one: ast.stmt = ast.Import([alias])
@@ -77,7 +82,12 @@ def _statements(text: str) -> list[tuple[str, ast.stmt]]:
             found += [(name, node) for name in names] or [("", node)]
         elif isinstance(node, ast.If) and "__name__" in ast.dump(node.test):
             continue  # a script's own part
-        elif not _is_docstring(node):
+        elif isinstance(node, ast.If | ast.Try):  # a matter of the names that its branches define
+            branches = [*getattr(node, "handlers", ()), node]
+            fields = [getattr(one, name, []) for one in branches for name in _BRANCHES]
+            names = {name for nodes in fields for name, _ in _named(nodes)}
+            found += [(name, node) for name in ([""] if "" in names else sorted(names))]
+        elif not (_is_docstring(node) or isinstance(node, ast.Pass)):
             found.append(("", node))
     return found
 

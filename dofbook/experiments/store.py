@@ -281,10 +281,16 @@ class Store:
         return about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
 
     def take(self, name: str) -> StoredCell | None:
-        """Read and verify one cell as ``read``, or give None; move a damaged file aside."""
+        """Read and verify one cell as ``read``, or give None; move a damaged file aside.
+
+        One of another version of dofbook is named and left alone.
+        """
         try:
             return self.read(name)
         except FileNotFoundError:
+            return None
+        except InputError as problem:
+            log.error("%s is left out: %s", self.path(name), problem)
             return None
         except DamagedCell as found:
             problem = found
@@ -292,7 +298,7 @@ class Store:
         aside, path = next(aside for aside in asides if not aside.exists()), self.path(name)
         try:
             os.rename(path, aside)
-            log.warning("%s: %s; moved to %s.", path, problem, aside.name)
+            log.error("%s: %s; moved to %s.", path, problem, aside.name)
         except FileNotFoundError:  # another sweep on this store was first
             pass
         except OSError as refusal:

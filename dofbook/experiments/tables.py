@@ -22,7 +22,7 @@ ORDER = (
 def read_cells(store: Store, names: Iterable[str] | None = None) -> list[StoredCell]:
     """Read cells of a store, by default all, in the order of their hashes, as ``Store.take``.
 
-    InputError if there are none, or one has another schema version.
+    InputError if there are none.
     """
     names = store.names() if names is None else sorted(set(names))
     cells = [cell for name in names if (cell := store.take(name)) is not None]

@@ -15,7 +15,7 @@ import pandas as pd
 from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.experiments.cell import run_cell as run_one
-from dofbook.experiments.config import Cell
+from dofbook.experiments.config import Cell, with_code
 from dofbook.experiments.executors import RunCell, machine_kind
 from dofbook.experiments.identity import check_origin, settings
 from dofbook.experiments.store import Store, StoredCell
@@ -129,12 +129,13 @@ def verify(
     batching = batching or Batching()
     for name in names:
         stored = store.read(name)
-        chosen = int(np.random.default_rng([seed, int(name, 16)]).choice(stored.config.seeds))
-        check_origin(stored, stored.config, make_task(stored.config.task, data_dir))
+        cell = with_code(stored.config)
+        chosen = int(np.random.default_rng([seed, int(name, 16)]).choice(cell.seeds))
+        check_origin(stored, cell, make_task(cell.task, data_dir))
         begin = time.perf_counter()
-        repeated = run_cell(stored.config.with_seed(chosen), data_dir, batching)  # type: ignore[call-arg]
+        repeated = run_cell(cell.with_seed(chosen), data_dir, batching)  # type: ignore[call-arg]
         seconds = time.perf_counter() - begin
         rows = stored.table.to_pandas(use_threads=False)
         state, loss, accuracy = compare(rows[rows["seed"] == chosen], repeated)
         expected = repeats_bits(stored, batching)
-        yield Check(stored.config, chosen, state, expected, loss, accuracy, seconds)
+        yield Check(cell, chosen, state, expected, loss, accuracy, seconds)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from dofbook import checks, subspaces, training
 from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
-from dofbook.references import is_reference, resolve
+from dofbook.references import is_imported, is_reference, resolve
 
 if TYPE_CHECKING:  # methods are described, hashed and listed without JAX
     import jax
@@ -128,6 +128,11 @@ class Method:
         return subspaces.Dense(jnp.zeros((d, D)))
 
     @property
+    def author(self) -> tuple[str, str]:
+        """Module and name of the class whose code decides the rows."""
+        return type(self).__module__, type(self).__qualname__.partition(".")[0]
+
+    @property
     def variant(self) -> str:
         """Words for what distinguishes it from the default of its class; "" for the default.
 
@@ -167,6 +172,34 @@ class Method:
             if k not in cls._constant:
                 own[names.get(k, k)] = tuple(v) if isinstance(v, list) else v
         return cls(t=content.pop("burn_in_steps"), **own)
+
+
+@dataclass(frozen=True)
+class ForeignMethod(Method):
+    """Stand for a reader's own method whose code is not imported: it is named, and cannot run."""
+
+    text: str = ""
+
+    _silent = ("nested", "text")
+
+    def validate(self):
+        content = self.written()
+        object.__setattr__(self, "name", content["method"])
+        object.__setattr__(self, "nested", bool(content["nested"]))
+
+    @property
+    def author(self):
+        module, _, name = self.name.partition(":")
+        return module, name
+
+    def written(self):
+        return json.loads(self.text)
+
+    @classmethod
+    def read(cls, content):
+        found = cls(t=content["burn_in_steps"], text=json.dumps(content))
+        content.clear()
+        return found
 
 
 def methods() -> dict[str, type[Method]]:
@@ -212,9 +245,13 @@ def label(name: str, t: int, variant: str = "") -> str:
 def read_method(content: dict[str, Any]) -> Method:
     """Make the method a cell's configuration describes; ``content`` loses what is used.
 
+    A reader's own, whose module is not imported, is only named: a store is read without its code.
+
     >>> read_method({"method": "affine", "burn_in_steps": 4, "nested": False})
     RandomAffine(t=4, ...)
     """
+    if is_reference(content["method"]) and not is_imported(content["method"]):
+        return ForeignMethod.read(content)
     given, kind = deepcopy(content), method_class(content.pop("method"))
     try:
         found = kind.read(content)

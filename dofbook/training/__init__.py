@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING
 
 from dofbook import lazily
-from dofbook.training.config import OptimizerConfig, TaskConfig
+from dofbook.training.config import Batching, OptimizerConfig, TaskConfig
 
 if TYPE_CHECKING:
-    from dofbook.training.batched import Batching, train_runs
+    from dofbook.training.batched import train_runs
     from dofbook.training.loop import batches_key, burn_in, evaluate, fit, train
     from dofbook.training.objectives import Objective, classification, next_token, regression
     from dofbook.training.optimizers import Optimizer, make_optimizer
@@ -19,7 +19,7 @@ __all__ = [
 ]  # fmt: skip
 
 _NAMES = {
-    "batched": ("Batching", "train_runs"),
+    "batched": ("train_runs",),
     "loop": ("batches_key", "burn_in", "evaluate", "fit", "train"),
     "objectives": ("Objective", "classification", "next_token", "regression"),
     "optimizers": ("Optimizer", "make_optimizer"),

@@ -5,13 +5,11 @@ and take the same steps. Sequential runs are bitwise the same whatever surrounds
 whose products add in another order, agree with them to rounding, which training amplifies.
 """
 
-import contextlib
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, Literal, get_args
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,58 +17,21 @@ import numpy as np
 import pandas as pd
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from dofbook import checks
 from dofbook.errors import RunFailed
 from dofbook.networks import Network
 from dofbook.subspaces import AffineSubspace
 from dofbook.training import loop
 from dofbook.training.compiling import fast_jit
+from dofbook.training.config import Batching
 from dofbook.training.objectives import Objective
 from dofbook.training.optimizers import Optimizer
 from dofbook.training.task import Task
 
 log = logging.getLogger(__name__)
 
-Strategy = Literal["auto", "sequential", "batched"]
-Precision = Literal["float32", "tf32"]
 MEMORY_SHARE = 0.8
 """Part of a device's free memory that a batch of runs is planned for."""
 _RUNS = PartitionSpec("runs")
-
-
-@dataclass(frozen=True)
-class Batching:
-    """Say how the runs of a cell go together; no result depends on it beyond rounding.
-
-    ``strategy`` "auto" is batched except on a CPU; ``chunk`` is the runs trained at once when
-    batched, None for as many as the memory is estimated to hold; ``precision`` that of matrix
-    products on a GPU, "tf32" being faster with 10 bits of mantissa.
-
-    >>> Batching("sequential").batched
-    False
-    """
-
-    strategy: Strategy = "auto"
-    chunk: int | None = None
-    precision: Precision = "float32"
-
-    def __post_init__(self):
-        checks.choice("strategy", self.strategy, get_args(Strategy))
-        checks.choice("precision", self.precision, get_args(Precision))
-        checks.integer_fields(self, 1, "chunk")
-
-    @property
-    def batched(self) -> bool:
-        """Whether runs go together on this machine."""
-        auto = self.strategy == "auto" and jax.default_backend() != "cpu"
-        return auto or self.strategy == "batched"
-
-    def matmul_precision(self) -> contextlib.AbstractContextManager:
-        """Return the context manager that sets the precision of matrix products."""
-        if jax.default_backend() == "cpu":
-            return contextlib.nullcontext()
-        precision = "tensorfloat32" if self.precision == "tf32" else "float32"
-        return jax.default_matmul_precision(precision)
 
 
 def train_runs(

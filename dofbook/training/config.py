@@ -1,5 +1,6 @@
 """Tasks and optimizers written down, in names and numbers alone: what is hashed, without JAX."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, get_args
@@ -16,6 +17,8 @@ Solver = Literal["descent", "exact"]
 OptimizerName = Literal["adam", "momentum"]
 BiasCorrection = Literal["textbook", "constant"]
 Schedule = Literal["released_code"]
+Strategy = Literal["auto", "sequential", "batched"]
+Precision = Literal["float32", "tf32"]
 
 # Paper, Table 2. digits is ours: 40 epochs of 12 batches, a third of an MNIST run's steps.
 EPOCHS = {
@@ -166,3 +169,42 @@ def follow_convention(config: TaskConfig, convention: Convention) -> TaskConfig:
     pooling, correction = ("average", "constant") if released else ("max", "textbook")
     optimizer = replace(config.optimizer, bias_correction=correction)
     return replace(config, pooling=pooling, optimizer=optimizer, extra_burn_in_step=int(released))
+
+
+@dataclass(frozen=True)
+class Batching:
+    """Say how the runs of a cell go together; no result depends on it beyond rounding.
+
+    ``strategy`` "auto" is batched except on a CPU; ``chunk`` is the runs trained at once when
+    batched, None for as many as the memory is estimated to hold; ``precision`` that of matrix
+    products on a GPU, "tf32" being faster with 10 bits of mantissa.
+
+    >>> Batching("sequential").batched
+    False
+    """
+
+    strategy: Strategy = "auto"
+    chunk: int | None = None
+    precision: Precision = "float32"
+
+    def __post_init__(self):
+        checks.choice("strategy", self.strategy, get_args(Strategy))
+        checks.choice("precision", self.precision, get_args(Precision))
+        checks.integer_fields(self, 1, "chunk")
+
+    @property
+    def batched(self) -> bool:
+        """Whether runs go together on this machine."""
+        import jax
+
+        auto = self.strategy == "auto" and jax.default_backend() != "cpu"
+        return auto or self.strategy == "batched"
+
+    def matmul_precision(self) -> AbstractContextManager:
+        """Return the context manager that sets the precision of matrix products."""
+        import jax
+
+        if jax.default_backend() == "cpu":
+            return nullcontext()
+        precision = "tensorfloat32" if self.precision == "tf32" else "float32"
+        return jax.default_matmul_precision(precision)
