@@ -33,6 +33,10 @@ class Mine(RandomAffine):
 @dataclass(frozen=True, kw_only=True)
 class Count(Cell):
     kind: ClassVar[str] = "foreign_code:Count"
+    d: int = 5
+
+    def place(self):
+        return super().place() | {"d": self.d}
 
     def parts(self, task, seed):
         yield {"number": range(3)}
@@ -65,7 +69,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_status_table_and_thresholds_need_no_code(folder, capsys):
-    for name, said in (("runs", "foreign_code:Mine 0 2"), ("counts", "foreign_code:Count 0 full")):
+    for name, said in (("runs", "foreign_code:Mine 0 2"), ("counts", "foreign_code:Count 0 5")):
         assert main(["status", "--store", str(folder / name)]) == 0
         assert said in " ".join(capsys.readouterr().out.split())
         table = str(folder / f"{name}.parquet")

@@ -216,6 +216,9 @@ class ForeignCell(Cell):
         task, seeds = read_task(content["task"]), tuple(content["seeds"])
         return cls(task=task, seeds=seeds, text=json.dumps(content))
 
+    def place(self):
+        return super().place() | {"d": self.content().get("d")}
+
     @property
     def author(self):
         module, _, name = self.kind.partition(":")
