@@ -6,7 +6,10 @@ Docstrings are written to be read as text: names in single or double backticks, 
 
 import re
 
+from docutils import nodes
+from sphinx.addnodes import desc_annotation
 from sphinx.application import Sphinx
+from sphinx.ext.napoleon import GoogleDocstring
 
 # Where the book treats what the paper numbers.
 CHAPTERS = (
@@ -49,15 +52,40 @@ def make_safe(app: Sphinx, what, name, obj, options, lines: list[str]) -> None:
             lines[number] = _plain(line, linked=source or "paper" in bare)
 
 
-def hide_private(app: Sphinx, what, name, obj, options, signature, returns):
-    """Leaves arguments that begin with an underscore out of a signature."""
-    return re.sub(r", _\w+=(\(\)|[^,()]+)", "", signature or ""), returns
+def tidy_signature(app: Sphinx, what, name, obj, options, signature, returns):
+    """Leaves private arguments, and those of every flax module, out of a signature."""
+    signature = re.sub(r", _\w+=(\(\)|[^,()]+)|, parent=<[^>]*>, name=None", "", signature or "")
+    return _name_objects(signature).replace("<factory>", "..."), returns
+
+
+def _name_objects(text: str) -> str:
+    return re.sub(r"<class '([\w.]+)'>|<function <?(\w+)[^>]*>+", r"\1\2", text)
+
+
+def tidy_values(app: Sphinx, doctree: nodes.document) -> None:
+    """Names classes and functions in the values of constants."""
+    for value in doctree.findall(desc_annotation):
+        for text in list(value.findall(nodes.Text)):
+            text.parent.replace(text, nodes.Text(_name_objects(text)))
+
+
+def skip_fields(app: Sphinx, what, name, obj, skip, options):
+    """Leaves out the fields of a named tuple, which say no more than their number."""
+    return True if (obj.__doc__ or "").startswith("Alias for field number") else None
+
+
+def attribute_lines(docstring: GoogleDocstring) -> list[str]:
+    """Reads the docstring of an attribute as text: what stands before a colon is no type."""
+    return type(docstring)(docstring._consume_to_end(), docstring._config).lines()
 
 
 def setup(app: Sphinx) -> dict:
     """Rewrites docstrings before napoleon gives their sections a form."""
     app.setup_extension("sphinx.ext.autodoc")
     app.setup_extension("sphinx.ext.napoleon")
-    app.connect("autodoc-process-signature", hide_private)
+    GoogleDocstring._parse_attribute_docstring = attribute_lines
+    app.connect("autodoc-process-signature", tidy_signature)
+    app.connect("autodoc-skip-member", skip_fields)
+    app.connect("doctree-read", tidy_values)
     app.connect("autodoc-process-docstring", make_safe, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
