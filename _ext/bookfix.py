@@ -7,7 +7,7 @@
   every other extension relies on there.
 * Sphinx wraps a formula of several lines in ``split``, which allows no ``\\tag``.
 * sphinx-exercise puts a title in parentheses, also one that begins with the kind of the exercise in
-  parentheses of its own.
+  parentheses of its own, and the space before a link into the link.
 * Browsers break a line between a formula and the comma after it, or the bracket before it.
 """
 
@@ -64,6 +64,10 @@ def name_exercises(app: Sphinx, doctree: nodes.document, name: str) -> None:
     """Writes "Exercise 1.2 (read): Two runs", not "Exercise 1.2 ((read) Two runs)"."""
     kinds = (exercise_enumerable_node, solution_node)
     for exercise in doctree.findall(lambda node: isinstance(node, kinds)):
+        for link in exercise[0].findall(nodes.reference):
+            if link[0].startswith(" "):
+                link.parent.insert(link.parent.index(link), nodes.Text(" "))
+                link[0] = nodes.Text(link[0].lstrip())
         for holder in (exercise[0], *exercise[0].findall(nodes.reference)):
             for place, part in enumerate(holder.children[:-1]):
                 kind, closed, title = holder[place + 1].astext().partition(") ")
