@@ -337,7 +337,7 @@ def _spectrum_finding(label: str, logs: dict, within: list, across: list) -> Fin
         label,
         side(found, high=0),
         f"ratio of distances {found.through(lambda x: 2.0**x).text()}",
-        f"{len(within)} pair(s) of architectures, {len(across)} of data sets, {len(seeds)} seeds.",
+        f"Pairs of architectures: {len(within)}, of data sets: {len(across)}; {len(seeds)} seeds.",
     )
 
 
