@@ -78,10 +78,11 @@ explore.register("well", (root, data) => {
   }
 
   function tell(now, dots) {
+    const levels = data.levels.map((level) => `${level}`.replace("-", "−"));
     const near = dots ? `Dots: ${data.runs} simulated runs.` :
       `Runs were simulated for ${data.shares.join(", ")}% soft directions, t = ` +
-      `${data.times.join(", ")} and logarithms ${data.levels.slice(0, 2).join(", ")}, …, ` +
-      `${data.levels.at(-1)}.`;
+      `${data.times.join(", ")} and logarithms ${levels.slice(0, 2).join(", ")}, …, ` +
+      `${levels.at(-1)}.`;
     words.replaceChildren("μ = ", bold("mu", now.mu.toPrecision(4)), ", |w|² = ",
       bold("R2", now.R2.toPrecision(4)), ", Q = ", bold("Q", now.Q.toFixed(1)),
       now.inside ? ": the start has reached ε, d* = " : ": the middle of the transition is D − Q = ",
