@@ -1,7 +1,7 @@
-"""Run a chapter as a notebook with other parameters: jupytext reads it, papermill executes it.
+"""What chapters need as notebooks: numbers that text quotes, and runs with other parameters.
 
-Values for the cell tagged ``parameters`` are checked by `dofbook.parameters` before a kernel
-starts, also where papermill's own command runs a chapter.
+jupytext reads a chapter, papermill executes it. Values for the cell tagged ``parameters`` are
+checked by `dofbook.parameters` before a kernel starts, also where papermill's own command runs it.
 """
 
 import os
@@ -16,6 +16,14 @@ from dofbook.parameters import check_parameters, declared_parameters
 
 INJECTED, BOOK_RUN = "injected-parameters", "book-run"  # papermill's tag, and ours
 _PLACES = {"store", "data_dir"}  # parameters that change nothing but where things lie
+
+
+def quote(numbers: Mapping[str, object]) -> None:
+    """Let the text of a chapter quote numbers by name, as ``{glue:text}`NAME```."""
+    from myst_nb import glue
+
+    for name, number in numbers.items():
+        glue(name, number, display=False)
 
 
 class JupytextHandler:

@@ -322,7 +322,7 @@ CHAPTER = (
     + "# One\n\n"
     + cell(':tags: [parameters]\n\nruns: int = 2\nstore: str = "../_build/sweeps/store"')
     + "\n(there)=\n## Two runs\n\n"
-    + cell("from myst_nb import glue\nglue('runs', runs, display=False)\nprint('done')")
+    + cell("from dofbook.notebooks import quote\nquote({'runs': runs})\nprint('done')")
     + r"""
 There are {glue:text}`runs` runs on $\R$; see {prf:ref}`sure`, {ref}`there` and {doc}`two`.
 
