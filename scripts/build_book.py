@@ -21,11 +21,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
 import yaml
+from compiling import halve_compilation
 from jupyter_cache import get_cache
 from sphinx_external_toc.parsing import parse_toc_yaml
 
@@ -47,17 +47,6 @@ NOT_IN_SWEEPS = (
 
 class BuildError(Exception):
     """A build that must not be published; the message is one sentence for the author."""
-
-
-def halve_compilation() -> None:
-    """Sets the compiler's older emitters for the processes started from here.
-
-    They take half of the newer ones' time, and training steps give the same bits. Later versions
-    than jaxlib 0.10 abort at the option's name.
-    """
-    if version("jaxlib").startswith("0.10."):
-        flags = "--xla_cpu_use_fusion_emitters=false", os.environ.get("XLA_FLAGS", "")
-        os.environ["XLA_FLAGS"] = " ".join(flags)
 
 
 def toc_pages(source: Path) -> list[str]:

@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -15,11 +14,11 @@ settings.load_profile("dofbook")
 # Programs here are compiled more often than run: without the compiler's optimizations the suite
 # takes three quarters of the time. Set before JAX is imported, and for processes that tests start.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-# Half of the rest is the compiler's newer emitters. Later versions abort at the name of the option.
-if version("jaxlib").startswith("0.10."):
-    os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false " + os.getenv("XLA_FLAGS", "")
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "book"), str(ROOT / "scripts")]  # the claims ledger, `ledger`; printers
+from compiling import halve_compilation  # noqa: E402
+
+halve_compilation()
 
 
 @pytest.fixture(scope="session")
