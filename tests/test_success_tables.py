@@ -120,14 +120,12 @@ def test_threshold_table_reports_censored_thresholds(table):
 
 
 def test_threshold_table_takes_each_curve_for_itself(table):
-    both = threshold_table(table, "train_accuracy", [0.2, 0.3], delta=0.4, rule="interpolated")
+    both = threshold_table(table, "train_accuracy", [0.2, 0.3], delta=0.4)
     mine = table[table.burn_in_steps == 8]
-    one = threshold_table(mine, "train_accuracy", [0.2, 0.3], delta=0.4, rule="interpolated")
+    one = threshold_table(mine, "train_accuracy", [0.2, 0.3], delta=0.4)
     pd.testing.assert_frame_equal(both[both.burn_in_steps == 8].reset_index(drop=True), one)
     runs = run_values(mine[mine.method == "affine"], "train_accuracy")
-    plain = threshold_dimensions(
-        runs.dims, runs.values, [0.2, 0.3], kind="accuracy", delta=0.4, rule="interpolated"
-    )
+    plain = threshold_dimensions(runs.dims, runs.values, [0.2, 0.3], kind="accuracy", delta=0.4)
     assert one.threshold.tolist() == [d.value for d in plain]
     inverted = threshold_table(table, "train_accuracy", [0.2], delta=0.1, interval="inverted")
     assert inverted.upper.tolist() == [math.inf] * 2  # three runs certify nothing

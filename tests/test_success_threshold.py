@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -27,6 +28,12 @@ from dofbook.success import (
     wilson_interval,
 )
 
+RULES = {
+    "first": first_threshold,
+    "isotonic": isotonic_threshold,
+    "interpolated": partial(isotonic_threshold, interpolate=True),
+    "probit": probit_threshold,
+}
 DELTAS = st.sampled_from(["0.1", "0.2", "0.25", "0.3", "0.5", "0.05", "0.7"])
 NUMBERS = st.one_of(st.integers(0, 12).map(lambda i: i / 4), st.just(math.nan))
 MATRICES = st.tuples(st.integers(1, 7), st.integers(1, 10)).flatmap(
@@ -40,6 +47,11 @@ def counts(draw, least=1):
     n = draw(st.lists(st.integers(least, 12), min_size=2, max_size=9))
     k = [draw(st.integers(0, runs)) for runs in n]
     return 2.0 ** np.arange(len(n)), np.array(k), np.array(n)
+
+
+def by_rule(rule, dims, values, levels, delta):
+    """Read d* at each level off losses (dims, runs)."""
+    return RULES[rule](dims, *success_counts(values, levels, kind="loss"), delta)
 
 
 def slow_isotonic(k, n):
@@ -135,12 +147,7 @@ def test_many_curves_at_once_are_the_curves_one_by_one():
     dims = 2.0 ** np.arange(6)
     n = rng.integers(0, 6, (6, 5, 4))  # dimensions without runs, as resampling can leave
     k = rng.binomial(n, np.linspace(0.1, 0.9, 6)[:, None, None])
-    for estimate in (
-        first_threshold,
-        isotonic_threshold,
-        lambda *a: isotonic_threshold(*a, interpolate=True),
-        probit_threshold,
-    ):
+    for estimate in RULES.values():
         together = estimate(dims, k, n, 0.3)
         apart = [[estimate(dims, k[:, i, j], n[:, i, j], 0.3) for j in range(4)] for i in range(5)]
         # Fits of many curves share their stopping rule.
@@ -161,8 +168,7 @@ def test_threshold_is_monotone_in_level_and_delta(values, rule):
     levels = np.arange(13) / 4
     by_delta = []
     for delta in (0.05, 0.1, 0.3, 0.6):
-        found = threshold_dimensions(dims, values, levels, kind="loss", delta=delta, rule=rule)
-        d = np.array([threshold.value for threshold in found])
+        d = by_rule(rule, dims, values, levels, delta)
         assert np.all(d[1:] <= d[:-1] * (1 + 1e-12))  # a larger eps is easier
         by_delta.append(d)
     for strict, lax in zip(by_delta[:-1], by_delta[1:], strict=True):
@@ -177,7 +183,7 @@ def test_threshold_ignores_the_order_of_runs_and_scales_with_d(values, random, d
     random.shuffle(order)
     for rule in ("first", "isotonic", "interpolated"):
         plain, shuffled, scaled = (
-            threshold_dimensions(grid, matrix, [1.0], kind="loss", delta=delta, rule=rule)[0].value
+            by_rule(rule, grid, matrix, [1.0], delta)[0]
             for grid, matrix in ((dims, values), (dims, values[:, order]), (8 * dims, values))
         )
         assert shuffled == plain
@@ -209,9 +215,9 @@ def test_phase_boundary_leaves_absent_runs_out():
 
 def test_what_the_grid_does_not_contain_is_reported_not_dropped():
     dims, values = [1, 64, 4096], np.array([[0.9] * 4, [0.5] * 4, [0.2] * 4])
-    for rule in ("first", "isotonic", "interpolated", "probit"):
-        found = threshold_dimensions(dims, values, [0.1, 0.2, 1.0], kind="loss", rule=rule)
-        above, inside, below = found
+    for rule in RULES:
+        found = by_rule(rule, dims, values, [0.1, 0.2, 1.0], 0.1)
+        above, inside, below = (Threshold(d, 1, 4096) for d in found)
         assert (str(above), above.censored, above.value) == ("> 4096", "above", math.inf)
         assert (str(below), below.censored) == ("<= 1", "below")
         assert inside.censored == "none"
@@ -339,8 +345,6 @@ def test_other_bad_arguments_are_refused():
     for runs in (math.nan, 2.5, -1, "ten"):
         with pytest.raises(InputError, match="runs"):
             required_successes(runs, 0.1)
-    with pytest.raises(InputError, match="rule is 'last'"):
-        threshold_dimensions([1], [[0.5]], [1.0], kind="loss", rule="last")
     with pytest.raises(InputError, match="prior_sd"):
         probit_threshold([1, 2], [0, 1], 1, 0.1, prior_sd=0)
     with pytest.raises(InputError, match="two or more"):

@@ -11,7 +11,6 @@ _NAMES = {
         "Search", "hit_dimensions", "quantile_error", "quantile_interval", "threshold_band",
     ),
     "compression": ("compression_table", "nested_best"),
-    "estimates": ("probit_threshold", "threshold_dimensions"),
     "means": (
         "best_values", "equal_dimensions", "mean_best", "paired_gain", "steepest_rise",
         "transition_widths",
@@ -20,6 +19,7 @@ _NAMES = {
         "jeffreys_interval", "running_maximum", "success_counts", "success_fraction",
         "wilson_interval",
     ),
+    "probit": ("probit_threshold",),
     "summaries": ("compare_hits", "half_width", "success_probability", "threshold"),
     "tables": (
         "BASELINE", "CurveKey", "METRICS", "RunValues", "baseline_accuracy", "curves",
@@ -27,7 +27,7 @@ _NAMES = {
     ),
     "thresholds": (
         "Threshold", "first_threshold", "inverted_interval", "isotonic_threshold",
-        "phase_boundary", "required_successes", "selected_probability",
+        "phase_boundary", "required_successes", "selected_probability", "threshold_dimensions",
     ),
 }  # fmt: skip
 __getattr__, __dir__ = lazily(__name__, _NAMES)

@@ -10,9 +10,9 @@ from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.success import tables
 from dofbook.success.checks import Kind, metric_kind
-from dofbook.success.estimates import Interval, Rule
 from dofbook.success.probability import running_maximum
 from dofbook.success.tables import BASELINE, Value
+from dofbook.success.thresholds import Interval
 
 
 def nested_best(table: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
@@ -52,8 +52,7 @@ def _carried(rows: pd.DataFrame, column: str, kind: Kind) -> np.ndarray:
 
 def compression_table(
     table: pd.DataFrame, metric: str = "test_accuracy", fractions: ArrayLike = (0.9, 0.95, 0.98),
-    *, delta: float = 0.1, rule: Rule = "first", value: Value = "best",
-    interval: Interval | None = "inverted",
+    *, delta: float = 0.1, value: Value = "best", interval: Interval | None = "inverted",
 ) -> pd.DataFrame:  # fmt: skip
     """Tabulate how far methods compress at fractions of full training's accuracy (Table 1, Fig. 6).
 
@@ -79,7 +78,7 @@ def compression_table(
         raise InputError("the table has no column D, the number of parameters.")
     if baselines.empty:
         raise InputError("the table has no full-space baseline to compare with.")
-    options = {"delta": delta, "rule": rule, "value": value, "interval": interval}
+    options = {"delta": delta, "value": value, "interval": interval}
     parts = []
     for block in baselines.itertuples():
         rows = table[(table["dataset"] == block.dataset) & (table["network"] == block.network)]

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.success.checks import KINDS, Kind, check_levels, metric_kind
-from dofbook.success.estimates import Interval, Rule, threshold_dimensions
 from dofbook.success.probability import success_counts, wilson_interval
+from dofbook.success.thresholds import Interval, threshold_dimensions
 
 BASELINE = "full"
 """What the column `method` calls training in the full space."""
@@ -227,14 +227,13 @@ def success_map(
 
 def threshold_table(
     table: pd.DataFrame, metric: str, levels: ArrayLike, *, delta: float = 0.1,
-    rule: Rule = "first", value: Value = "best", interval: Interval | None = None,
-    confidence: float = 0.95,
+    value: Value = "best", interval: Interval | None = None, confidence: float = 0.95,
 ) -> pd.DataFrame:  # fmt: skip
     """Tabulate the threshold training dimension for every curve but baselines, and every level.
 
-    `rule` and `interval` are those of `threshold_dimensions`, `value` of `run_values`. Columns:
-    dataset, network, method, burn_in_steps, variant, level, threshold (inf above the grid),
-    censored, lower, upper, d_min, d_max, runs (fewest at any d), text, interval. Paper, Fig. 3.
+    `interval` is that of `threshold_dimensions`, `value` of `run_values`. Columns: dataset,
+    network, method, burn_in_steps, variant, level, threshold (inf above the grid), censored, lower,
+    upper, d_min, d_max, runs (fewest at any d), text, interval. Paper, Fig. 3.
 
     >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine",
     ...     "burn_in_steps": 0, "d": [4, 8], "seed": 0, "step": 5, "best_train_loss": [2.3, 0.9]})
@@ -244,8 +243,8 @@ def threshold_table(
     grid, rows = check_levels(levels), []
     for key, runs in _curve_runs(table, metric, value):
         each = threshold_dimensions(
-            runs.dims, runs.values, grid, kind=runs.kind, delta=delta, rule=rule,
-            present=runs.present, interval=interval, confidence=confidence,
+            runs.dims, runs.values, grid, kind=runs.kind, delta=delta, present=runs.present,
+            interval=interval, confidence=confidence,
         )  # fmt: skip
         fewest = int(runs.present.sum(axis=1).min())
         rows += [

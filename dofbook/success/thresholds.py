@@ -14,8 +14,10 @@ from scipy.special import betaincinv
 
 from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.success.checks import KINDS, Arrays, Kind, check_grid_counts
-from dofbook.success.probability import wilson_interval
+from dofbook.success.checks import KINDS, Arrays, Kind, check_grid_counts, check_runs
+from dofbook.success.probability import success_counts, wilson_interval
+
+Interval = Literal["inverted"]
 
 SLACK = 1e-9  # on probabilities: 1 - 0.1 and 9/10 are not the same float
 
@@ -209,3 +211,26 @@ def inverted_interval(
     doubtful = (low < level)[::-1]
     certain = np.where(doubtful.any(axis=0), len(grid) - doubtful.argmax(axis=0), 0)
     return grid[np.maximum(first - 1, 0)], np.append(grid, np.inf)[certain]
+
+
+def threshold_dimensions(
+    dims: ArrayLike, values: ArrayLike, levels: ArrayLike, *, kind: Kind, delta: float = 0.1,
+    present: ArrayLike | None = None, interval: Interval | None = None, confidence: float = 0.95,
+) -> list[Threshold]:  # fmt: skip
+    """Find the threshold training dimension at each level by `first_threshold`.
+
+    `values` holds the best value of each run, shape (dims, runs), NaN counting as failure;
+    `present` marks the runs that were made. The interval is "inverted" (`inverted_interval`) or
+    None.
+
+    >>> threshold_dimensions([16, 64], [[0.9, 0.7], [0.4, 0.2]], [0.5, 0.3], kind="loss")
+    [64, > 64]
+    """
+    grid, array, mask = check_runs(dims, values, present)
+    k, n = success_counts(array, levels, kind=kind, present=mask)
+    found = first_threshold(grid, k, n, delta)
+    coverage, ends = None, np.full((2, len(found)), np.nan)
+    if checks.choice("interval", interval, ("inverted", None)):
+        coverage, ends = confidence, inverted_interval(grid, k, n, delta, confidence=confidence)
+    first, last, rows = float(grid[0]), float(grid[-1]), np.stack([found, *ends], axis=1).tolist()
+    return [Threshold(d, first, last, low, high, coverage) for d, low, high in rows]

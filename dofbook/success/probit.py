@@ -1,6 +1,6 @@
-"""The threshold training dimension of a matrix of outcomes, by a choice of rules.
+"""The threshold training dimension by a probit fit of the success probability.
 
-The probit rule fits P_s(d) = Phi((log2 d - centre) / width) by penalised likelihood. A grid of
+The fit is of P_s(d) = Phi((log2 d - centre) / width) by penalised likelihood. A grid of
 octaves often does not identify the width. A log-normal prior settles it, around the most that
 theory gives a convex sublevel set at fixed initialization: variance 2 d* of the transition in d
 (McCoy and Tropp, 2014, "From Steiner formulas for cones to concentration of intrinsic volumes").
@@ -8,8 +8,6 @@ For networks that is a scale to start from, not a law.
 """
 
 import math
-from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,17 +15,9 @@ from scipy.special import log_ndtr, ndtri
 
 from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.success.checks import Kind, check_grid_counts, check_runs
-from dofbook.success.probability import success_counts
-from dofbook.success.thresholds import (
-    Threshold,
-    first_threshold,
-    inverted_interval,
-    isotonic_threshold,
-)
+from dofbook.success.checks import check_grid_counts
+from dofbook.success.thresholds import isotonic_threshold
 
-Rule = Literal["first", "isotonic", "interpolated", "probit"]
-Interval = Literal["inverted"]
 LN2 = math.log(2)
 STEPS = 200  # of Levenberg-Marquardt; about 10 are used
 
@@ -111,38 +101,3 @@ def _minimise(p, low, high, loss) -> np.ndarray:
         if moved < 1e-9:
             break
     return p
-
-
-RULES: dict[str, Callable[..., np.ndarray]] = {
-    "first": first_threshold,
-    "isotonic": isotonic_threshold,
-    "interpolated": lambda *args: isotonic_threshold(*args, interpolate=True),
-    "probit": probit_threshold,
-}
-"""Rule to function (dims, successes, runs, delta) -> thresholds."""
-
-
-def threshold_dimensions(
-    dims: ArrayLike, values: ArrayLike, levels: ArrayLike, *, kind: Kind, delta: float = 0.1,
-    rule: Rule = "first", present: ArrayLike | None = None, interval: Interval | None = None,
-    confidence: float = 0.95,
-) -> list[Threshold]:  # fmt: skip
-    """Estimate the threshold training dimension at each level.
-
-    `values` holds the best value of each run, shape (dims, runs), NaN counting as failure;
-    `present` marks the runs that were made. Rules: "first", the smallest d of the grid with P_s >=
-    1 - delta (paper, Definition 2.1); "isotonic", the same on the isotonic fit; "interpolated",
-    that crossed between grid points; "probit", `probit_threshold`. The interval is "inverted"
-    (`inverted_interval`, whatever the rule) or None.
-
-    >>> threshold_dimensions([16, 64], [[0.9, 0.7], [0.4, 0.2]], [0.5, 0.3], kind="loss")
-    [64, > 64]
-    """
-    grid, array, mask = check_runs(dims, values, present)
-    k, n = success_counts(array, levels, kind=kind, present=mask)
-    found = RULES[checks.choice("rule", rule, RULES)](grid, k, n, delta)
-    coverage, ends = None, np.full((2, len(found)), np.nan)
-    if checks.choice("interval", interval, ("inverted", None)):
-        coverage, ends = confidence, inverted_interval(grid, k, n, delta, confidence=confidence)
-    first, last, rows = float(grid[0]), float(grid[-1]), np.stack([found, *ends], axis=1).tolist()
-    return [Threshold(d, first, last, low, high, coverage) for d, low, high in rows]
