@@ -139,6 +139,7 @@ CALLS = {
                          "present": VALUES > 0, "kind": "loss"},
     "tables.baseline_accuracy": {**TABLE, "value": "best"},
     "tables.check_table": {**TABLE, "value": "best"},
+    "tables.curve_runs": {**TABLE, "value": "best"},
     "tables.curves": {"table": RUNS},
     "tables.run_values": {"table": CURVE, "metric": "test_accuracy", "value": "best"},
     "tables.success_map": {**TABLE, "levels": [0.5], "value": "best", "confidence": 0.9},

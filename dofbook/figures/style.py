@@ -24,8 +24,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from dofbook.checks import integer, positive
 from dofbook.errors import InputError
 from dofbook.methods import label, methods
-from dofbook.success import CurveKey, RunValues, curves, phase_boundary, run_values, threshold_band
-from dofbook.success.tables import Value, baseline_accuracy, check_table, metric_kind
+from dofbook.success import CurveKey, RunValues, phase_boundary, threshold_band
+from dofbook.success.tables import Value, baseline_accuracy, curve_runs, metric_kind
 
 PANEL_WIDTH, PANEL_HEIGHT = 2.6, 2.5  # inches
 LEGEND_LETTERS = 24  # of a label that still fits below one panel
@@ -122,17 +122,13 @@ def block_runs(
     table: pd.DataFrame, metric: str, value: Value, max_d: float | None = None
 ) -> Blocks:
     """Arrange the runs, up to max_d, by dataset and network, then by method."""
-    check_table(table, metric, value)
     blocks: Blocks = {}
-    for key, rows in curves(table):
-        runs = run_values(rows, metric, value)
+    for key, runs in curve_runs(table, metric, value):
         kept = runs.dims <= (math.inf if max_d is None else max_d)
         if not kept.any():
             raise InputError(f"max_d is {max_d}; the smallest d in the table is {runs.dims[0]}.")
         parts = {name: getattr(runs, name)[kept] for name in ("dims", "values", "present")}
         blocks.setdefault(key[:2], {})[key] = replace(runs, **parts)
-    if not blocks:
-        raise InputError("the table holds no method but 'full'.")
     return {block: blocks[block] for block in sorted(blocks, key=lambda b: dataset_place(b[0]))}
 
 

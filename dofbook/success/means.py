@@ -9,7 +9,7 @@ from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.success.checks import check_dims
 from dofbook.success.summaries import half_width
-from dofbook.success.tables import CurveKey, check_table, curves, run_values
+from dofbook.success.tables import CurveKey, check_table, curve_runs
 
 
 def best_values(table: pd.DataFrame, metric: str = "train_accuracy") -> pd.Series:
@@ -27,8 +27,7 @@ def best_values(table: pd.DataFrame, metric: str = "train_accuracy") -> pd.Serie
         if table[name].nunique() > 1:
             raise InputError(f"{name} varies: {', '.join(table[name].unique())}; select one.")
     found = {}
-    for key, rows in curves(table):
-        runs = run_values(rows, metric)
+    for key, runs in curve_runs(table, metric):
         values = pd.DataFrame(runs.values, runs.dims, runs.seeds).stack(future_stack=True)
         found[key.name] = values[runs.present.ravel()]
     return pd.concat(found, names=[*CurveKey._fields[2:], "d", "seed"]).rename(f"best_{metric}")

@@ -188,8 +188,16 @@ def _refuse_mixtures(rows: pd.DataFrame) -> None:
     raise InputError(f"several runs share d, seed and step ({reason}); select one configuration.")
 
 
-def _curve_runs(table, metric: str, value: Value) -> list[tuple[CurveKey, RunValues]]:
-    """Arrange every curve but the baseline; there must be one."""
+def curve_runs(
+    table: pd.DataFrame, metric: str, value: Value = "best"
+) -> list[tuple[CurveKey, RunValues]]:
+    """Arrange the runs of every curve but baselines, of which there must be one, by `run_values`.
+
+    >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine", "seed": 0,
+    ...     "burn_in_steps": 0, "d": 4, "step": [0, 5], "best_train_loss": [2.3, 1.9]})
+    >>> [(key.name, runs.dims) for key, runs in curve_runs(table, "train_loss")]
+    [(('affine', 0, ''), array([4]))]
+    """
     check_table(table, metric, value)
     found = [(key, run_values(rows, metric, value)) for key, rows in curves(table)]
     if not found:
@@ -212,7 +220,7 @@ def success_map(
     [0.5, 1.0]
     """
     grid, parts = check_levels(levels), []
-    for key, runs in _curve_runs(table, metric, value):
+    for key, runs in curve_runs(table, metric, value):
         k, n = success_counts(runs.values, grid, kind=runs.kind, present=runs.present)
         columns = {
             "d": np.repeat(runs.dims, len(grid)), "level": np.tile(grid, len(runs.dims)),
@@ -241,7 +249,7 @@ def threshold_table(
     ['8', '> 8']
     """
     grid, rows = check_levels(levels), []
-    for key, runs in _curve_runs(table, metric, value):
+    for key, runs in curve_runs(table, metric, value):
         each = threshold_dimensions(
             runs.dims, runs.values, grid, kind=runs.kind, delta=delta, present=runs.present,
             interval=interval, confidence=confidence,
