@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.types as kinds
 
 from dofbook.experiments.config import Cell, CellConfig
+from dofbook.training.config import checkpoints
 
 BYTES_PER_ROW = 2**12
 """Allowed of the unpacked content; real rows have a few hundred."""
@@ -107,6 +108,4 @@ def _expected_steps(cell: Cell, table: pa.Table) -> list[int] | None:
     if (task.epochs or 0) > len(table):  # before a list of that length is made
         raise DamagedCell("its checkpoints are not those of the cell")
     each = -(-table["train_images"][0].as_py() // task.batch_size)
-    cuts = np.unique(np.linspace(0, each, task.checkpoints_per_epoch + 1).round().astype(int))
-    made = [epoch * each + int(stop) for epoch in range(task.epochs or 0) for stop in cuts[1:]]
-    return [0, *made]
+    return checkpoints(each, task.checkpoints_per_epoch, task.epochs or 0)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from dofbook import checks
 from dofbook.datasets import NAMES as DATASETS
 from dofbook.errors import InputError
@@ -38,6 +40,18 @@ def default_epochs(dataset: str, network: str) -> int:
     if dataset == "digits":
         return DIGITS_EPOCHS
     return EPOCHS.get(network, {}).get(dataset, DEFAULT_EPOCHS)
+
+
+def checkpoints(steps: int, each: int, epochs: int) -> list[int]:
+    """List the updates after which runs are measured, from 0 on, at most ``each`` times an epoch.
+
+    ``steps`` are the updates of an epoch, after the last of which there always is one.
+
+    >>> checkpoints(5, 2, epochs=2)
+    [0, 2, 5, 7, 10]
+    """
+    stops = np.unique(np.linspace(0, steps, each + 1).round().astype(int)).tolist()[1:]
+    return [0, *(epoch * steps + stop for epoch in range(epochs) for stop in stops)]
 
 
 @dataclass(frozen=True)

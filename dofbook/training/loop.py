@@ -4,8 +4,8 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
-from itertools import islice
-from typing import NamedTuple
+from itertools import islice, pairwise
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from dofbook.keys import Role, run_key
 from dofbook.networks import Network
 from dofbook.subspaces import AffineSubspace, Identity
 from dofbook.training.compiling import fast_jit
+from dofbook.training.config import checkpoints
 from dofbook.training.objectives import Objective
 from dofbook.training.optimizers import Optimizer, make_optimizer
 from dofbook.training.task import Task
@@ -179,16 +180,15 @@ def follow(
     ``at_offset`` are the metrics at theta = 0, (..., metrics). Returns the updates made at each
     checkpoint, (checkpoints,); metrics, (checkpoints, ..., metrics); the end.
     """
-    steps, each = task.steps_per_epoch, task.checkpoints_per_epoch
-    cuts = np.unique(np.linspace(0, steps, each + 1).round().astype(int))
-    made, records = [0], [at_offset]
-    for epoch in range(task.epochs if epochs is None else epochs):
-        order = programs.order(epoch)
-        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
-            for part in batches(order, start, stop, task.batch_size):
-                state = programs.descend(subspace, state, part)
-            made.append(epoch * steps + int(stop))
-            records.append(programs.measure(subspace, state.theta))
+    steps, count = task.steps_per_epoch, task.epochs if epochs is None else epochs
+    made, records = checkpoints(steps, task.checkpoints_per_epoch, count), [at_offset]
+    order: Any = None
+    for start, stop in pairwise(made):
+        epoch, done = divmod(start, steps)
+        order = order if done else programs.order(epoch)
+        for part in batches(order, done, done + stop - start, task.batch_size):
+            state = programs.descend(subspace, state, part)
+        records.append(programs.measure(subspace, state.theta))
     return np.asarray(made), np.asarray(jnp.stack(records)), state
 
 
