@@ -168,21 +168,25 @@ class TaskConfig:
             )
 
 
-def follow_convention(config: TaskConfig, convention: Convention) -> TaskConfig:
-    """Set every option in which the paper's text and its released code differ.
+CONVENTIONS: dict[Convention, tuple[Pooling, BiasCorrection, int]] = {
+    "paper": ("max", "textbook", 0),
+    "released_code": ("average", "constant", 1),
+}
+"""Pooling, Adam's bias correction, extra burn-in steps: where the text and its code differ."""
 
-    "released_code" is average pooling, Adam with constant bias correction, t + 1 burn-in steps. The
-    default everywhere is "paper", the claim being tested; what that leaves open (the burn-in
+
+def follow_convention(config: TaskConfig, convention: Convention) -> TaskConfig:
+    """Set every option in which the paper's text and its released code differ, ``CONVENTIONS``.
+
+    The default everywhere is "paper", the claim being tested; what that leaves open (the burn-in
     optimizer, one initialization shared by all d) follows the code.
 
     >>> follow_convention(TaskConfig(), "released_code").pooling
     'average'
     """
-    checks.choice("convention", convention, get_args(Convention))
-    released = convention == "released_code"
-    pooling, correction = ("average", "constant") if released else ("max", "textbook")
+    pooling, correction, extra = CONVENTIONS[checks.choice("convention", convention, CONVENTIONS)]
     optimizer = replace(config.optimizer, bias_correction=correction)
-    return replace(config, pooling=pooling, optimizer=optimizer, extra_burn_in_step=int(released))
+    return replace(config, pooling=pooling, optimizer=optimizer, extra_burn_in_step=extra)
 
 
 @dataclass(frozen=True)

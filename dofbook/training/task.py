@@ -3,7 +3,7 @@
 import operator
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -67,7 +67,7 @@ class Task:
     ``OptimizerConfig`` or any optax transformation; None is the paper's Adam with learning rate
     5e-2. ``burn_in_optimizer``, of full-space training up to step t, is by default ``MOMENTUM``.
     ``extra_burn_in_step`` 1 makes t + 1 updates, as the released code; ``convention``
-    "released_code" sets all in which that differs, see ``follow_convention``.
+    "released_code" sets all in which that differs, ``training.config.CONVENTIONS``.
 
     Raises InputError if the parts do not fit together.
 
@@ -92,10 +92,9 @@ class Task:
 
     def __post_init__(self):
         settle = partial(object.__setattr__, self)
-        checks.choice("convention", self.convention, get_args(Convention))
-        released, names = self.convention == "released_code", self._names()
-        usual = "average" if released else "max"
-        pooling = self.config.pooling if self.config else usual
+        checks.choice("convention", self.convention, written.CONVENTIONS)
+        pooling, correction, extra = written.CONVENTIONS[self.convention]
+        pooling, names = self.config.pooling if self.config else pooling, self._names()
         if isinstance(self.data, str):
             settle("data", _load_part(self.data, None, None, None))
         if not isinstance(self.data, Dataset):
@@ -107,10 +106,10 @@ class Task:
         if not isinstance(self.objective, Objective):
             settle("objective", objective(self.objective))
         settle("optimizer", self.optimizer or OptimizerConfig())
-        if released and isinstance(self.optimizer, OptimizerConfig):
-            settle("optimizer", replace(self.optimizer, bias_correction="constant"))
+        if self.convention != "paper" and isinstance(self.optimizer, OptimizerConfig):
+            settle("optimizer", replace(self.optimizer, bias_correction=correction))
         settle("burn_in_optimizer", self.burn_in_optimizer or MOMENTUM)
-        settle("extra_burn_in_step", 1 if released else self.extra_burn_in_step)
+        settle("extra_burn_in_step", extra or self.extra_burn_in_step)
         written.check_settings(self)
         if self.epochs is None:
             settle("epochs", written.default_epochs(*names[:2]) if names else self._enough_epochs())
