@@ -28,7 +28,7 @@ def data(first_digits):
 
 @pytest.fixture(scope="module")
 def conv2():
-    return paper_network("conv2", SHAPE, 10, derivatives="linear")
+    return paper_network("conv2", SHAPE, 10).with_derivatives("linear")
 
 
 @pytest.fixture(scope="module")
@@ -165,5 +165,5 @@ def test_a_network_without_forward_mode_is_refused(data):
     w = jnp.zeros(network.D)
     if jax.default_backend() != "cpu":
         pytest.skip("the convolution has a forward mode elsewhere")
-    with pytest.raises(InputError, match="derivatives='linear'"):
+    with pytest.raises(InputError, match=r"with_derivatives\('linear'\)"):
         lin.expand(network, w, w, data.x_test)

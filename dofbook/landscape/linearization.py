@@ -1,7 +1,7 @@
 """The network replaced by its first-order expansion in the weights (paper, A.1 and Fig. 9).
 
 Around a centre c, usually an optimum, the logits become f(c) + J(c) (w - c): the loss is convex in
-w. The network needs ``derivatives="linear"`` (fast to train) or "all".
+w. The network needs ``with_derivatives("linear")`` (fast to train) or "all".
 """
 
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ def expand(network: Network, centre: jax.Array, w: jax.Array, x: jax.Array) -> j
     except TypeError as problem:
         if "forward-mode" not in str(problem):
             raise
-        words = "the network has no forward mode; build it with derivatives='linear' or 'all'."
+        words = "the network has no forward mode; take its with_derivatives('linear') or 'all'."
         raise InputError(words) from None
     return logits + change
 

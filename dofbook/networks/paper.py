@@ -179,50 +179,40 @@ class LeNet(nn.Module):
         return nn.Dense(self.num_classes)(x)
 
 
-_BUILDERS: dict[str, Callable[[int, Pooling, Derivatives], nn.Module]] = {
-    "conv2": lambda classes, pooling, how: ConvNet((16, 32), classes, pooling, how),
-    "conv3": lambda classes, pooling, how: ConvNet((32, 64, 64), classes, pooling, how),
-    "resnet20": lambda classes, pooling, how: ResNet20(classes, how),
-    "mlp": lambda classes, pooling, how: MLP((32,), classes),
-    "lenet": lambda classes, pooling, how: LeNet(classes, pooling, how),
+_BUILDERS: dict[str, Callable[[int, Pooling], nn.Module]] = {
+    "conv2": partial(ConvNet, (16, 32)),
+    "conv3": partial(ConvNet, (32, 64, 64)),
+    "resnet20": lambda classes, pooling: ResNet20(classes),
+    "mlp": lambda classes, pooling: MLP((32,), classes),
+    "lenet": LeNet,
 }
 _LEAST_SIDES = {"conv2": 4, "conv3": 8, "resnet20": 1, "lenet": 16}
 
 
-def build(
-    name: str,
-    num_classes: int | None,
-    pooling: Pooling = "max",
-    derivatives: Derivatives = "gradient",
-) -> Any:
+def build(name: str, num_classes: int | None, pooling: Pooling = "max") -> Any:
     """Build a network by name, one of ``networks.NAMES``, or as "module:function".
 
     A reader's function, of ``num_classes`` alone, returns anything ``flatten`` takes.
     ``num_classes`` is the number of logits; None, for data without classes, means one output.
     ``pooling`` is "max" (the paper's text) or "average" (its released code); resnet20 and mlp have
-    none. ``derivatives``: see ``layers.Derivatives``.
+    none.
 
     >>> build("conv2", 10).channels
     (16, 32)
     """
     checks.choice("pooling", pooling, get_args(Pooling))
-    checks.choice("derivatives", derivatives, get_args(Derivatives))
     if num_classes is not None:
         checks.integer("num_classes", num_classes, 1)
     check_name("network", name, NAMES)
     if is_reference(name):
         return call(name, num_classes)
-    return _BUILDERS[name](1 if num_classes is None else num_classes, pooling, derivatives)
+    return _BUILDERS[name](1 if num_classes is None else num_classes, pooling)
 
 
 def paper_network(
-    name: str,
-    input_shape: tuple[int, ...],
-    num_classes: int | None,
-    pooling: Pooling = "max",
-    derivatives: Derivatives = "gradient",
+    name: str, input_shape: tuple[int, ...], num_classes: int | None, pooling: Pooling = "max",
     dtype: str = "float32",
-) -> Network:
+) -> Network:  # fmt: skip
     """Build a network by name and flatten it; for options see ``build``.
 
     Equal arguments give the same object, so that cells share compiled programs. ``input_shape`` is
@@ -235,8 +225,7 @@ def paper_network(
     checks.choice("dtype", dtype, ("float32", "int32"))
     if not is_reference(name):
         build(name, num_classes, pooling)  # what is no name cannot be looked up
-    network = _named(name, shape, num_classes, pooling, dtype)
-    return network.with_derivatives(derivatives)
+    return _named(name, shape, num_classes, pooling, dtype)
 
 
 @lru_cache(maxsize=32)
