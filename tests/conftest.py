@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import os
 import signal
 import sys
@@ -14,11 +15,19 @@ settings.load_profile("dofbook")
 # Programs here are compiled more often than run: without the compiler's optimizations the suite
 # takes three quarters of the time. Set before JAX is imported, and for processes that tests start.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# No program carries the lines of Python it comes from: nothing here reads them.
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "book"), str(ROOT / "scripts")]  # the claims ledger, `ledger`; printers
 from compiling import halve_compilation  # noqa: E402
 
 halve_compilation()
+
+
+def pytest_collection_finish():
+    """Let the garbage collector pass over modules and tests, which stay until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
