@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -35,6 +36,47 @@ def cell(code: str) -> str:
     return f"```{{code-cell}} ipython3\n{code}\n```\n"
 
 
+CHAPTER = (
+    HEADER
+    + "# One\n\n"
+    + cell(':tags: [parameters]\n\nruns: int = 2\nstore: str = "../_build/sweeps/store"')
+    + "\n(there)=\n## Two runs\n\n"
+    + cell("from dofbook.notebooks import quote\nquote({'runs': runs})\nprint('done')")
+    + r"""
+There are {glue:text}`runs` runs on $\R$; see {prf:ref}`sure`, {ref}`there` and {doc}`two`.
+
+```{prf:theorem} Sure
+:label: sure
+
+$$
+\begin{aligned} a &= b \\ c &= d \end{aligned} \tag{3.4}
+$$
+```
+
+```{exercise} (warm-up) Count $n$
+:label: count
+
+How many?
+```
+
+````{solution-start} count
+:class: dropdown
+````
+
+Two, as checked:
+
+"""
+    + cell("assert 1 + 1 == 2")
+    + """
+````{solution-end}
+````
+
+The end
+: is a term.
+"""
+)
+
+
 def load(path: Path):
     """Imports a script that belongs to no package."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -48,45 +90,63 @@ def build_book():
     return load(SCRIPT)
 
 
+def lay_out(folder: Path, **pages: str) -> Path:
+    """Writes a book with our configuration: pages and the _toc.yml."""
+    for name in ("_config.yml", "_ext", "_vendor"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "book").mkdir()
+    for path in [*(ROOT / "book").glob("*.bib"), ROOT / "book" / "_static"]:
+        (folder / "book" / path.name).symlink_to(path)
+    for name, text in pages.items():
+        (folder / "book" / f"{name}.md").write_text(text)
+    first, *others = pages
+    toc = [f"format: jb-book\nroot: book/{first}\n"]
+    toc += ["chapters:\n"] * bool(others) + [f"  - file: book/{name}\n" for name in others]
+    (folder / "_toc.yml").write_text("".join(toc))
+    return folder
+
+
 @pytest.fixture
 def book(tmp_path):
-    """A folder with our configuration; returns a function that writes pages and the _toc.yml."""
-    for name in ("_config.yml", "_ext", "_vendor"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "book").mkdir()
-    for path in [*(ROOT / "book").glob("*.bib"), ROOT / "book" / "_static"]:
-        (tmp_path / "book" / path.name).symlink_to(path)
-
-    def write(**pages: str) -> Path:
-        for name, text in pages.items():
-            (tmp_path / "book" / f"{name}.md").write_text(text)
-        first, *others = pages
-        toc = [f"format: jb-book\nroot: book/{first}\n"]
-        toc += ["chapters:\n"] * bool(others) + [f"  - file: book/{name}\n" for name in others]
-        (tmp_path / "_toc.yml").write_text("".join(toc))
-        return tmp_path
-
-    return write
+    return partial(lay_out, tmp_path)
 
 
-def build(source: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(SCRIPT), "book", "--source", str(source)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+@pytest.fixture
+def build(build_book, capfd, monkeypatch):
+    """Gives a function that builds a book; it returns the exit status, what is printed, errors."""
+    monkeypatch.setattr(build_book, "halve_compilation", lambda: None)  # conftest has done it
+
+    def run(source: Path) -> tuple[int, str, str]:
+        return build_book.main(["book", "--source", str(source)]), *capfd.readouterr()
+
+    return run
 
 
-def test_good_book_builds_prints_its_first_page_and_shows_no_stale_output(book):
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A good book, built by the script as `make book` calls it; and what that printed."""
     # One page reads a value from outside the notebook, as chapters read the package.
-    page = HEADER + "# One\n\n" + cell("from pathlib import Path\nprint(Path('value').read_text())")
-    source = book(one=page, two=f"# Two\n\n$\\E x \\in \\R$, see [](one.md).\n\n{TAGGED}")
-    value = source / "book" / "value"
-    for text in ("before the edit", "after the edit"):
-        value.write_text(text)
-        result = build(source)
-        assert result.returncode == 0, result.stdout + result.stderr
-        first = Path(result.stdout.split("The book's first page: ")[1].strip())
-        assert first == source / "_build" / "html" / "book" / "one.html"
-        assert f"<span></span>{text}" in first.read_text()
+    reading = cell("from pathlib import Path\nprint(Path('value').read_text())")
+    two = f"# Two\n\n$\\E x \\in \\R$, see [](one.md).\n\n{TAGGED}"
+    source = lay_out(tmp_path_factory.mktemp("built"), one=f"{CHAPTER}\n{reading}", two=two)
+    (source / "book" / "value").write_text("before the edit")
+    command = [sys.executable, str(SCRIPT), "book", "--source", str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return source, done.stdout
+
+
+def test_good_book_builds_prints_its_first_page_and_shows_no_stale_output(built, build):
+    source, out = built
+    first = source / "_build" / "html" / "book" / "one.html"
+    assert out.split("The book's first page: ")[1].strip() == str(first)
+    assert "<span></span>before the edit" in first.read_text()
+    (source / "book" / "value").write_text("after the edit")
+    code, out, err = build(source)
+    assert code == 0, out + err
+    assert out.split("The book's first page: ")[1].strip() == str(first)
     page = first.read_text()
+    assert "<span></span>after the edit" in page
     assert "thebe.js" not in page
     assert "/blob/notebooks/book/one.ipynb" in page
     assert "/dofbook/notebooks?urlpath=lab/tree/book/one.ipynb" in page
@@ -98,41 +158,41 @@ def test_good_book_builds_prints_its_first_page_and_shows_no_stale_output(book):
     assert r"\begin{split}" not in two
 
 
-def test_failing_cell_fails_the_build_twice(book):
+def test_failing_cell_fails_the_build_twice(book, build):
     source = book(one=HEADER + "# One\n\n" + cell("raise ValueError('no such luck')"))
     # After a failed build, jupyter-book alone reports success on the second try.
     for _ in range(2):
-        result = build(source)
-        assert result.returncode == 1
-        assert "no such luck" in result.stdout + result.stderr
+        code, out, err = build(source)
+        assert code == 1
+        assert "no such luck" in out + err
         assert not (source / "_build" / "html").exists()
-        assert result.stderr.splitlines()[-1].startswith("error: ")
+        assert err.splitlines()[-1].startswith("error: ")
 
 
-def test_unresolved_reference_fails_the_build(book):
-    result = build(book(one="# One\n\nSee {ref}`nowhere` and {cite}`nobody1900`.\n"))
-    assert result.returncode == 1
-    assert "nowhere" in result.stderr
-    assert "nobody1900" in result.stderr
+def test_unresolved_reference_fails_the_build(book, build):
+    code, _, err = build(book(one="# One\n\nSee {ref}`nowhere` and {cite}`nobody1900`.\n"))
+    assert code == 1
+    assert "nowhere" in err
+    assert "nobody1900" in err
 
 
-def test_page_without_source_fails_the_build(book):
+def test_page_without_source_fails_the_build(book, build):
     source = book(one="# One\n", two="# Two\n")
     (source / "book" / "two.md").unlink()
-    result = build(source)
-    assert result.returncode == 1
-    assert "book/two" in result.stderr
+    code, _, err = build(source)
+    assert code == 1
+    assert "book/two" in err
 
 
-def test_page_that_the_configuration_excludes_fails_the_build(book):
+def test_page_that_the_configuration_excludes_fails_the_build(book, build):
     source = book(one="# One\n", two="# Two\n")
     (source / "tests").mkdir()
     (source / "book" / "two.md").rename(source / "tests" / "two.md")
     toc = source / "_toc.yml"
     toc.write_text(toc.read_text().replace("book/two", "tests/two"))
-    result = build(source)
-    assert result.returncode == 1
-    assert "tests/two" in result.stderr
+    code, _, err = build(source)
+    assert code == 1
+    assert "tests/two" in err
 
 
 def finished(source: Path, *cells: dict) -> Path:
@@ -317,51 +377,8 @@ def test_absent_sweep_notebooks_are_an_error(build_book, tmp_path):
         build_book.run_sweeps(tmp_path)
 
 
-CHAPTER = (
-    HEADER
-    + "# One\n\n"
-    + cell(':tags: [parameters]\n\nruns: int = 2\nstore: str = "../_build/sweeps/store"')
-    + "\n(there)=\n## Two runs\n\n"
-    + cell("from dofbook.notebooks import quote\nquote({'runs': runs})\nprint('done')")
-    + r"""
-There are {glue:text}`runs` runs on $\R$; see {prf:ref}`sure`, {ref}`there` and {doc}`two`.
-
-```{prf:theorem} Sure
-:label: sure
-
-$$
-\begin{aligned} a &= b \\ c &= d \end{aligned} \tag{3.4}
-$$
-```
-
-```{exercise} (warm-up) Count $n$
-:label: count
-
-How many?
-```
-
-````{solution-start} count
-:class: dropdown
-````
-
-Two, as checked:
-
-"""
-    + cell("assert 1 + 1 == 2")
-    + """
-````{solution-end}
-````
-
-The end
-: is a term.
-"""
-)
-
-
-def test_a_page_becomes_a_notebook_that_needs_nothing_of_the_book(book, tmp_path):
-    source = book(one=CHAPTER, two="# Two\n")
-    result = build(source)
-    assert result.returncode == 0, result.stdout + result.stderr
+def test_a_page_becomes_a_notebook_that_needs_nothing_of_the_book(built, tmp_path):
+    source, _ = built
     script = str(SCRIPT.with_name("export_notebooks.py"))
     command = [sys.executable, script, str(tmp_path / "out"), "--source", str(source)]
     subprocess.run(command, check=True, timeout=120)
