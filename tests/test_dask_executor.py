@@ -10,12 +10,14 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from dofbook import cli
 from dofbook.errors import InputError, RunFailed
 from dofbook.experiments import dask_executor
 from dofbook.experiments.config import CellConfig, TaskConfig
@@ -209,30 +211,21 @@ def test_a_scheduler_killed_and_started_again(cluster, plain, tmp_path):
     assert table(store) == plain
 
 
-@contextlib.contextmanager
-def served(file):
-    """Run a scheduler that names itself in a file, and two workers; yield their process ids."""
-    serve = (
-        "distributed.cli.dask_scheduler", "--scheduler-file", str(file), "--port", "0",
-        "--no-dashboard", "--host", "127.0.0.1",
-    )  # fmt: skip
-    join = (
-        "distributed.cli.dask_worker", "--scheduler-file", str(file), "--nthreads", "1",
-        "--no-dashboard", "--no-nanny", "--death-timeout", "900",
-    )  # fmt: skip
-    processes = [start(*serve), start(*join), start(*join)]
-    try:
-        wait_for(file)
-        yield {process.pid for process in processes}
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+@pytest.fixture
+def frozen(cluster):
+    """Give a list for the process id of a worker that a test stops; another takes its place."""
+    stopped = []
+    with distributed.Client(cluster.scheduler, set_as_default=False) as client:
+        workers = set(client.run(os.getpid).values())
+        yield stopped
+        assert stopped and set(stopped) < workers
+        os.kill(*stopped, signal.SIGKILL)
+        while len(set(client.run(os.getpid, on_error="ignore").values()) - set(stopped)) < 2:
+            time.sleep(0.02)
 
 
-def test_a_frozen_worker_does_not_stall_the_sweep(cluster, plain, tmp_path, caplog):
+def test_a_frozen_worker_does_not_stall_the_sweep(cluster, frozen, plain, tmp_path, caplog):
     """Its cell goes to the other worker, which computes it at once."""
-    file, frozen = tmp_path / "scheduler.json", []
 
     def freeze():
         frozen.append(int(wait_for(tmp_path / "worker")))
@@ -241,24 +234,23 @@ def test_a_frozen_worker_does_not_stall_the_sweep(cluster, plain, tmp_path, capl
     freezer = threading.Thread(target=freeze)
     freezer.start()
     store = Store(tmp_path / "store")
-    with served(file) as pids:
-        try:
-            executor = DaskExecutor(scheduler_file=str(file), silence=4.0, patience=600)
-            rows = partial(make_rows, folder=str(tmp_path), size=1)
-            report = run_sweep(CELLS, store, executor, run_cell=rows)
-        finally:
-            freezer.join()
-    assert frozen and frozen[0] in pids
+    try:
+        executor = replace(cluster, silence=4.0)
+        report = run_sweep(
+            CELLS, store, executor, run_cell=partial(make_rows, folder=str(tmp_path))
+        )
+    finally:
+        freezer.join()
     assert (report.failures, report.lost) == ({}, [])
     assert "a worker is silent" in caplog.text
     assert table(store) == plain
 
 
 def test_a_worker_that_freezes_with_an_outcome_in_hand_does_not_stall_the_sweep(
-    cluster, plain, tmp_path, caplog, monkeypatch
+    cluster, frozen, plain, tmp_path, caplog, monkeypatch
 ):
     """The cell is stored and its task done, but who holds the outcome does not answer any more."""
-    file, frozen, read = tmp_path / "scheduler.json", [], dask_executor._outcome
+    read = dask_executor._outcome
 
     def freezing(future, silence):
         if not frozen:
@@ -269,10 +261,7 @@ def test_a_worker_that_freezes_with_an_outcome_in_hand_does_not_stall_the_sweep(
 
     monkeypatch.setattr(dask_executor, "_outcome", freezing)
     store = Store(tmp_path / "store")
-    with served(file) as pids:
-        executor = DaskExecutor(scheduler_file=str(file), silence=4.0, patience=600)
-        report = run_sweep(CELLS, store, executor, run_cell=make_rows)
-    assert frozen and frozen[0] in pids
+    report = run_sweep(CELLS, store, replace(cluster, silence=4.0), run_cell=make_rows)
     assert (report.failures, report.lost) == ({}, [])
     assert "comes from another" in caplog.text
     assert table(store) == plain
@@ -322,19 +311,22 @@ def listening_addresses() -> list[tuple[str, int]]:
     return [tuple(entry.laddr) for entry in sockets if entry.status == psutil.CONN_LISTEN]
 
 
-def test_the_command_with_workers_gives_the_bytes_of_the_plain_command(tmp_path):
+def test_the_command_with_workers_gives_the_bytes_of_the_plain_command(tmp_path, capsys):
     """Real training, a cluster that the command starts itself."""
-    sweep = [
-        sys.executable, "-m", "dofbook", "sweep", "--network", "mlp", "--train-size", "100",
-        "--test-size", "50", "--epochs", "1", "--dims", "2,4", "--runs", "2", "--no-baseline",
-    ]  # fmt: skip
-    for name, options in (("plain", []), ("dask", ["--executor", "dask", "--workers", "1"])):
-        where = ["--store", str(tmp_path / name), "--table", str(tmp_path / f"{name}.parquet")]
-        done = subprocess.run(
-            [*sweep, *where, *options], capture_output=True, text=True, timeout=900
-        )
-        assert done.returncode == 0, done.stderr
-        assert "2 cells: 0 were stored, 2 computed, 0 failed." in done.stdout
+
+    def sweep(name):
+        return [
+            "sweep", "--network", "mlp", "--train-size", "100", "--test-size", "50", "--epochs",
+            "1", "--dims", "2,4", "--runs", "2", "--no-baseline", "--store", str(tmp_path / name),
+            "--table", str(tmp_path / f"{name}.parquet"),
+        ]  # fmt: skip
+
+    assert cli.main(sweep("plain")) == 0
+    command = [sys.executable, "-m", "dofbook", *sweep("dask"), "--executor", "dask"]
+    done = subprocess.run([*command, "--workers", "1"], capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    for out in (capsys.readouterr().out, done.stdout):
+        assert "2 cells: 0 were stored, 2 computed, 0 failed." in out
     plain, dask = ((tmp_path / f"{name}.parquet").read_bytes() for name in ("plain", "dask"))
     assert plain == dask
 
@@ -353,6 +345,7 @@ def test_the_recipe_for_certificates_lets_in_who_has_the_key_and_no_other(tmp_pa
     dask = [sys.executable, "-m", "dask"]
     scheduler = [*dask, "scheduler", "--protocol", "tls", "--host", "127.0.0.1", "--port", "0"]
     worker = [*dask, "worker", "--nthreads", "1", "--host", "127.0.0.1", "--no-dashboard"]
+    worker.append("--no-nanny")  # one process less
     ends = ["--scheduler-file", str(file)]
     sweep = [
         sys.executable, "-m", "dofbook", "sweep", "--network", "mlp", "--train-size", "100",
