@@ -1,5 +1,6 @@
 """A sweep killed at random moments and started again gives the very bytes of an undisturbed one."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -9,6 +10,8 @@ import time
 
 import pytest
 
+from dofbook import cli
+
 SWEEP = [
     "--network", "mlp", "--train-size", "100", "--test-size", "50", "--epochs", "1",
     "--runs", "2", "--no-baseline", "--store", "store", "--table", "table.parquet",
@@ -17,12 +20,18 @@ DIMS = ("1", "2", "4", "8")
 CELLS = len(DIMS)
 
 HOLDING = """
-    import gc, signal, sys, time
+    import gc, os, sys, time
     from pathlib import Path
+    import jax
     from dofbook import cli
     from dofbook.experiments import cell as module
 
-    when, wanted, real, count = sys.argv[1], int(sys.argv[2]), module.run_cell, 0
+    os.chdir(folder)
+    for number, name in ((1, os.devnull), (2, "errors")):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    jax.config.update("jax_compilation_cache_dir", os.path.abspath("../cache"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    real, count = module.run_cell, 0
 
     def hold():
         Path("held").touch()
@@ -47,67 +56,69 @@ HOLDING = """
         return rows
 
     module.run_cell = run_cell
-    sys.exit(cli.main(sys.argv[3:]))
+    sys.exit(cli.main(command))
 """
 """The command, which stops at a cell until a signal ends it: events are counted, not seconds."""
 
+# Processes of their own, from one that has imported what they need, and has run nothing.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
+    ["dofbook.experiments.cell", "dofbook.experiments.tables", "flax.linen"]
+)
 
-def start(folder, dims=DIMS, held=None) -> subprocess.Popen:
-    """Start the command; all but the undisturbed sweep share compiled programs, to save time.
 
-    ``held`` is where it stops: "before" a cell, "after" it, or "collecting" garbage before it, and
-    how many cells are computed by then.
-    """
-    program = ["-m", "dofbook"] if held is None else ["-c", textwrap.dedent(HOLDING), *held]
-    command = [sys.executable, *program, "sweep", *SWEEP, "--dims", ",".join(dims)]
+def command(dims=DIMS) -> list[str]:
+    return ["sweep", *SWEEP, "--dims", ",".join(dims)]
+
+
+def start(folder, dims=DIMS) -> subprocess.Popen:
     folder.mkdir(exist_ok=True)
-    cache = {
-        "JAX_COMPILATION_CACHE_DIR": str(folder.parent.parent / f"cache-{folder.name == 'whole'}"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
     return subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=os.environ | cache,
+        [sys.executable, "-m", "dofbook", *command(dims)], cwd=folder, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-
-
-def finish(folder, dims=DIMS) -> str:
-    process = start(folder, dims)
-    out, err = process.communicate()
-    assert process.returncode == 0, err
-    return out
 
 
 def cell_files(folder) -> set[str]:
     return {path.name for path in (folder / "store").glob("*.parquet")}
 
 
-def disturb(folder, sent: signal.Signals, *held: str) -> tuple[int, str]:
-    """Start the sweep, wait until it holds, and send a signal."""
-    process = start(folder, held=held)
+def disturb(folder, sent: signal.Signals, when: str, wanted: int) -> tuple[int, str]:
+    """Start the sweep, wait until it holds, and send a signal.
+
+    It holds "before" a cell, "after" it, or "collecting" garbage before it; ``wanted`` is how many
+    cells are computed by then.
+    """
+    folder.mkdir(exist_ok=True)
+    given = {"folder": str(folder), "command": command(), "when": when, "wanted": wanted}
+    process = FORKS.Process(target=exec, args=(textwrap.dedent(HOLDING), given))
+    process.start()
     while not (folder / "held").exists():
-        assert process.poll() is None, process.communicate()[1]
+        assert process.is_alive(), (folder / "errors").read_text()
         time.sleep(0.01)
     (folder / "held").unlink()
-    process.send_signal(sent)
-    _, err = process.communicate()
-    return process.returncode, err
+    os.kill(process.pid, sent)
+    process.join()
+    return process.exitcode, (folder / "errors").read_text()
 
 
 @pytest.mark.timeout(1200)
-def test_the_command_killed_and_repeated_gives_the_same_table(tmp_path):
-    out = finish(tmp_path / "whole")
+def test_the_command_killed_and_repeated_gives_the_same_table(tmp_path, monkeypatch, capsys):
+    (tmp_path / "whole").mkdir()
+    monkeypatch.chdir(tmp_path / "whole")
+    assert cli.main(command()) == 0
+    out = capsys.readouterr().out
     assert f"{CELLS} cells: 0 were stored, {CELLS} computed, 0 failed." in out
     disturbed = tmp_path / "disturbed"
     signals = (
-        (signal.SIGINT, "collecting", "0"),  # Python drops what is raised there
-        (signal.SIGKILL, "before", "1"),
-        (signal.SIGINT, "after", "1"),  # one more is computed, and not yet stored
-        (signal.SIGKILL, "after", "1"),
+        (signal.SIGINT, "collecting", 0),  # Python drops what is raised there
+        (signal.SIGKILL, "before", 1),
+        (signal.SIGINT, "after", 1),  # one more is computed, and not yet stored
+        (signal.SIGKILL, "after", 1),
     )
     counts = []
-    for sent, *held in signals:
-        code, err = disturb(disturbed, sent, *held)
+    for sent, when, wanted in signals:
+        code, err = disturb(disturbed, sent, when, wanted)
         counts.append(len(cell_files(disturbed)))
         assert not (disturbed / "table.parquet").exists()
         if sent == signal.SIGINT:
@@ -117,8 +128,8 @@ def test_the_command_killed_and_repeated_gives_the_same_table(tmp_path):
         else:
             assert code == -signal.SIGKILL, err
     assert counts == [0, 1, 2, 3]
-    out = finish(disturbed)
-    assert f"{counts[-1]} were stored, {CELLS - counts[-1]} computed, 0 failed." in out
+    out, err = start(disturbed).communicate()
+    assert f"{counts[-1]} were stored, {CELLS - counts[-1]} computed, 0 failed." in out, err
     assert cell_files(disturbed) == cell_files(tmp_path / "whole")
     assert not list((disturbed / "store").glob("*.corrupt-*"))
     whole, again = ((tmp_path / w / "table.parquet").read_bytes() for w in ("whole", "disturbed"))
@@ -229,11 +240,13 @@ def test_thirty_kills_anywhere_in_the_writing_leave_only_whole_cells(tmp_path):
 
 
 @pytest.mark.timeout(600)
-def test_two_sweeps_on_one_store_do_not_disturb_each_other(tmp_path):
+def test_two_sweeps_on_one_store_do_not_disturb_each_other(tmp_path, monkeypatch, capsys):
     shared, dims = tmp_path / "shared", DIMS[:2]
     for process in [start(shared, dims) for _ in range(2)]:
         _, err = process.communicate()
         assert process.returncode == 0, err
     assert len(cell_files(shared)) == len(dims)
     assert not list((shared / "store").glob("*.corrupt-*"))
-    assert f"{len(dims)} were stored, 0 computed" in finish(shared, dims)
+    monkeypatch.chdir(shared)
+    assert cli.main(command(dims)) == 0
+    assert f"{len(dims)} were stored, 0 computed" in capsys.readouterr().out
