@@ -6,7 +6,6 @@ Figures are built without pyplot, so no state outlives a call. Most take the sam
 - ``metric``: such as "train_accuracy" or "test_loss"; one whose name ends in "accuracy" is a
   fraction, drawn in per cent; ``value``: "best" at any checkpoint (as in the paper), or "final"
 - ``delta``: failure probability allowed at the threshold, in (0, 1)
-- ``baseline``: level of full training, in the metric's unit; None for the table's
 - ``limits``: range of levels, in the metric's unit; None for that of the data
 - ``max_d``: largest d drawn; ``columns``: panels side by side
 

@@ -16,7 +16,7 @@ from dofbook.success.tables import RunValues, Value
 
 @style.in_style
 def figure_6(
-    table: pd.DataFrame, metric: str = "test_accuracy", *, baseline: float | None = None,
+    table: pd.DataFrame, metric: str = "test_accuracy", *,
     limits: tuple[float, float] | None = None, columns: int = 2, value: Value = "best",
 ) -> Figure:  # fmt: skip
     """Draw accuracy against compression ratio D/d for every method on one axis.
@@ -39,7 +39,7 @@ def figure_6(
             members[key] = replace(runs, dims=sizes[block] / runs.dims)
     return style.level_panels(
         table, {metric: blocks}, _draw_range, _ratio_axis, "compression ratio D/d",
-        value=value, columns=columns, baseline=baseline, limits=limits, extra=0.9,
+        value=value, columns=columns, limits=limits, extra=0.9,
     )  # fmt: skip
 
 

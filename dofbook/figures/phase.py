@@ -19,7 +19,7 @@ from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.figures import style
 from dofbook.methods import label
-from dofbook.success import CurveKey, RunValues, half_width, phase_boundary, success_fraction
+from dofbook.success import CurveKey, RunValues, phase_boundary, success_fraction
 from dofbook.success.probability import LEVEL_RTOL
 from dofbook.success.tables import Value, metric_kind
 
@@ -29,8 +29,7 @@ _LEVELS = 120  # rows of a success map
 @style.in_style
 def figure_2(
     table: pd.DataFrame, metric: str = "train_accuracy", *, delta: float = 0.1,
-    baseline: float | None = None, limits: tuple[float, float] | None = None, columns: int = 2,
-    value: Value = "best",
+    limits: tuple[float, float] | None = None, columns: int = 2, value: Value = "best",
 ) -> Figure:  # fmt: skip
     """Draw success maps by method, their thresholds, and all thresholds together.
 
@@ -45,7 +44,7 @@ def figure_2(
     True
     """
     blocks = style.block_runs(table, metric, value)
-    baselines = style.block_baselines(table, metric, value, baseline, blocks)
+    baselines = style.block_baselines(table, metric, value, blocks)
     styles = style.choose_styles(blocks)
     most = max(len(block) for block in blocks.values()) + 1
     widest = min(checks.integer("columns", columns, 1), most)
@@ -122,8 +121,8 @@ def _draw_map(ax: Axes, runs: RunValues, limits: tuple[float, float], metric: st
 @style.in_style
 def figure_3(
     table: pd.DataFrame, metrics: Sequence[str] = ("train_accuracy", "test_accuracy"), *,
-    delta: float = 0.1, baseline: float | None = None, limits: tuple[float, float] | None = None,
-    max_d: float | None = None, columns: int = 2, value: Value = "best",
+    delta: float = 0.1, limits: tuple[float, float] | None = None, columns: int = 2,
+    value: Value = "best",
 ) -> Figure:  # fmt: skip
     """Draw threshold training dimensions by method, with intervals over initializations.
 
@@ -135,34 +134,32 @@ def figure_3(
     >>> len(figure_3(example_runs()).axes) > 1
     True
     """
-    data = {metric: style.block_runs(table, metric, value, max_d) for metric in metrics}
+    data = {metric: style.block_runs(table, metric, value) for metric in metrics}
     return style.level_panels(
         table, data,
         lambda ax, _, runs, metric, look: style.draw_threshold(ax, runs, metric, look, delta),
         partial(style.dimension_axis, margin=1.2), "threshold training\ndimension d*",
-        value=value, columns=columns, baseline=baseline, limits=limits,
+        value=value, columns=columns, limits=limits,
     )  # fmt: skip
 
 
 @style.in_style
 def figure_12(
-    table: pd.DataFrame, metric: str = "train_accuracy", *, max_d: int = 128, band: str = "range",
-    baseline: float | None = None, limits: tuple[float, float] | None = None, columns: int = 2,
-    value: Value = "best",
+    table: pd.DataFrame, metric: str = "train_accuracy", *, max_d: int = 128,
+    limits: tuple[float, float] | None = None, columns: int = 2, value: Value = "best",
 ) -> Figure:  # fmt: skip
     """Draw accuracy against d for small d, with the accuracy of the offset itself at d = 0.
 
     At d = 0 stands the value at theta = 0, that is at w_t, from the rows with step 0; pruned
     networks, whose offset differs from d to d, have none. The axis is linear from 0 to 1 and
-    logarithmic from 1 on. `band` is "range", from the worst to the best run, or "interval",
-    Student's t on the mean, 95 %. Arguments as in `dofbook.figures`.
+    logarithmic from 1 on. Bands reach from the worst to the best run. Arguments as in
+    `dofbook.figures`.
     Source: Larsen et al. (2022), Fig. 12 and Appendix A.3.
 
     >>> from dofbook.figures.style import example_runs
     >>> len(figure_12(example_runs()).axes)
     1
     """
-    checks.choice("band", band, ("range", "interval"))
     data = {metric: style.block_runs(table, metric, value, max_d)}
     start = table[table["step"] == 0]
     if start.empty:
@@ -172,27 +169,23 @@ def figure_12(
     def draw(ax: Axes, key: CurveKey, runs: RunValues, metric: str, look: dict) -> np.ndarray:
         if key not in (members := offsets.get(key[:2], {})):
             raise InputError(f"the table has no checkpoint at step 0 for {label(*key.name)}.")
-        lines = _summary(members[key], runs, band)
+        lines = _summary(members[key], runs)
         _draw_banded(ax, np.append(0, runs.dims), lines, metric, look)
         return lines.ravel()
 
     return style.level_panels(
         table, data, draw, partial(style.dimension_axis, margin=1.15, zero=True),
-        "training dimension d", value=value, columns=columns, baseline=baseline, limits=limits,
+        "training dimension d", value=value, columns=columns, limits=limits,
     )  # fmt: skip
 
 
-def _summary(offset: RunValues, runs: RunValues, band: str) -> np.ndarray:
-    """Summarise the runs at d = 0 and at every d: mean, lower and upper, (3, 1 + dims)."""
+def _summary(offset: RunValues, runs: RunValues) -> np.ndarray:
+    """Summarise the runs at d = 0 and at every d: mean, worst and best, (3, 1 + dims)."""
     by_seed = [v[mask] for v, mask in zip(offset.values.T, offset.present.T, strict=True)]
     common = all(np.allclose(column, column[0], rtol=1e-3) for column in by_seed)  # at every d
     samples = [np.array([column[0] if common else np.nan for column in by_seed])]
     samples += [row[mask] for row, mask in zip(runs.values, runs.present, strict=True)]
-    if band == "range":
-        return np.array([(x.mean(), x.min(), x.max()) for x in samples]).T
-    # A single run shows no spread, nor do diverged ones.
-    half = [half_width(x) if np.isfinite(x).all() else np.nan for x in samples]
-    return np.array([x.mean() + np.array([0, -h, h]) for x, h in zip(samples, half, strict=True)]).T
+    return np.array([(x.mean(), x.min(), x.max()) for x in samples]).T
 
 
 def _draw_banded(ax: Axes, dims: np.ndarray, lines: np.ndarray, metric: str, look: dict) -> None:

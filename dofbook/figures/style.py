@@ -138,11 +138,9 @@ def dataset_place(name: str) -> int:
 
 
 def block_baselines(
-    table: pd.DataFrame, metric: str, value: Value, given: float | None, blocks: Iterable[Block]
+    table: pd.DataFrame, metric: str, value: Value, blocks: Iterable[Block]
 ) -> dict[Block, float]:
-    """Take the given baseline for every block, or those of the table."""
-    if given is not None:
-        return dict.fromkeys(blocks, float(given))
+    """Find the level of full training for each of the blocks that has one."""
     levels = baseline_accuracy(table, metric, value).set_index(["dataset", "network"])["baseline"]
     return {block: levels[block] for block in blocks if block in levels.index}
 
@@ -316,7 +314,7 @@ def draw_threshold(ax: Axes, runs: RunValues, metric: str, style: dict, delta: f
 def level_panels(
     table: pd.DataFrame, data: Mapping[str, Blocks], draw: Callable[..., np.ndarray],
     axis: Callable[[Axes, np.ndarray], None], xlabel: str, *, value: Value, columns: int,
-    baseline: float | None, limits: tuple[float, float] | None, extra: float = 0.6,
+    limits: tuple[float, float] | None, extra: float = 0.6,
 ) -> Figure:  # fmt: skip
     """Draw a panel for each dataset, network and metric of ``data``, a curve for each method.
 
@@ -325,7 +323,7 @@ def level_panels(
     """
     blocks = next(iter(data.values()), {})
     panels = [(block, metric) for block in blocks for metric in data]
-    baselines = {m: block_baselines(table, m, value, baseline, blocks) for m in data}
+    baselines = {m: block_baselines(table, m, value, blocks) for m in data}
     styles = choose_styles(blocks)
     figure, axes, columns = panel_grid(len(panels), columns, extra)
     for ax, (block, metric) in zip(axes, panels, strict=True):
