@@ -138,40 +138,35 @@ def closed_form(well: QuadraticWell, eps: ArrayLike) -> ClosedForm:
     return ClosedForm(*(field.reshape(eps.shape) for field in fields))
 
 
-def predicted_success(
-    well: QuadraticWell, eps: ArrayLike, d: ArrayLike, random_direction: bool = False
-) -> np.ndarray:
+def predicted_success(well: QuadraticWell, eps: ArrayLike, d: ArrayLike) -> np.ndarray:
     """Predict the success probability P_s(d, eps) = Phi((d - D + Q) / sigma).
 
     d, in [0, D] and not necessarily whole, and eps broadcast. Asymptotic in D, but exact at the
-    ends: 0 at d = 0 from outside S, 1 for d >= rank H. With `random_direction` it averages over a
-    uniformly random direction of w0, of which only R = |w0| then enters.
+    ends: 0 at d = 0 from outside S, 1 for d >= rank H.
 
     >>> predicted_success(QuadraticWell(np.ones(100), np.ones(100)), 25.0, [0, 50, 100])
     array([0. , 0.5, 1. ])
     """
-    centre, sigma = _transition(well, eps, random_direction)
+    form = closed_form(well, eps)
     eps, d = np.asarray(eps, dtype=np.float64), checks.finite("d", d, None, 0, well.D)
     checks.broadcast(eps=eps, d=d)
     with np.errstate(divide="ignore", invalid="ignore"):
-        probability = ndtr((d - centre) / sigma)
+        probability = ndtr((d - form.codimension) / form.sigma)
     probability = np.where((d <= 0) & (eps < well.initial_loss), 0.0, probability)
     return np.where((d >= well.rank) | (eps >= well.initial_loss), 1.0, probability)
 
 
-def predicted_threshold(
-    well: QuadraticWell, eps: ArrayLike, delta: float = 0.1, random_direction: bool = False
-) -> np.ndarray:
+def predicted_threshold(well: QuadraticWell, eps: ArrayLike, delta: float = 0.1) -> np.ndarray:
     """Predict the threshold training dimension d*(delta) = D - Q + z_{1-delta} sigma, shape of eps.
 
-    It lies in [0, rank H], 0 where eps >= L(w0). `random_direction` as in `predicted_success`.
+    It lies in [0, rank H], 0 where eps >= L(w0).
 
     >>> print(predicted_threshold(QuadraticWell(np.ones(100), np.ones(100)), 25.0).round(1))
     59.1
     """
     z = ndtri(1 - checks.probability("delta", delta))
-    centre, sigma = _transition(well, eps, random_direction)
-    return np.clip(centre + z * sigma, 0.0, well.rank)
+    form = closed_form(well, eps)
+    return np.clip(form.codimension + z * form.sigma, 0.0, well.rank)
 
 
 def paper_angular_dimension(well: QuadraticWell, eps: ArrayLike) -> np.ndarray:
@@ -198,15 +193,6 @@ def largest_violation(D: ArrayLike, delta: float = 0.1) -> np.ndarray:
     """
     z = ndtri(1 - checks.probability("delta", delta))
     return 3 * (z**2 / 8) ** (2 / 3) * checks.integers("D", D, 1) ** (1 / 3)
-
-
-def _transition(well, eps, random_direction: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Find centre and width in d, of the typical w0_i^2 = R^2 / D if the direction is random."""
-    checks.instance("well", well, QuadraticWell)
-    if random_direction:
-        well = QuadraticWell(well.eigenvalues, np.full(well.D, well.R / np.sqrt(well.D)))
-    form = closed_form(well, eps)
-    return form.codimension, np.hypot(form.sigma, random_direction * form.direction_sigma)
 
 
 @in_float64
