@@ -17,6 +17,9 @@ settings.load_profile("dofbook")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # No program carries the lines of Python it comes from: nothing here reads them.
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
+# Two workers share two cores: threads of linear algebra would spend half of the time waiting. The
+# workers have this before they import NumPy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "book"), str(ROOT / "scripts")]  # the claims ledger, `ledger`; printers
 from compiling import halve_compilation  # noqa: E402

@@ -1,7 +1,9 @@
 """Any network as one vector: against JAX's own gradients of the tree, and refusals."""
 
+import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import flax.linen as nn
@@ -126,9 +128,15 @@ def _holds_to(network, tree, apply, objective, x, y, rtol=1e-5):
     wanted, unravel = ravel_pytree(tree)
     assert w.dtype == jnp.float32 and network.D == w.size == wanted.size
     np.testing.assert_allclose(w, wanted, rtol=1e-6)  # compiled, a scaled draw rounds otherwise
-    np.testing.assert_allclose(network.apply(w, x), apply(tree, x), rtol=rtol, atol=1e-5)
-    ours = jax.jit(jax.grad(lambda w: objective.loss(network.apply(w, x), y).mean()))(w)
-    theirs = jax.jit(jax.grad(lambda tree: objective.loss(apply(tree, x), y).mean()))(tree)
+
+    @partial(jax.jit, static_argnums=0)
+    def differentiated(apply, weights):
+        outputs, pullback = jax.vjp(lambda weights: apply(weights, x), weights)
+        return outputs, pullback(jax.grad(lambda out: objective.loss(out, y).mean())(outputs))[0]
+
+    outputs, ours = differentiated(network.apply, w)
+    wanted, theirs = differentiated(apply, tree)
+    np.testing.assert_allclose(outputs, wanted, rtol=rtol, atol=1e-5)
     np.testing.assert_allclose(ours, ravel_pytree(theirs)[0], rtol=rtol, atol=1e-6)
     for layer, leaf in zip(network.layers, jax.tree.leaves(tree), strict=True):
         assert layer.shape == leaf.shape
@@ -166,7 +174,7 @@ def test_a_transformer_on_characters(text):
     x, y, vocabulary = text
     network = flatten(Block(vocabulary), x)
     apply = lambda tree, x: Block(vocabulary).apply({"params": tree}, x)  # noqa: E731
-    tree = Block(vocabulary).init(KEY, x[:1])["params"]
+    tree = jax.jit(Block(vocabulary).init)(KEY, x[:1])["params"]
     _holds_to(network, tree, apply, next_token, x[:32], y[:32], rtol=1e-4)
     losses = _losses(network, next_token, x, y)
     assert losses[0] == pytest.approx(np.log(vocabulary), rel=0.2)
@@ -473,7 +481,7 @@ assert "equinox" not in sys.modules
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_in_double_precision_weights_stay_float32():
+def test_in_double_precision_weights_stay_float32(capsys):
     code = """
 import jax, jax.numpy as jnp, numpy as np
 from dofbook.networks import BatchNorm, flatten, paper_network
@@ -489,20 +497,13 @@ network = flatten(pair, jnp.zeros((1, 3)))
 assert network.init(jax.random.key(0)).dtype == jnp.float32
 assert network.apply(jnp.full(3, 0.1), jnp.ones((2, 3))).dtype == jnp.float32
 """
-    one = _run(code.replace("assert jax.config.jax_enable_x64\n", "").split("pair =")[0], "0")
-    two = _run(code, "1")
-    np.testing.assert_allclose(np.fromstring(one, sep=" "), np.fromstring(two, sep=" "), rtol=1e-4)
-
-
-def _run(code, x64):
-    import os
-
-    environment = {**os.environ, "JAX_ENABLE_X64": x64}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    exec(code.replace("assert jax.config.jax_enable_x64\n", "").split("pair =")[0], {})
+    one = capsys.readouterr().out
+    command, environment = [sys.executable, "-c", code], {**os.environ, "JAX_ENABLE_X64": "1"}
+    two = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert two.returncode == 0, two.stderr
+    one, two = (np.fromstring(text, sep=" ") for text in (one, two.stdout))
+    np.testing.assert_allclose(one, two, rtol=1e-4)
 
 
 def test_batches_see_one_another_only_where_the_network_lets_them():

@@ -1,6 +1,6 @@
 """What holds for every kind of directions, and affine subspaces as pytrees."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ from dofbook.training import Task, fit
 EVERY_KIND = pytest.mark.parametrize("kind", [*KINDS, "axis"])
 
 
+@partial(jax.jit, static_argnums=(0, 2, 3))
 def _draw(kind, key, d, D):
     """Draw directions of a kind; for "axis", random coordinates in random order."""
     if kind == "axis":
@@ -75,7 +76,7 @@ def test_lift_and_project_are_adjoint_at_the_size_of_a_network(kind):
     np.testing.assert_allclose(gradient, projected, atol=1e-5)
 
 
-D_NORMS, DRAWS = 500, 400
+D_NORMS, DRAWS = 250, 400
 
 
 @lru_cache
@@ -93,22 +94,22 @@ def _projections(kind, d):
     )
     vectors /= jnp.linalg.norm(vectors, axis=-1, keepdims=True)
     keys = jax.random.split(jax.random.key(1), DRAWS)
-    program = jax.jit(lambda A: jax.vmap(A.project)(vectors))
-    return np.stack([program(_draw(kind, k, d, D_NORMS)) for k in keys]).astype(np.float64)
+    project = lambda key: jax.vmap(_draw(kind, key, d, D_NORMS).project)(vectors)  # noqa: E731
+    return np.asarray(jax.jit(lambda keys: jax.lax.map(project, keys))(keys), np.float64)
 
 
 @EVERY_KIND
 def test_norms_are_preserved_on_average_for_every_vector(kind):
     # E |A^T g|^2 = d |g|^2 / D (Johnson-Lindenstrauss scaling), however special g is.
-    ratio = (_projections(kind, 256) ** 2).sum(-1) * D_NORMS / 256
+    ratio = (_projections(kind, 128) ** 2).sum(-1) * D_NORMS / 128
     error = np.maximum(ratio.std(0), 1e-6) / DRAWS**0.5
     assert (abs(ratio.mean(0) - 1) < 4.5 * error).all(), (ratio.mean(0), error)
 
 
-@pytest.mark.parametrize("d", [4, 32, 256])
+@pytest.mark.parametrize("d", [4, 32, 128])
 @pytest.mark.parametrize("kind", ["gaussian", "fastfood", "hadamard"])
 def test_norms_concentrate_at_the_johnson_lindenstrauss_rate(kind, d):
-    D, ratio = D_NORMS, (_projections(kind, 256)[..., :d] ** 2).sum(-1) * D_NORMS / d
+    D, ratio = D_NORMS, (_projections(kind, 128)[..., :d] ** 2).sum(-1) * D_NORMS / d
     # For a uniform subspace |A^T g|^2 / |g|^2 is Beta(d/2, (D-d)/2); columns that meet at cosines
     # of variance v add 2 v (d - 1) / d to its relative variance: v = 1 / D or 2 / D.
     uniform = 2 * (D - d) / (d * (D + 2))
