@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import nbformat
@@ -75,6 +76,19 @@ def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.fixture
+def run_here(tmp_path, monkeypatch, capsys):
+    """Give a function that runs the command in this process; the kernel is always another."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with warnings.catch_warnings(action="ignore"):
+            code = cli.main(["run", *map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    return run
+
+
 def printed(path: Path) -> list[str]:
     cells = nbformat.read(path, as_version=4).cells
     text = "".join(o.text for c in cells for o in c.get("outputs", []) if o.get("name") == "stdout")
@@ -104,11 +118,11 @@ def test_parameters_reach_the_chapter_with_their_types(chapter, tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ["out.ipynb"]
 
 
-def test_a_failing_cell_is_named_and_the_old_output_survives(chapter, tmp_path):
+def test_a_failing_cell_is_named_and_the_old_output_survives(chapter, tmp_path, run_here):
     (tmp_path / "out.ipynb").write_text("from before")
-    done = run(chapter, "-p", "dataset=fail", "-o", "out.ipynb", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
-    last = done.stderr.splitlines()[-1]
+    code, out, err = run_here(chapter, "-p", "dataset=fail", "-o", "out.ipynb")
+    assert (code, out) == (1, "")
+    last = err.splitlines()[-1]
     assert "code cell 3 ('from pathlib import Path') raised LookupError: as asked" in last
     assert "out.failed.ipynb" in last
     assert (tmp_path / "out.ipynb").read_text() == "from before"
@@ -120,11 +134,11 @@ def test_a_failing_cell_is_named_and_the_old_output_survives(chapter, tmp_path):
 @pytest.mark.parametrize(
     ("dataset", "named"), [("sleep", "CellTimeoutError"), ("die", "DeadKernelError")]
 )
-def test_a_cell_that_hangs_or_kills_its_kernel(chapter, tmp_path, dataset, named):
+def test_a_cell_that_hangs_or_kills_its_kernel(chapter, tmp_path, run_here, dataset, named):
     arguments = ["-p", f"dataset={dataset}", "--cell-timeout", 2, "-o", "out.ipynb"]
-    done = run(chapter, *arguments, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert named in done.stderr.splitlines()[-1]
+    code, out, err = run_here(chapter, *arguments)
+    assert (code, out) == (1, "")
+    assert named in err.splitlines()[-1]
     assert {path.name for path in tmp_path.iterdir()} == {"book", "out.failed.ipynb"}
 
 
@@ -252,14 +266,12 @@ def test_text_on_the_book_s_own_run_is_left_out_of_another(chapter):
         assert any("The end." in cell.source for cell in cells)
 
 
-def test_a_second_run_replaces_what_the_first_one_injected(chapter, tmp_path):
+def test_a_second_run_replaces_what_the_first_one_injected(chapter, tmp_path, run_here):
     """And the record says what ran."""
-    assert (
-        run(chapter, "-p", "runs=5", "-p", "rate=1", "-o", "a.ipynb", cwd=tmp_path).returncode == 0
-    )
+    assert run_here(chapter, "-p", "runs=5", "-p", "rate=1", "-o", "a.ipynb")[0] == 0
     (tmp_path / "beside.txt").write_text("read from the chapter's folder")
-    done = run("a.ipynb", "-p", "runs=9", "-o", "b.ipynb", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    code, _, err = run_here("a.ipynb", "-p", "runs=9", "-o", "b.ipynb")
+    assert code == 0, err
     values = ast.literal_eval(printed(tmp_path / "b.ipynb")[0])
     notebook = nbformat.read(tmp_path / "b.ipynb", as_version=4)
     recorded = notebook.metadata["dofbook"]["parameters"]
