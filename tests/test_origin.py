@@ -306,6 +306,16 @@ def test_a_worker_that_calls_the_cell_otherwise_ends_the_sweep(tmp_path):
         run_sweep([CELL], Store(tmp_path), Other(), progress=False)
 
 
+def test_a_cell_whose_code_calls_exit_is_a_failed_cell(tmp_path):
+    def leaves(cell, data_dir=None):
+        raise SystemExit(0)
+
+    store = Store(tmp_path)
+    report = run_sweep([CELL], store, progress=False, run_cell=leaves)
+    assert list(report.failures) == list(store.failures()) == [CELL.name]
+    assert "SystemExit" in report.failures[CELL.name]
+
+
 def test_an_older_worker_that_says_nothing_is_found_out_in_the_end(tmp_path):
     class Older:
         def map(self, run, cells):

@@ -88,7 +88,7 @@ def compute(
         provenance["code"] = identity.code_of(cell, task)
         known = _known_runs(cell, store, task)
         rows = _complete(cell, known, lambda part: run_cell(part, data_dir))
-    except Exception:
+    except (Exception, SystemExit):  # a reader's code may call sys.exit
         seconds, text = time.perf_counter() - start, traceback.format_exc()
         store.write_failure(cell, text, provenance)
         return Outcome(seconds, text, recorded=True, name=cell.name)
