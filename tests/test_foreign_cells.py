@@ -119,3 +119,13 @@ def test_a_cell_of_another_version_is_one_line(folder, monkeypatch, capsys):
     assert main(table) == 0
     assert capsys.readouterr().err == f"dofbook: {said.replace(': ', ' is left out: ', 1)}\n"
     assert file.exists()
+
+
+def test_a_method_must_not_share_the_name_and_so_the_cells_of_its_base(folder, capsys):
+    (folder / "foreign_code.py").write_text(
+        MODULE.replace('    name: ClassVar[str] = "foreign_code:Mine"\n', "")
+    )
+    line = ["sweep", *TASK, "--method", "foreign_code:Mine", "--dims", "2", "--store"]
+    assert main([*line, str(folder / "shared")]) == 2
+    assert "has the name 'affine'; it needs a `name` of its own" in capsys.readouterr().err
+    assert not (folder / "shared").exists()

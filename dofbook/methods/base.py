@@ -223,6 +223,10 @@ def method_class(name: str) -> type[Method]:
     if is_reference(name):
         found = resolve(name)
         if isinstance(found, type) and issubclass(found, Method):
+            above = [base.name for base in found.__mro__[1:] if issubclass(base, Method)]
+            if found.name in above:  # it would share the cells of the method it takes after
+                wanted = f"it needs a `name` of its own, {name!r}"
+                raise InputError(f"{name} has the name {found.name!r}; {wanted}.")
             return found
         raise InputError(f"{name} is {found!r}; it must be a dofbook method's class.")
     known = methods()
