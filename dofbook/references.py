@@ -31,14 +31,16 @@ def is_reference(name: object) -> bool:
     return isinstance(name, str) and _FORM.fullmatch(name) is not None
 
 
-def is_imported(reference: str) -> bool:
-    """Tell whether what a reference names is at hand without an import.
+def is_foreign(name: object) -> bool:
+    """Tell whether a name is a reference to what is not at hand without an import.
 
-    >>> is_imported("json:dumps"), is_imported("no_such_module:net")
-    (True, False)
+    >>> is_foreign("json:dumps"), is_foreign("no_such_module:net"), is_foreign("conv2")
+    (False, True, False)
     """
-    path, _, name = reference.partition(":")
-    return hasattr(sys.modules.get(path), name)
+    if not is_reference(name):
+        return False
+    path, _, wanted = str(name).partition(":")
+    return not hasattr(sys.modules.get(path), wanted)
 
 
 def check_name(what: str, name: object, ours: Iterable[str]) -> None:

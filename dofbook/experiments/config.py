@@ -16,7 +16,7 @@ from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.keys import SEEDS
 from dofbook.methods import FullSpace, Method, RandomAffine, method_class, read_method
-from dofbook.references import is_imported, is_reference, resolve
+from dofbook.references import is_foreign, is_reference, resolve
 from dofbook.training.config import OptimizerConfig, TaskConfig
 
 if TYPE_CHECKING:
@@ -168,9 +168,8 @@ class CellConfig(Cell):
     @classmethod
     def read(cls, content):
         task, d, seeds = (content.pop(name) for name in ("task", "d", "seeds"))
-        kind = content["method"]
-        if not is_reference(kind) or is_imported(kind):
-            kind = method_class(kind)
+        name = content["method"]
+        kind = name if is_foreign(name) else method_class(name)
         method = _method_of(kind, json.dumps(content))
         return cls(task=read_task(task), method=method, d=d, seeds=tuple(seeds))
 
@@ -302,8 +301,8 @@ def cell_from_json(text: str) -> Cell:
     try:
         if "method" in raw:
             return CellConfig.read(raw)
-        foreign = is_reference(raw["kind"]) and not is_imported(raw["kind"])
-        return (ForeignCell if foreign else cell_kind(raw["kind"])).read(raw)
+        kind = ForeignCell if is_foreign(raw["kind"]) else cell_kind(raw["kind"])
+        return kind.read(raw)
     except (KeyError, TypeError) as problem:
         raise InputError(f"the cell's configuration is not one of dofbook's: {problem}.") from None
 

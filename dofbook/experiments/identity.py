@@ -88,15 +88,16 @@ def check_origin(stored: StoredCell, cell: Cell, task: Task | None) -> None:
     known = (origin.get("dataset") or {}).get("fingerprint")
     if task and data(names) == data(cell.task) and known != task.data.fingerprint:
         refuse(f"from other {names.dataset} data than {task.data.source}", "data")
+    now = code_of(cell, task) if task else {"sources": _sources(cell)}
     if task and network(names) == network(cell.task):
-        now, other = code_of(cell, task), f"with another {names.network}: it"
+        other = f"with another {names.network}: it"
         D = rows["D"][0].as_py() if rows and "D" in rows.column_names else None
         D = then.get("D") or D
         if D not in (None, now["D"]):
             refuse(f"{other} had D = {D} parameters, now it has {now['D']}", "network")
         if then.get("layers", now["layers"]) != now["layers"]:
             refuse(f"{other}s arrays had other names or shapes", "network")
-    for name, source in _sources(cell).items():
+    for name, source in now["sources"].items():
         before = (then.get("sources") or {}).get(name)
         if None not in (before, source) and before != source:  # None: it could not be read
             refuse(f"with another {name}: its code was edited since", "code")

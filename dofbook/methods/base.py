@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from dofbook import checks, subspaces, training
 from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
-from dofbook.references import is_imported, is_reference, resolve
+from dofbook.references import is_foreign, is_reference, resolve
 
 if TYPE_CHECKING:  # methods are described, hashed and listed without JAX
     import jax
@@ -254,7 +254,7 @@ def read_method(content: dict[str, Any]) -> Method:
     >>> read_method({"method": "affine", "burn_in_steps": 4, "nested": False})
     RandomAffine(t=4, ...)
     """
-    if is_reference(content["method"]) and not is_imported(content["method"]):
+    if is_foreign(content["method"]):
         return ForeignMethod.read(content)
     given, kind = deepcopy(content), method_class(content.pop("method"))
     try:
