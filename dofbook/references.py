@@ -43,6 +43,47 @@ def is_foreign(name: object) -> bool:
     return not hasattr(sys.modules.get(path), wanted)
 
 
+def author_of(name: str, kind: type) -> tuple[str, str]:
+    """Say where the code of a class is: what its name refers to, or the class's own module.
+
+    >>> author_of("my_project.nets:Wide", object), author_of("affine", complex)
+    (('my_project.nets', 'Wide'), ('builtins', 'complex'))
+    """
+    if is_reference(name):
+        module, _, name = name.partition(":")
+        return module, name
+    return kind.__module__, kind.__qualname__.partition(".")[0]
+
+
+def subclasses(kind: type) -> list[type]:
+    """List the subclasses of a class, and theirs.
+
+    >>> bool in subclasses(int)
+    True
+    """
+    found = kind.__subclasses__()
+    for one in found:  # the list grows meanwhile
+        found += one.__subclasses__()
+    return found
+
+
+def check_own_name(kind: type, attribute: str, base: type) -> None:
+    """Refuse a subclass with the name of another one, whose cells it would share, or with no word.
+
+    A class that is defined again, as in a notebook or when its module is reloaded, is the same.
+    """
+    name, said = getattr(kind, attribute), None
+    if not isinstance(name, str):
+        said = "it must be a word"
+    for other in subclasses(base) if name and not said else ():
+        here, there = ((k.__module__, k.__qualname__) for k in (kind, other))
+        if here != there and getattr(other, attribute) == name:
+            said = f"it needs a `{attribute}` of its own, such as {':'.join(here)!r}"
+    if said:
+        setattr(kind, attribute, "")  # the class may live on in a traceback
+        raise InputError(f"{kind.__name__} has the {attribute} {name!r}; {said}.")
+
+
 def check_name(what: str, name: object, ours: Iterable[str]) -> None:
     """Require one of our names, or a reference, which is imported only where it is used.
 

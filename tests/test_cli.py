@@ -613,7 +613,7 @@ class Mine(RandomAffine):
 
     width: int = 5
     shape: Literal["round", "square"] = "round"
-    name: ClassVar[str] = "mine"
+    name: ClassVar[str] = "my_methods:Mine"
 """
 
 
@@ -624,8 +624,10 @@ def test_a_method_of_ones_own_brings_its_options(tmp_path, monkeypatch, capsys):
     assert "--width" not in capsys.readouterr().out
     assert cli.main(["sweep", "--method", "my_methods:Mine", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "--width N: mine: How wide it is. [default: 5]" in text
-    assert "--shape VALUE: mine: shape. [default: round] [choices: round, square]" in text
+    assert "--width N: my_methods:Mine: How wide it is. [default: 5]" in text
+    assert (
+        "--shape VALUE: my_methods:Mine: shape. [default: round] [choices: round, square]" in text
+    )
     line = ["sweep", "--method=my_methods:Mine", "--width", "7", "--dims", "4", "--no-baseline"]
     (cell,) = cells_of(line)
     assert (cell.method.width, cell.method.shape, type(cell.method).__name__) == (
@@ -636,7 +638,7 @@ def test_a_method_of_ones_own_brings_its_options(tmp_path, monkeypatch, capsys):
     assert cli.main([*line, "--width", "wide"]) == 2
     del sys.modules["my_methods"], cell
     gc.collect()
-    assert "mine" not in methods()
+    assert "my_methods:Mine" not in methods()
 
 
 def test_a_method_defined_here_is_an_option_at_once(capsys):

@@ -328,7 +328,10 @@ BESIDE = '''
 import functools
 from typing import TYPE_CHECKING
 
+import origin_effects
 from origin_helper import step
+from origin_lazy import anything
+from origin_made import made
 from origin_star import *
 
 RATE = 0.5
@@ -358,15 +361,32 @@ def used(x):
     """Describe."""
     from origin_helper import late
 
-    return half(starred(step(x) * RATE)) + float(fast.loads(KIND))
+    return half(made(starred(step(x) * RATE)), anything) + float(fast.loads(KIND))
 
 
 def unused(x):
     return x
 '''
 HELPER = "def step(x):\n    return x + 1\n\n\ndef other(x):\n    return x\n\n\nlate = 1\n"
+EFFECTS = "import sys\n\nsys.path_hooks.append(1)\n"
+LAZY = "def __getattr__(name):\n    return 2.0\n"
+MADE = """
+if __name__ == "__main__":
+    made = None
+else:
+
+    def doubled(start):
+        class Doubled:
+            def __call__(self, x):
+                return start + 2 * x
+
+        return Doubled
+
+    made = doubled(0)()
+"""
 STAR = "import origin_helper\n\nstarred = lambda x: x\n"
 MODULES = {"origin_main": BESIDE, "origin_helper": HELPER, "origin_star": STAR}
+MODULES |= {"origin_effects": EFFECTS, "origin_lazy": LAZY, "origin_made": MADE}
 
 
 @pytest.mark.parametrize(
@@ -393,16 +413,27 @@ MODULES = {"origin_main": BESIDE, "origin_helper": HELPER, "origin_star": STAR}
         ("origin_star", "lambda x: x", "lambda x: -x", False),
         ("origin_helper", "late = 1", "late = 2", False),
         ("origin_helper", "x + 1", "x + 2", False),
+        ("origin_effects", "append(1)", "append(2)", False),
+        ("origin_lazy", "return 2.0", "return 3.0", False),
+        ("origin_made", "2 * x", "3 * x", False),
+        ("origin_made", "doubled(0)", "doubled(1)", False),
     ],
 )
-def test_a_digest_follows_what_a_definition_uses(tmp_path, monkeypatch, module, old, new, same):
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_digest_follows_what_a_definition_uses(
+    tmp_path, monkeypatch, module, old, new, same, apart
+):
     monkeypatch.syspath_prepend(str(tmp_path))
+    if apart:  # what the main module uses lies in another folder of the path
+        monkeypatch.syspath_prepend(str(tmp_path / "others"))
+        (tmp_path / "others").mkdir()
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     found, after = [], MODULES | {module: MODULES[module].replace(old, new)}
     assert after != MODULES
     for texts in (MODULES, after):
         for name, text in texts.items():
-            (tmp_path / f"{name}.py").write_text(text)
+            folder = tmp_path / "others" if apart and name != "origin_main" else tmp_path
+            (folder / f"{name}.py").write_text(text)
             sys.modules.pop(name, None)
         importlib.invalidate_caches()
         linecache.checkcache()
@@ -418,3 +449,34 @@ def test_a_module_that_cannot_be_read_has_no_digest(tmp_path, monkeypatch):
     importlib.invalidate_caches()
     for module in ("origin_broken.inner", "origin_nowhere", "__main__", "math", "json"):
         assert source_digest(module, "f") is None
+
+
+def test_a_digest_is_of_the_code_that_runs_though_the_file_was_edited(tmp_path, edit):
+    task, store = replace(TASK, network="edited_network:net"), Store(tmp_path / "store")
+    few, more, again = (CellConfig(task=task, d=d, seeds=(0,)) for d in (2, 4, 8))
+    edit(NETWORK)
+    assert run_sweep([few], store, progress=False).computed == 1
+    (tmp_path / "edited_network.py").write_text(NETWORK.replace("nn.relu", "nn.tanh"))
+    assert run_sweep([few, more], store, progress=False).computed == 1  # by the code in memory
+    sources = [store.read(cell.name).provenance["code"]["sources"] for cell in (few, more)]
+    assert sources[0] == sources[1] != {}
+    edit.forget()
+    for cells in ([few, more, again], [again]):  # beside cells of this sweep, or of others
+        with pytest.raises(InputError, match="edited_network:net: its code was edited since"):
+            run_sweep(cells, store, progress=False)
+
+
+def test_a_table_of_cells_of_several_codes_says_so(tmp_path, edit, caplog):
+    task = replace(TASK, network="edited_network:net")
+    cells = [CellConfig(task=task, d=d, seeds=(0,)) for d in (2, 4)]
+    for cell, text in zip(cells, (NETWORK, NETWORK.replace("relu", "tanh")), strict=True):
+        edit(text)
+        assert run_sweep([cell], Store(tmp_path / text[60:70]), progress=False).computed == 1
+        written = Store(tmp_path / text[60:70]).path(cell.name)
+        (tmp_path / "both").mkdir(exist_ok=True)
+        (tmp_path / "both" / written.name).write_bytes(written.read_bytes())
+        written.unlink()
+    write_table(Store(tmp_path / "both"), tmp_path / "both.parquet")
+    assert "edited_network:net was edited: its cells are of 2 versions of it." in caplog.text
+    origin = json.loads((tmp_path / "both.provenance.json").read_text())
+    assert len(origin["sources"]["edited_network:net"]) == 2

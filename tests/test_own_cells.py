@@ -1,15 +1,20 @@
 """A kind of cell outside the package is one file: run, resumed, stored, published, verified."""
 
 import json
+import re
 import textwrap
 
+import jax
 import pytest
 
 from dofbook.cli import main
 from dofbook.errors import InputError
-from dofbook.experiments.config import canonical_json, cell_from_json, cell_kind
+from dofbook.experiments.config import Cell, canonical_json, cell_from_json, cell_kind
+from dofbook.experiments.cuts import CutCell
+from dofbook.experiments.executors import run_sweep
 from dofbook.experiments.published import read_provenance, read_published
 from dofbook.experiments.store import Store
+from dofbook.methods import Method, RandomAffine, methods
 
 MODULE = '''
     """Counts."""
@@ -88,3 +93,136 @@ def test_a_list_of_something_else_is_refused(capsys):
     assert main(["sweep", "--figure", "math:prod", "--dry-run"]) == 2
     assert main(["sweep", "--figure", "os:listdir", "--dry-run"]) == 2
     assert "list of Cells" in capsys.readouterr().err
+
+
+ODD = """
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+import pandas as pd
+
+from dofbook.experiments.config import Cell
+from dofbook.methods import RandomAffine
+from dofbook.training import TaskConfig
+
+
+class Stop(BaseException):
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Odd(Cell):
+    what: Any = ""
+
+    kind: ClassVar[str] = "own_odd:Odd"
+
+    def parts(self, task, seed):
+        if self.what == "stop":
+            raise Stop("here")
+        if self.what == "x64":
+            jax.config.update("jax_enable_x64", True)
+        found = {"mixed": [1, "a"], "complex": [1j], "accuracy": [7.0], "seed": [9]}
+        name = {"accuracy": "test_accuracy", "seed": "seed"}.get(self.what, "number")
+        yield {name: found.get(self.what, [0])}
+
+
+@dataclass(frozen=True)
+class Other(RandomAffine):
+    name: ClassVar[str] = "own_odd:Other"
+
+    def subspace(self, task, seed, d):
+        return super().subspace(task, seed, d + 1)
+
+
+@dataclass(frozen=True)
+class Taken(RandomAffine):
+    name: ClassVar[str] = "own_odd:Taken"
+
+    def columns(self, task, subspace):
+        return {"train_loss": 0.0}
+
+
+def listed(*kinds):
+    return [Odd(task=TaskConfig("digits", "mlp"), what=what) for what in kinds]
+
+
+def unwritable():
+    return listed(object())
+"""
+TASK = ["--dataset", "digits", "--network", "mlp", "--epochs", "1", "--train-size", "100"]
+
+
+@pytest.fixture
+def odd(tmp_path, monkeypatch):
+    (tmp_path / "own_odd.py").write_text(ODD)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield cell_kind("own_odd:Odd"), Store(tmp_path / "store")
+    jax.config.update("jax_enable_x64", False)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("stop", "Stop: here"),
+        ("mixed", "Arrow"),
+        ("complex", "Arrow"),
+        ("accuracy", "its column test_accuracy leaves the range from 0 to 1"),
+        ("seed", "it has the seeds [9], not (0,)"),
+    ],
+)
+def test_rows_that_no_reader_takes_are_those_of_a_failed_cell(odd, what, said):
+    module, store = __import__("own_odd"), odd[1]
+    bad, good = cells = module.listed(what, "")
+    report = run_sweep(cells, store, progress=False)
+    assert (list(report.failures), report.computed, report.lost) == ([bad.name], 1, [])
+    assert said in report.failures[bad.name] and store.names() == [good.name]
+
+
+def test_a_setting_of_jax_that_a_cell_leaves_fails_the_next(odd):
+    cells = __import__("own_odd").listed("x64", "")
+    report = run_sweep(cells, odd[1], progress=False, retries=0)
+    assert list(report.failures) == [cells[1].name]
+    assert "JAX_ENABLE_X64 is True" in report.failures[cells[1].name]
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("Other", "own_odd:Other laid d = 3 in D = 2410, where d = 2 in D = 2410 was asked"),
+        ("Taken", "own_odd:Taken adds the columns train_loss, which are taken"),
+    ],
+)
+def test_a_method_that_gives_something_else_is_a_sentence(odd, method, said, capsys):
+    line = ["sweep", *TASK, "--method", f"own_odd:{method}", "--dims", "2", "--no-baseline"]
+    assert main([*line, "--test-size", "50", "--store", str(odd[1].root)]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_fields_that_are_no_json_are_refused(odd, capsys):
+    assert main(["sweep", "--figure", "own_odd:unwritable", "--dry-run"]) == 2
+    assert "cannot be written as JSON: Object of type object" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("base", "attribute", "name", "said"),
+    [
+        ("Method", "name", "affine", "has the name 'affine'; it needs a `name` of its own"),
+        ("Method", "name", 3, "has the name 3; it must be a word"),
+        ("RandomAffine", "label", "", "has the name 'affine'; it needs a `name` of its own"),
+        ("Cell", "kind", "cut", "has the kind 'cut'"),
+        ("CutCell", "label", "", "has the kind 'cut'"),
+        ("Cell", "label", "", "has the kind ''; it must be"),
+    ],
+)
+def test_a_class_that_would_share_the_cells_of_another_cannot_be_made(base, attribute, name, said):
+    bases = {"Method": Method, "RandomAffine": RandomAffine, "Cell": Cell, "CutCell": CutCell}
+    with pytest.raises(InputError, match=re.escape(said)):
+        type("Mine", (bases[base],), {attribute: name})
+
+
+def test_a_method_defined_twice_is_the_same():
+    for _ in range(2):
+        kind = type("Again", (Method,), {"name": "again"})
+    assert methods()["again"] is kind

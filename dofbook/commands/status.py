@@ -157,7 +157,7 @@ def print_plan(
     left = [wanted[name] for name, state in states.items() if state != "done"]
     stored, rows, end = list(headers.values()), [], "Nothing is left."
     recent = timing.of_last_device(stored)
-    plans = (_plans(left, stored, where) if measure else _told(left, recent)) if left else {}
+    plans = (_plans(left, stored, store, where) if measure else _told(left, recent)) if left else {}
     for name, state in states.items():
         cell, (need, size, seconds) = wanted[name], plans.get(name, (None, 0.0, 0.0))
         shown = ["-"] * 2 if need is None else [need.steps, memory(size)]
@@ -194,7 +194,7 @@ def _told(left: Sequence[Cell], recent: list[StoredCell]) -> dict[str, tuple]:
 
 
 def _plans(
-    left: Sequence[Cell], stored: list[StoredCell], where: Batched
+    left: Sequence[Cell], stored: list[StoredCell], store: Store, where: Batched
 ) -> "dict[str, tuple[Need, float, float]]":
     """Say what each cell takes, its bytes and its seconds, after checking them all.
 
@@ -205,7 +205,7 @@ def _plans(
     from dofbook.provenance import devices
 
     how = (where.data_dir, where.make_batching())
-    check_cells(left, (), where.data_dir)
+    check_cells(left, (), where.data_dir, store)
     here = devices()[0]
     rates = timing.fit_rates(cell for cell in stored if timing.device_of(cell) == here)
     for task in dict.fromkeys(cell.task for cell in left):

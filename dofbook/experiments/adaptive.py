@@ -161,7 +161,7 @@ def run_adaptive(
         nonlocal checked
         cells = [probe_cell(config, method, probe) for probe in probes]
         if not (checked or all(store.path(cell.name).exists() for cell in cells)):
-            check_cells(config.cells(), (), how.get("data_dir"))
+            check_cells(config.cells(), (), how.get("data_dir"), store)
             checked = True
         found = run_cells(cells, store, progress=None, **how)
         stored = {cell.config.name: cell.table for cell in found}

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from dofbook.errors import InputError
 from dofbook.experiments.config import Cell
 from dofbook.experiments.identity import check_machine_settings
 from dofbook.experiments.linearized import trained_as
@@ -71,7 +72,11 @@ def training_rows(
     model, columns = trained_as(task), {}
 
     def build(run: int) -> AffineSubspace:
-        subspace = method.subspace(task, seeds[run], d or task.network.D)
+        D = task.network.D
+        subspace = method.subspace(task, seeds[run], d or D)
+        if (subspace.d, subspace.D) != (d or D, D):
+            laid = f"d = {subspace.d} in D = {subspace.D}"
+            raise InputError(f"{method.name} laid {laid}, where d = {d or D} in D = {D} was asked.")
         columns[run] = method.columns(task, subspace)
         return model.place(subspace, seeds[run])
 
@@ -83,16 +88,17 @@ def training_rows(
     else:
         keys = [batches_key(seed) for seed in seeds]
         histories = train_runs(model.task, build, keys, method.optimizer(task), batching, at_offset)
-    frames = []
+    frames, same = [], _constants(task, method, d, name)
     for run, (seed, history) in enumerate(zip(seeds, histories, strict=True)):
         history.insert(0, "seed", seed)
         for metric in task.objective.metric_names:
             better = np.fmin if metric_kind(metric) == "loss" else np.fmax
             history[f"best_{metric}"] = better.accumulate(history[metric].to_numpy())
+        if taken := sorted(columns[run].keys() & {*history, *same}):
+            raise InputError(f"{method.name} adds the columns {', '.join(taken)}, which are taken.")
         frames.append(history.assign(**columns[run]))
     rows = pd.concat(frames, ignore_index=True)
-    constants = pd.DataFrame(_constants(task, method, d, name), index=rows.index)
-    return pd.concat([constants, rows], axis=1)
+    return pd.concat([pd.DataFrame(same, index=rows.index), rows], axis=1)
 
 
 def run_cell(
@@ -102,6 +108,7 @@ def run_cell(
 
     ``data_dir`` as in ``datasets.load``. InputError if the cell cannot run or the data be had.
     """
+    check_machine_settings()
     batching, task = batching or Batching(), make_task(cell.task, data_dir)
     cell.check(task)
     rows = cell.rows(task, batching)

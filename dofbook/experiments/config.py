@@ -16,7 +16,15 @@ from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.keys import SEEDS
 from dofbook.methods import FullSpace, Method, RandomAffine, method_class, read_method
-from dofbook.references import is_foreign, is_reference, resolve
+from dofbook.methods.base import ForeignMethod, class_at_hand
+from dofbook.references import (
+    author_of,
+    check_own_name,
+    is_foreign,
+    is_reference,
+    resolve,
+    subclasses,
+)
 from dofbook.training.config import OptimizerConfig, TaskConfig
 
 if TYPE_CHECKING:
@@ -71,6 +79,14 @@ class Cell:
 
     kind: ClassVar[str] = ""
 
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        if not cls.__module__.startswith("dofbook."):
+            check_own_name(cls, "kind", Cell)
+            if not is_reference(cls.kind):
+                own = f"{cls.__module__}:{cls.__qualname__}"
+                raise InputError(f"{own} has the kind {cls.kind!r}; it must be {own!r}.")
+
     def __post_init__(self):
         checks.instance("task", self.task, TaskConfig)
         object.__setattr__(self, "seeds", _check_seeds(self.seeds))
@@ -109,7 +125,7 @@ class Cell:
     @property
     def author(self) -> tuple[str, str]:
         """Module and name of the class whose code decides the rows; a reader's has own columns."""
-        return type(self).__module__, type(self).__qualname__.partition(".")[0]
+        return author_of(self.kind, type(self))
 
     @property
     def names(self) -> dict[str, str]:
@@ -168,8 +184,7 @@ class CellConfig(Cell):
     @classmethod
     def read(cls, content):
         task, d, seeds = (content.pop(name) for name in ("task", "d", "seeds"))
-        name = content["method"]
-        kind = name if is_foreign(name) else method_class(name)
+        kind = class_at_hand(content["method"]) or ForeignMethod
         method = _method_of(kind, json.dumps(content))
         return cls(task=read_task(task), method=method, d=d, seeds=tuple(seeds))
 
@@ -216,12 +231,8 @@ class ForeignCell(Cell):
         return cls(task=task, seeds=seeds, text=json.dumps(content))
 
     def place(self):
-        return super().place() | {"d": self.content().get("d")}
-
-    @property
-    def author(self):
-        module, _, name = self.kind.partition(":")
-        return module, name
+        d = self.content().get("d")
+        return super().place() | {"d": d if isinstance(d, int) else None}
 
 
 def cell_kind(name: str) -> type[Cell]:
@@ -233,7 +244,7 @@ def cell_kind(name: str) -> type[Cell]:
     from dofbook.experiments import cuts, spectra  # noqa: F401  (they define theirs)
 
     if not is_reference(name):
-        return {kind.kind: kind for kind in Cell.__subclasses__()}[name]
+        return {kind.kind: kind for kind in subclasses(Cell)}[name]
     found = resolve(name)
     if isinstance(found, type) and issubclass(found, Cell) and found.kind == name:
         return found
@@ -270,7 +281,7 @@ def _task_of(text: str) -> TaskConfig:
 
 
 @lru_cache(maxsize=64)
-def _method_of(kind: type[Method] | str, text: str) -> Method:
+def _method_of(kind: type[Method], text: str) -> Method:
     """Make the method described; by ``kind``, too, since a reader's class may be defined anew."""
     content = json.loads(text)
     method = read_method(content)
@@ -282,13 +293,16 @@ def _method_of(kind: type[Method] | str, text: str) -> Method:
 def canonical_json(cell: Cell) -> str:
     """Write a cell as one line of JSON with sorted keys, the text its hash is taken of."""
     content = {"schema": SCHEMA_VERSION, **cell.content()}
-    return json.dumps(content, sort_keys=True, separators=(",", ":"))
+    try:
+        return json.dumps(content, sort_keys=True, separators=(",", ":"))
+    except (TypeError, ValueError) as problem:
+        raise InputError(f"{cell!r:.200} cannot be written as JSON: {problem}.") from None
 
 
 def cell_from_json(text: str) -> Cell:
     """Read a cell back from its canonical JSON; InputError if schema or fields are others.
 
-    A reader's own kind or method whose module is not imported is only named: see ``with_code``.
+    A reader's own kind or method that is not at hand is only named: see ``with_code``.
 
     >>> cell = CellConfig(task=TaskConfig("mnist"), d=64)
     >>> cell_from_json(canonical_json(cell)) == cell
@@ -310,8 +324,10 @@ def cell_from_json(text: str) -> Cell:
 def with_code(cell: Cell) -> Cell:
     """Import the reader's code that a stored cell only names, so that it can run."""
     content = cell.content()
-    if is_reference(name := str(content.get("method", content.get("kind")))):
-        resolve(name)
+    if "method" in content:
+        method_class(content["method"])
+    else:
+        cell_kind(content["kind"])
     return cell_from_json(canonical_json(cell))
 
 

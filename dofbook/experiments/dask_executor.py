@@ -152,12 +152,20 @@ def _living(client, silence: float) -> tuple[list[str], list[str]]:
     return living, [worker for worker in workers if worker not in living]
 
 
-def _run_there(run: "Callable[[Cell], Outcome]", ours: tuple, name: str, cell: Cell) -> "Outcome":
-    """Run a cell on a worker, if that has our version and calls the cell as we do."""
+def _run_there(
+    run: "Callable[[Cell], Outcome]", ours: tuple, name: str, sources: dict, cell: Cell
+) -> "Outcome":
+    """Run a cell on a worker, if that has our version and code, and calls the cell as we do."""
     import distributed
 
+    from dofbook.experiments.identity import edited, sources_of
+
+    where = distributed.get_worker().address
     if _version() != ours or cell.name != name:
-        raise _refuse(distributed.get_worker().address, _version(), ours)
+        raise _refuse(where, _version(), ours)
+    if names := edited(sources, sources_of(cell)):
+        way = "start it again, or the sweep, whichever has older code"
+        raise RunFailed(f"the worker {where} has another {names[0]} than this sweep; {way}.")
     return run(cell)
 
 
@@ -170,12 +178,14 @@ def _outcomes(
     """
     import distributed
 
+    from dofbook.experiments.identity import sources_of
+
     ready, sent, ours = distributed.as_completed(loop=client.loop), {}, _version()
 
     def send(cell, **options):
         # Never taken from dask's memory: what counts is in the store.
         how = {"pure": False, "key": f"{cell.name}-{time.time_ns()}", **options}
-        future = client.submit(_run_there, run, ours, cell.name, cell, **how)
+        future = client.submit(_run_there, run, ours, cell.name, sources_of(cell), cell, **how)
         sent[future] = cell
         ready.add(future)
 

@@ -23,8 +23,8 @@ from dofbook.errors import InputError, RunFailed
 from dofbook.experiments import identity, timing
 from dofbook.experiments.cell import run_cell as run_one
 from dofbook.experiments.config import Cell
-from dofbook.experiments.index import other_commits
-from dofbook.experiments.store import Store, StoredCell
+from dofbook.experiments.index import other_commits, read_headers
+from dofbook.experiments.store import Store, StoredCell, decode, encode
 from dofbook.interrupts import heard_interrupts
 from dofbook.keys import SEEDS
 from dofbook.provenance import environment, machine
@@ -88,16 +88,20 @@ def compute(
         provenance["code"] = identity.code_of(cell, task)
         known = _known_runs(cell, store, task)
         rows = _complete(cell, known, lambda part: run_cell(part, data_dir))
-    except (Exception, SystemExit):  # a reader's code may call sys.exit
+        provenance["wall_seconds"] = time.perf_counter() - start
+        provenance["compile_seconds"] = sum(_compilations()) - compiled
+        provenance["batching"] = rows.attrs.get("batching")
+        if known:
+            _add_parts(provenance, known)
+        content = encode(cell, rows, provenance)
+        decode(cell.name, content)  # as whoever reads it will: what is refused then fails now
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException:  # a reader's code may call sys.exit, or raise what it likes
         seconds, text = time.perf_counter() - start, traceback.format_exc()
         store.write_failure(cell, text, provenance)
         return Outcome(seconds, text, recorded=True, name=cell.name)
-    provenance["wall_seconds"] = time.perf_counter() - start
-    provenance["compile_seconds"] = sum(_compilations()) - compiled
-    provenance["batching"] = rows.attrs.get("batching")
-    if known:
-        _add_parts(provenance, known)
-    store.write(cell, rows, provenance)
+    store.put(cell.name, content)
     return Outcome(provenance["wall_seconds"], name=cell.name)
 
 
@@ -195,13 +199,14 @@ class SweepReport:
 
 def check_cells(
     missing: Sequence[Cell], present: Sequence[tuple[Cell, StoredCell]] = (),
-    data_dir: str | None = None,
+    data_dir: str | None = None, store: Store | None = None,
 ) -> str | None:  # fmt: skip
     """Refuse cells that cannot run, or not beside those of the sweep that are ``present``.
 
     Raises InputError if the data cannot be had, d exceeds D or the points of a trajectory, JAX is
     set to other numbers, or stored cells were computed from other data or code than their names
-    stand for now. What cannot be had, though no missing cell needs it, is told in a sentence.
+    stand for now; of a reader's code, any cells of the ``store``. What cannot be had, though no
+    missing cell needs it, is told in a sentence.
     """
     if missing:
         identity.check_machine_settings()
@@ -219,6 +224,8 @@ def check_cells(
         for cell, stored in present:
             if cell.task == config:
                 identity.check_origin(stored, cell, task)
+    if store and any(map(identity.sources_of, missing)):
+        identity.check_sources(read_headers(store)[0].values(), missing)
     return untold
 
 
@@ -248,7 +255,7 @@ def run_sweep(
     counts = {"cells": len(cells), "stored": report.stored, "missing": len(missing)}
     notify({"event": "start", "store": str(store.root), **counts})
     known = [(cell, stored) for cell in cells if (stored := present[cell.name])]
-    untold, stored = check_cells(missing, known, data_dir), [stored for _, stored in known]
+    untold, stored = check_cells(missing, known, data_dir, store), [stored for _, stored in known]
     for sentence in (untold, other_commits(stored) if missing else None):
         if sentence and progress is not None:
             log.warning("%s", sentence)

@@ -6,8 +6,9 @@ What would give other numbers under the same name is refused; what may round oth
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from operator import attrgetter
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 
@@ -56,18 +57,47 @@ def code_of(cell: Cell, task: Task) -> dict[str, Any]:
     >>> code_of(Cell(task=task.config), task)["D"]
     2410
     """
+    return {**_shapes(task), "sources": sources_of(cell)}
+
+
+def _shapes(task: Task) -> dict[str, Any]:
     layers = json.dumps([(layer.name, layer.shape) for layer in task.network.layers])
-    digest = hashlib.sha256(layers.encode()).hexdigest()[:16]
-    return {"D": task.network.D, "layers": digest, "sources": _sources(cell)}
+    return {"D": task.network.D, "layers": hashlib.sha256(layers.encode()).hexdigest()[:16]}
 
 
-def _sources(cell: Cell) -> dict[str, str | None]:
-    """Digest the reader's code behind a cell's names; this needs neither data nor imports."""
+def sources_of(cell: Cell) -> dict[str, str | None]:
+    """Digest the reader's code behind a cell's names; this needs neither data nor imports.
+
+    >>> sources_of(Cell(task=Task("mlp", "digits").config))
+    {}
+    """
     names = attrgetter("dataset", "network", "objective")(cell.task)
     found = {name: source_digest(*name.split(":")) for name in names if is_reference(name)}
     if not cell.author[0].startswith("dofbook."):
         found[str(cell.place()["method"])] = source_digest(*cell.author)
     return found
+
+
+def edited(then: dict[str, Any], now: dict[str, str | None]) -> list[str]:
+    """Name the sources that differ; None, of those that cannot be read, differs from nothing.
+
+    >>> edited({"nets:wide": "f00d", "nets:deep": None}, {"nets:wide": "cafe", "nets:deep": "cafe"})
+    ['nets:wide']
+    """
+    return [name for name, one in now.items() if one and one != (then.get(name) or one)]
+
+
+def check_sources(stored: Iterable[StoredCell], cells: Iterable[Cell]) -> None:
+    """Refuse to add cells to a store in which others are of other code under the same names."""
+    now = {name: one for cell in cells for name, one in sources_of(cell).items()}
+    for other in stored:
+        if names := edited((other.provenance.get("code") or {}).get("sources") or {}, now):
+            _refuse(other, f"with another {names[0]}: its code was edited since", "code")
+
+
+def _refuse(stored: StoredCell, other: str, same: str) -> NoReturn:
+    about = f"the store's cell {stored.config.name} was computed {other}"
+    raise InputError(f"{about}; use another store or the same {same}.")
 
 
 def check_origin(stored: StoredCell, cell: Cell, task: Task | None) -> None:
@@ -79,25 +109,17 @@ def check_origin(stored: StoredCell, cell: Cell, task: Task | None) -> None:
     origin, names, rows = stored.provenance, stored.config.task, stored.table
     then = origin.get("code") or {}
 
-    def refuse(other: str, same: str) -> None:
-        about = f"the store's cell {stored.config.name} was computed {other}"
-        raise InputError(f"{about}; use another store or the same {same}.")
-
     data = attrgetter("dataset", "train_size", "test_size")
     network = attrgetter("dataset", "network")
     known = (origin.get("dataset") or {}).get("fingerprint")
     if task and data(names) == data(cell.task) and known != task.data.fingerprint:
-        refuse(f"from other {names.dataset} data than {task.data.source}", "data")
-    now = code_of(cell, task) if task else {"sources": _sources(cell)}
+        _refuse(stored, f"from other {names.dataset} data than {task.data.source}", "data")
     if task and network(names) == network(cell.task):
         other = f"with another {names.network}: it"
         D = rows["D"][0].as_py() if rows and "D" in rows.column_names else None
-        D = then.get("D") or D
+        D, now = then.get("D") or D, _shapes(task)
         if D not in (None, now["D"]):
-            refuse(f"{other} had D = {D} parameters, now it has {now['D']}", "network")
+            _refuse(stored, f"{other} had D = {D} parameters, now it has {now['D']}", "network")
         if then.get("layers", now["layers"]) != now["layers"]:
-            refuse(f"{other}s arrays had other names or shapes", "network")
-    for name, source in now["sources"].items():
-        before = (then.get("sources") or {}).get(name)
-        if None not in (before, source) and before != source:  # None: it could not be read
-            refuse(f"with another {name}: its code was edited since", "code")
+            _refuse(stored, f"{other}s arrays had other names or shapes", "network")
+    check_sources([stored], [cell])

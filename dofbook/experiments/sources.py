@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, resolve_name
-from pathlib import Path
 
 _ALL = "*"
 _BRANCHES = ("body", "orelse", "finalbody")
@@ -16,11 +15,12 @@ _Place = tuple[str, str]
 
 
 def source_digest(module: str, name: str) -> str | None:
-    """Hash a definition and all that it uses of its module and of modules beside that one.
+    """Hash a definition and all that it uses of its module and of others that are not installed.
 
-    Comments, layout, docstrings, and definitions it does not use may change. What is installed, and
-    dofbook, whose commit is recorded, are left out; so is what only a string names, as in a table
-    of functions. None where the source cannot be had, as in a notebook.
+    Comments, layout, docstrings, and definitions it does not use may change. Of what is imported it
+    is the code that runs, though the file was edited since it was first asked for. dofbook, whose
+    commit is recorded, is left out; so is what only a string names, as in a table of functions.
+    None where the source cannot be had, as in a notebook.
 
     >>> source_digest("builtins", "sum") is None
     True
@@ -42,24 +42,40 @@ def _used(module: str, name: str) -> list:
         here = module, name = pending.pop()
         if here in found or (spec := find_spec(module)) is None:
             continue
-        statements = _statements(_text(spec) or "")
-        nodes = [node for key, node in statements if name in (key, _ALL) or not key]
+        text = _text(spec) or ""
+        nodes = [node for key, node in _statements(text) if name in (key, _ALL) or not key]
         found[here] = [_form(node) for node in nodes]
         parts = [part for node in nodes for part in ast.walk(node)]
         pending += [(module, part.id) for part in parts if isinstance(part, ast.Name)]
         pending += [place for part in parts for place in _imports(part, spec)]
+        effects = [place for node in _unmentioned(text) for place in _imports(node, spec)]
+        pending += [place for place in effects if place[1] == _ALL]
     return sorted((place, forms) for place, forms in found.items() if forms)
 
 
 def _text(spec: ModuleSpec) -> str | None:
-    read = getattr(spec.loader, "get_source", None)
-    return read(spec.name) if read else None
+    """Read a module's source; what is imported stays as it was first read, whatever is edited."""
+    held = vars(spec) if spec.name in sys.modules else {}  # each import has a spec of its own
+    if "dofbook_source" not in held:
+        read = getattr(spec.loader, "get_source", None)
+        held["dofbook_source"] = read(spec.name) if read else None
+    return held["dofbook_source"]
 
 
 @lru_cache(maxsize=64)
 def _statements(text: str) -> list[tuple[str, ast.stmt]]:
     """List a module's statements by the names they define; what has no one name counts for all."""
     return _named(ast.parse(text).body)
+
+
+@lru_cache(maxsize=64)
+def _unmentioned(text: str) -> list[ast.stmt]:
+    """List imports of what the module does not mention: they may be there for their effects."""
+    used = {part.id for part in ast.walk(ast.parse(text)) if isinstance(part, ast.Name)}
+    kinds = ast.Import | ast.ImportFrom
+    return [
+        node for name, node in _statements(text) if isinstance(node, kinds) and name not in used
+    ]
 
 
 def _named(nodes: list[ast.stmt]) -> list[tuple[str, ast.stmt]]:
@@ -73,7 +89,7 @@ def _named(nodes: list[ast.stmt]) -> list[tuple[str, ast.stmt]]:
                 name = alias.asname or alias.name.partition(".")[0]
                 found.append(("" if name == _ALL else name, one))
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.append((node.name, node))
+            found.append(("" if node.name == "__getattr__" else node.name, node))
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             parts = [part for target in targets for part in ast.walk(target)]
@@ -81,7 +97,7 @@ def _named(nodes: list[ast.stmt]) -> list[tuple[str, ast.stmt]]:
             names = [] if inside else [part.id for part in parts if isinstance(part, ast.Name)]
             found += [(name, node) for name in names] or [("", node)]
         elif isinstance(node, ast.If) and "__name__" in ast.dump(node.test):
-            continue  # a script's own part
+            found += _named(node.orelse)  # what comes before is a script's own part
         elif isinstance(node, ast.If | ast.Try):  # a matter of the names that its branches define
             branches = [*getattr(node, "handlers", ()), node]
             fields = [getattr(one, name, []) for one in branches for name in _BRANCHES]
@@ -126,18 +142,12 @@ def _imports(node: ast.AST, spec: ModuleSpec) -> Iterator[_Place]:
 
 
 def _beside(other: str, spec: ModuleSpec) -> ModuleSpec | None:
-    """Find a module, or a package, in the folder from which another one is imported."""
-    top = other.partition(".")[0]
-    if top in (*sys.stdlib_module_names, "dofbook"):
+    """Find a module of the reader's: of the same package, or of another that is not installed."""
+    top, root = other.partition(".")[0], spec.name.partition(".")[0]
+    if top in (*sys.stdlib_module_names, "dofbook") or (first := find_spec(top)) is None:
         return None
-    root, first = find_spec(spec.name.partition(".")[0]), find_spec(top)
-    if root is None or first is None:
-        return None
-    home, place = (next(iter(s.submodule_search_locations or ()), s.origin) for s in (root, first))
-    folder = Path(str(home)).parent
-    if not place or not Path(place).is_relative_to(folder):
-        return None
-    if "-packages" in str(Path(place).relative_to(folder)):
+    place = next(iter(first.submodule_search_locations or ()), first.origin)
+    if place is None or (top != root and "-packages" in place):
         return None
     try:
         return find_spec(other)

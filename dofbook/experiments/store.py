@@ -9,6 +9,7 @@ but its own (before a Parquet reader sees any), and the rows against the cell (`
 """
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import json
@@ -99,7 +100,13 @@ def remove_orphans(folder: Path, now: float, pattern: str = ".*") -> None:
 
 def read_regular(path: Path, largest: int) -> bytes:
     """Read a file; DamagedCell if it is larger or not a regular one (no device is read)."""
-    if not stat.S_ISREG(path.stat().st_mode):
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except OSError as problem:
+        if problem.errno != errno.ELOOP:
+            raise
+        regular = False
+    if not regular:
         raise DamagedCell("it is not a regular file")
     # Not to wait for ever should a pipe have taken its place.
     with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
@@ -307,8 +314,12 @@ class Store:
 
     def write(self, cell: Cell, rows: "pd.DataFrame", provenance: dict) -> None:
         """Store a result and forget the cell's earlier failure; StoreError if it cannot."""
-        write_atomically(self.path(cell.name), encode(cell, rows, provenance))
-        (self.root / f"{cell.name}.failed.json").unlink(missing_ok=True)
+        self.put(cell.name, encode(cell, rows, provenance))
+
+    def put(self, name: str, content: bytes) -> None:
+        """Store a result that is ``encode``d, as ``write``."""
+        write_atomically(self.path(name), content)
+        (self.root / f"{name}.failed.json").unlink(missing_ok=True)
 
     def write_failure(self, cell: Cell, traceback: str, provenance: dict) -> None:
         """Record that a cell raised; StoreError if it cannot."""

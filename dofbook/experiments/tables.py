@@ -1,6 +1,7 @@
 """Compact the cells of a store into one tidy table, the same bytes whatever order they ran in."""
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from dofbook.errors import InputError
 from dofbook.experiments.config import SCHEMA_VERSION, canonical_json
 from dofbook.experiments.published import publish
 from dofbook.experiments.store import Store, StoredCell
+
+log = logging.getLogger(__name__)
 
 ORDER = (
     "dataset", "network", "method", "burn_in_steps", "d", "learning_rate", "seed", "step", "cell"
@@ -28,6 +31,9 @@ def read_cells(store: Store, names: Iterable[str] | None = None) -> list[StoredC
     cells = [cell for name in names if (cell := store.take(name)) is not None]
     if not cells:
         raise InputError(f"the store {store.root} holds none of the cells asked for.")
+    for name, digests in _sources(cells).items():
+        if len(digests) > 1:
+            log.warning("%s was edited: its cells are of %d versions of it.", name, len(digests))
     return cells
 
 
@@ -56,6 +62,13 @@ def table(store: Store, names: Iterable[str] | None = None) -> pd.DataFrame:
     return compact(read_cells(store, names)).to_pandas(use_threads=False)
 
 
+def _sources(cells: Iterable[StoredCell]) -> dict[str, list[str | None]]:
+    """List the digests of a reader's code behind cells, by its name: one, unless it was edited."""
+    known = [(cell.provenance.get("code") or {}).get("sources") or {} for cell in cells]
+    names = sorted({name for one in known for name in one})
+    return {name: sorted({one[name] for one in known if name in one}, key=str) for name in names}
+
+
 def _distinct(items: Iterable[object]) -> list[object]:
     return [json.loads(text) for text in sorted({json.dumps(x, sort_keys=True) for x in items})]
 
@@ -64,6 +77,7 @@ def summarize(cells: Sequence[StoredCell]) -> dict:
     """Describe where a table comes from, ready for JSON: wall time in seconds, cells by hash."""
     origins = [cell.provenance for cell in cells]
     parts = [part for origin in origins for part in origin.get("parts", {}).values()]
+    sources = _sources(cells)
     return {
         "schema": SCHEMA_VERSION,
         "wall_seconds": sum(origin.get("wall_seconds") or 0.0 for origin in origins),
@@ -71,6 +85,7 @@ def summarize(cells: Sequence[StoredCell]) -> dict:
         "environments": _distinct(origin.get("environment") for origin in [*origins, *parts]),
         "datasets": _distinct(origin.get("dataset") for origin in origins),
         "cells": {cell.config.name: json.loads(canonical_json(cell.config)) for cell in cells},
+        **({"sources": sources} if sources else {}),
     }
 
 

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from dofbook import checks, subspaces, training
 from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
-from dofbook.references import is_foreign, is_reference, resolve
+from dofbook.references import (
+    author_of,
+    check_own_name,
+    is_foreign,
+    is_reference,
+    resolve,
+    subclasses,
+)
 
 if TYPE_CHECKING:  # methods are described, hashed and listed without JAX
     import jax
@@ -46,6 +53,10 @@ class Method:
     _renamed: ClassVar[dict[str, str]] = {}
     _constant: ClassVar[dict[str, Any]] = {}
     _silent: ClassVar[tuple[str, ...]] = ("nested",)
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        check_own_name(cls, "name", Method)
 
     def __post_init__(self):
         object.__setattr__(self, "t", checks.integer("burn_in_steps", self.t))
@@ -130,7 +141,7 @@ class Method:
     @property
     def author(self) -> tuple[str, str]:
         """Module and name of the class whose code decides the rows."""
-        return type(self).__module__, type(self).__qualname__.partition(".")[0]
+        return author_of(self.name, type(self))
 
     @property
     def variant(self) -> str:
@@ -187,11 +198,6 @@ class ForeignMethod(Method):
         object.__setattr__(self, "name", content["method"])
         object.__setattr__(self, "nested", bool(content["nested"]))
 
-    @property
-    def author(self):
-        module, _, name = self.name.partition(":")
-        return module, name
-
     def written(self):
         return json.loads(self.text)
 
@@ -208,10 +214,8 @@ def methods() -> dict[str, type[Method]]:
     >>> methods()["affine"].__name__
     'RandomAffine'
     """
-    kinds = Method.__subclasses__()
-    for kind in kinds:  # the list grows meanwhile
-        kinds += kind.__subclasses__()
-    return {kind.name: kind for kind in sorted(kinds, key=lambda kind: kind.name) if kind.name}
+    kinds = sorted(subclasses(Method), key=lambda kind: kind.name)
+    return {kind.name: kind for kind in kinds if kind.name}
 
 
 def method_class(name: str) -> type[Method]:
@@ -223,16 +227,19 @@ def method_class(name: str) -> type[Method]:
     if is_reference(name):
         found = resolve(name)
         if isinstance(found, type) and issubclass(found, Method):
-            above = [base.name for base in found.__mro__[1:] if issubclass(base, Method)]
-            if found.name in above:  # it would share the cells of the method it takes after
-                wanted = f"it needs a `name` of its own, {name!r}"
-                raise InputError(f"{name} has the name {found.name!r}; {wanted}.")
+            if found.name != name:  # or nobody could read the cells without importing it
+                raise InputError(f"{name} has the name {found.name!r}; it must be {name!r}.")
             return found
         raise InputError(f"{name} is {found!r}; it must be a dofbook method's class.")
     known = methods()
     if name not in known:
         raise InputError(f"method is {name!r}; allowed: {', '.join((*known, 'module:Class'))}.")
     return known[name]
+
+
+def class_at_hand(name: str) -> type[Method] | None:
+    """Find a method by name without importing a reader's code; None if that were needed."""
+    return None if is_foreign(name) else method_class(name)
 
 
 def label(name: str, t: int, variant: str = "") -> str:
@@ -249,14 +256,15 @@ def label(name: str, t: int, variant: str = "") -> str:
 def read_method(content: dict[str, Any]) -> Method:
     """Make the method a cell's configuration describes; ``content`` loses what is used.
 
-    A reader's own, whose module is not imported, is only named: a store is read without its code.
+    A reader's own that is not at hand is only named: a store is read without its code.
 
     >>> read_method({"method": "affine", "burn_in_steps": 4, "nested": False})
     RandomAffine(t=4, ...)
     """
-    if is_foreign(content["method"]):
+    if (kind := class_at_hand(content["method"])) is None:
         return ForeignMethod.read(content)
-    given, kind = deepcopy(content), method_class(content.pop("method"))
+    given = deepcopy(content)
+    del content["method"]
     try:
         found = kind.read(content)
     except (KeyError, TypeError) as problem:
