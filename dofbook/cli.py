@@ -10,7 +10,7 @@ from typing import IO
 
 from dofbook.errors import InputError, RunFailed
 from dofbook.interrupts import heard_interrupts
-from dofbook.references import HOME
+from dofbook.references import HOME, sentence_on
 
 EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 _LOST = (errno.EPIPE, errno.ENOSPC, errno.EBADF, errno.EIO)
@@ -68,6 +68,8 @@ def main(argv: list[str] | None = None) -> int:
     _open_streams()
     code, lost, line = EXIT_FAILED, None, sys.argv[1:] if argv is None else argv
     try:
+        if sys.flags.optimize > 1:
+            raise InputError("PYTHONOPTIMIZE=2 drops what help and checks are made of; unset it.")
         with heard_interrupts(), _warnings_shown("--quiet" in line):
             from dofbook.commands.app import run_line
 
@@ -78,10 +80,14 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("interrupted.")
         code = EXIT_INTERRUPTED
-    except OSError as problem:
-        if problem.errno not in _LOST or problem.filename is not None:
+    except Exception as problem:
+        if isinstance(problem, OSError) and problem.errno in _LOST and problem.filename is None:
+            lost = problem  # of a stream; the store's own errors are sentences
+        elif sentence := sentence_on(problem):
+            _complain(sentence)
+            code = EXIT_INPUT
+        else:
             raise
-        lost = problem  # of a stream; the store's own errors are sentences
     lost = _flush(sys.stdout, lost)
     if lost is None:
         return code

@@ -19,7 +19,7 @@ _CARRIED = Path(__file__).parent / "carried"
 HOME = _CARRIED if _CARRIED.is_dir() else _CARRIED.parents[1]
 """Where `results` and `book` lie: what an installed package carries of them, or the checkout."""
 _FORM = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-_OTHERS = ("<", str(Path(__file__).parent), sysconfig.get_paths()["stdlib"])
+_OURS = str(Path(__file__).parent)
 
 
 def is_reference(name: object) -> bool:
@@ -149,11 +149,31 @@ def own_code(
     except (InputError, KeyboardInterrupt, GeneratorExit, *passing):
         raise
     except BaseException as error:
-        said = f"called sys.exit({_words(error)})"
-        if not isinstance(error, SystemExit):
-            said = f"raised {': '.join(filter(None, (type(error).__name__, _words(error))))}"
-        ways = [f"; {way}" for pattern, way in hints if re.search(pattern, said)]
-        raise InputError(f"{what} {said}{_place(error)}{''.join(ways[:1])}.") from error
+        raise InputError(_told(what, error, hints)) from error
+
+
+def sentence_on(error: Exception) -> str | None:
+    """Say in a sentence what a reader's code raised, or what keeps JAX from starting; else None.
+
+    >>> sentence_on(ValueError("raised by nobody"))
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    if any(f.name == "<module>" and f.filename.endswith("jax/__init__.py") for f in frames):
+        return f"JAX cannot be imported: {_words(error)}."
+    for frame in reversed(frames):
+        if frame.filename.startswith(_OURS):
+            return None
+        if not _is_installed(frame.filename):
+            return _told("a function of yours", error)
+    return None
+
+
+def _told(what: str, error: BaseException, hints: tuple[tuple[str, str], ...] = ()) -> str:
+    said = f"called sys.exit({_words(error)})"
+    if not isinstance(error, SystemExit):
+        said = f"raised {': '.join(filter(None, (type(error).__name__, _words(error))))}"
+    ways = [f"; {way}" for pattern, way in hints if re.search(pattern, said)]
+    return f"{what} {said}{_place(error)}{''.join(ways[:1])}."
 
 
 def _words(error: BaseException) -> str:
@@ -163,11 +183,17 @@ def _words(error: BaseException) -> str:
     return ""
 
 
+def _is_installed(file: str) -> bool:
+    """Tell whether code is Python's or of an installed package; compiled code has no path."""
+    inside = file.startswith(sysconfig.get_paths()["stdlib"]) or "-packages" in file
+    return inside or not Path(file).is_absolute()
+
+
 def _place(error: BaseException) -> str:
     """Find the last line that is neither ours, nor Python's, nor of an installed package."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" (at {error.filename}, line {error.lineno})"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not (frame.filename.startswith(_OTHERS) or "-packages" in frame.filename):
+        if not (frame.filename.startswith(_OURS) or _is_installed(frame.filename)):
             return f" (in {frame.name} at {frame.filename}, line {frame.lineno})"
     return ""

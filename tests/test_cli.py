@@ -5,6 +5,7 @@ import gc
 import importlib.util
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -926,3 +927,47 @@ def test_wrong_figure_options_write_nothing(swept, tmp_path, capsys, wrong):
     assert cli.main(["figures", str(table), "-o", str(tmp_path / "f"), *wrong]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert tree(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("JAX_ENABLE_X64", "banana", "JAX cannot be imported: invalid truth value 'banana' for"),
+        (
+            "PYTHONOPTIMIZE",
+            "2",
+            "PYTHONOPTIMIZE=2 drops what help and checks are made of; unset it",
+        ),
+    ],
+)
+def test_an_environment_in_which_nothing_can_run_is_one_sentence(tmp_path, name, value, said):
+    done = run("info", cwd=tmp_path, env=os.environ | {name: value})
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"dofbook: {said}") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("burn_in_steps", "a", "column burn_in_steps must hold real numbers"),
+        ("d", [[1], [2]], "column d has shape"),
+        ("d", [math.nan, 2.0], "column d holds nan"),
+        ("d", [math.inf, 2.0], "column d holds inf"),
+        ("seed", [0.5, 1.0], "column seed must hold whole numbers"),
+        ("step", [[1], [2]], "column step has shape"),
+        ("method", [["a"], ["b"]], "column method must hold words"),
+        ("method", None, "column method must hold words"),
+    ],
+)
+def test_a_table_of_something_else_is_one_sentence(tmp_path, capsys, column, values, said):
+    rows = {"dataset": "digits", "network": "mlp", "method": "affine", "burn_in_steps": 0}
+    rows |= {"d": [4, 8], "seed": 0, "step": 5, "best_test_accuracy": [0.3, 0.9], column: values}
+    pd.DataFrame(rows).to_parquet(tmp_path / "foreign.parquet")
+    assert cli.main(["thresholds", str(tmp_path / "foreign.parquet"), "--level", "0.5"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_chapter_s_output_that_cannot_be_written_is_refused_first(capsys):
+    chapter = str(Path(__file__).parents[1] / "book" / "errata.md")
+    assert cli.main(["run", chapter, "-o", "/proc/x.ipynb"]) == 2
+    assert "/proc/x.ipynb cannot be written" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Sweeps on real worker processes: killed, failing, competing, on a full disk."""
 
 import contextlib
+import importlib
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import pytest
 
 from dofbook import cli
 from dofbook.errors import InputError, RunFailed
-from dofbook.experiments import dask_executor
+from dofbook.experiments import dask_executor, identity
 from dofbook.experiments.config import CellConfig, TaskConfig
 from dofbook.experiments.dask_executor import DaskExecutor
 from dofbook.experiments.executors import run_sweep
@@ -272,6 +273,7 @@ class Renamed:
 
     def __init__(self, cell):
         self.cell, self.here = cell, os.getpid()
+        self.task, self.author = cell.task, cell.author
 
     @property
     def name(self):
@@ -291,6 +293,32 @@ def test_workers_of_another_version_are_refused_when_they_are_met(cluster, tmp_p
     with pytest.raises(RunFailed, match=said):
         run_sweep(CELLS, store, cluster, run_cell=make_rows)
     assert store.names() == [] and store.failures() == {}
+
+
+def look_at(cell, folder):
+    """Import a reader's network, as a worker that has run a cell of it."""
+    if folder not in sys.path:
+        sys.path.append(folder)
+    importlib.invalidate_caches()
+    importlib.import_module("dask_network")
+    return identity.sources_of(cell)
+
+
+def test_a_worker_with_other_code_than_the_sweep_stops_it(cluster, tmp_path, monkeypatch):
+    text = (
+        "from flax import linen as nn\n\n\ndef net(classes):\n"
+        "    return nn.Sequential([lambda x: x.reshape(len(x), -1), nn.Dense(classes)])\n"
+    )
+    module, store = tmp_path / "dask_network.py", Store(tmp_path / "store")
+    module.write_text(text)
+    cell = CellConfig(task=replace(TASK, network="dask_network:net"), d=2, seeds=(0,))
+    with distributed.Client(cluster.scheduler, set_as_default=False) as client:
+        assert len(client.run(look_at, cell, str(tmp_path))) == 2
+    module.write_text(text.replace("Dense(classes)", "Dense(classes, use_bias=False)"))
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RunFailed, match="has another dask_network:net than this sweep; start it"):
+        run_sweep([cell], store, cluster, progress=False)
+    assert store.names() == []
 
 
 def test_nothing_of_a_local_cluster_listens_to_other_hosts():

@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import dofbook as dof
+from dofbook.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 NAMES = {
@@ -61,3 +63,23 @@ def test_the_first_experiment_of_the_readme_runs_word_for_word(monkeypatch):
     assert runs.groupby("d").seed.nunique().to_dict() == {8: 5, 512: 5}
     assert str(dof.threshold(runs, "train_accuracy", 0.99)).startswith("> 512")
     assert dof.threshold(runs, "train_accuracy", 0.2).value in (8, 512)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        *[({"dims": dims}, "dims") for dims in (None, "4", ["4"], [None], [np.nan], [np.inf])],
+        *[({"dims": dims}, "dims") for dims in ([[2]], True, [1j], 2.5, [])],
+        *[({"seeds": seeds}, "seeds") for seeds in (None, "2", ["a"], 2.5, [0.5], [np.nan])],
+        *[({"seeds": seeds}, "seeds") for seeds in ([2**32], [-1], [[0]], [True], 0, [1, 1])],
+        *[({"methods": one}, "methods") for one in (None, dof.RandomAffine, "affine", 3, [])],
+        ({"methods": [dof.RandomAffine(), dof.RandomAffine()]}, "its entries must differ"),
+        ({"store": 3}, "it must be the name of a folder"),
+        ({"batching": "batched"}, "batching is 'batched'"),
+        ({"task": "mlp"}, "task is 'mlp'"),
+    ],
+)
+def test_what_a_sweep_cannot_use_is_refused_before_it_trains(wrong, said):
+    given = {"task": dof.Task("mlp", "digits"), "methods": dof.RandomAffine(), "dims": [2]}
+    with pytest.raises(InputError, match=said):
+        dof.sweep(**{**given, "seeds": 1, "progress": False, **wrong})

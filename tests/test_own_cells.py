@@ -144,6 +144,38 @@ class Taken(RandomAffine):
         return {"train_loss": 0.0}
 
 
+@dataclass(frozen=True)
+class Invalid(RandomAffine):
+    name: ClassVar[str] = "own_odd:Invalid"
+
+    def validate(self):
+        raise ValueError("no such thing")
+
+
+@dataclass(frozen=True)
+class Nowhere(RandomAffine):
+    name: ClassVar[str] = "own_odd:Nowhere"
+
+    def dims(self, dims):
+        return np.zeros(2) @ np.zeros(3)
+
+
+@dataclass(frozen=True)
+class Checked(RandomAffine):
+    name: ClassVar[str] = "own_odd:Checked"
+
+    def check(self, task, d):
+        1 / 0
+
+
+def nothing():
+    return None
+
+
+def twice():
+    return 2 * listed("")
+
+
 def listed(*kinds):
     return [Odd(task=TaskConfig("digits", "mlp"), what=what) for what in kinds]
 
@@ -198,6 +230,29 @@ def test_a_method_that_gives_something_else_is_a_sentence(odd, method, said, cap
     line = ["sweep", *TASK, "--method", f"own_odd:{method}", "--dims", "2", "--no-baseline"]
     assert main([*line, "--test-size", "50", "--store", str(odd[1].root)]) == 1
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("Invalid", "raised ValueError: no such thing (in validate at"),
+        ("Nowhere", "raised ValueError: matmul: Input operand 1"),
+        ("Checked", "raised ZeroDivisionError: division by zero (in check at"),
+    ],
+)
+def test_what_a_method_raises_is_a_sentence_with_its_line(odd, method, said, capsys):
+    line = ["sweep", *TASK, "--method", f"own_odd:{method}", "--dims", "2", "--no-baseline"]
+    assert main([*line, "--test-size", "50", "--store", str(odd[1].root)]) == 2
+    found = capsys.readouterr().err
+    assert said in found and "own_odd.py, line" in found and found.count("\n") == 1
+    assert not odd[1].root.exists()
+
+
+def test_a_function_without_cells_is_refused_and_a_cell_listed_twice_is_one(odd, capsys):
+    assert main(["sweep", "--figure", "own_odd:nothing"]) == 2
+    assert "own_odd:nothing gave None; it must give a list of Cells." in capsys.readouterr().err
+    assert main(["sweep", "--figure", "own_odd:twice", "--store", str(odd[1].root)]) == 0
+    assert "1 cells: 0 were stored, 1 computed" in capsys.readouterr().out
 
 
 def test_fields_that_are_no_json_are_refused(odd, capsys):

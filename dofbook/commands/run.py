@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from dofbook.commands.options import OutFile, Whole
-from dofbook.commands.output import Output
+from dofbook.commands.output import Output, check_folder
 from dofbook.errors import InputError
 from dofbook.notebooks import run_chapter
 
@@ -47,6 +47,7 @@ def run(
             raise InputError(f"{name} is {seconds}; it must be at least 1 second.")
     if output.resolve() == chapter.resolve():
         raise InputError(f"the output is the chapter {chapter} itself; name another file.")
+    check_folder(output.absolute().parent, output)
     run_chapter(chapter, output, parameters, start_timeout, cell_timeout, not quiet)
     Output(quiet=quiet).say(str(output))
     return 0

@@ -1,6 +1,6 @@
 """The paper's figures as sweeps, and what the chapters compare."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -175,9 +175,10 @@ class PaperFigure:
     def cells(self) -> list[Cell]:
         """List the figure's cells, each once, in the order in which they are best run."""
         if is_reference(self.name):
-            found = list(call(self.name))
-            if all(isinstance(cell, Cell) for cell in found):
-                return found
+            found = call(self.name)
+            cells = list(found) if isinstance(found, Iterable) else []
+            if cells and all(isinstance(cell, Cell) for cell in cells):
+                return list(dict.fromkeys(cells))
             raise InputError(f"{self.name} gave {found!r:.80}; it must give a list of Cells.")
         names = [key for key in PAPER_FIGURES if self.name in (key, key.split("-")[0])]
         return list(dict.fromkeys(cell for key in names for cell in PAPER_FIGURES[key]["cells"]))

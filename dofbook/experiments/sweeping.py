@@ -1,6 +1,7 @@
 """Sweep methods over training dimensions from a notebook: in memory, or kept in a store."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from tqdm import tqdm
 from dofbook import checks
 from dofbook.errors import InputError, RunFailed
 from dofbook.experiments import tables
-from dofbook.experiments.cell import training_rows
+from dofbook.experiments.cell import run_cell, training_rows
 from dofbook.experiments.config import Cell, CellConfig, check_integers, grid_of
 from dofbook.experiments.executors import run_sweep
 from dofbook.experiments.store import Store, StoredCell
@@ -37,14 +38,16 @@ def sweep(
     >>> runs.groupby("d").seed.nunique().to_dict()
     {4: 2, 8: 2}
     """
-    chosen = (methods,) if isinstance(methods, Method) else tuple(methods)
+    chosen = tuple(methods) if isinstance(methods, Sequence) else (methods,)
     checks.instance("task", task, Task)
+    checks.instance("batching", batching or Batching(), Batching)
     if not chosen or not all(isinstance(m, Method) for m in chosen):
         raise InputError(f"methods is {methods!r}; give one such as RandomAffine(), or several.")
-    sizes = (dims,) if isinstance(dims, int) else tuple(int(d) if d == int(d) else d for d in dims)
-    check_integers("dims", sizes, 1)
-    numbers = seeds_of(seeds if isinstance(seeds, int) else tuple(seeds))
-    check_integers("seeds", numbers, 0)
+    if len(set(chosen)) < len(chosen):
+        raise InputError(f"methods is {methods!r}; its entries must differ.")
+    listed = list(dims) if isinstance(dims, Iterable) and not isinstance(dims, str) else [dims]
+    sizes = check_integers("dims", tuple(checks.integers("dims", listed, 1).tolist()), 1)
+    numbers = check_integers("seeds", seeds_of(seeds), 0)
     grid = grid_of(chosen, sizes)
     for method, d in grid:
         method.check(task, d)
@@ -53,7 +56,9 @@ def sweep(
             way = "give network and data by name, or as module:function, or leave out store"
             raise InputError(f"a store keeps tasks that can be named; {way}.")
         cells = [CellConfig(task=task.config, method=m, d=d, seeds=numbers) for m, d in grid]
-        return tables.compact(run_cells(cells, store, None, progress)).to_pandas(use_threads=False)
+        run = partial(run_cell, batching=batching)
+        found = run_cells(cells, store, None, progress, run_cell=run)
+        return tables.compact(found).to_pandas(use_threads=False)
     parts = []
     with tqdm(grid, unit="cell", disable=None if progress else True) as line:
         for method, d in line:
@@ -72,7 +77,7 @@ def run_cells(
     Arguments as of ``run_sweep``. Raises InputError if the cells cannot run, RunFailed if one
     failed; the others are kept.
     """
-    place = store if isinstance(store, Store) else Store(Path(store))
+    place = store if isinstance(store, Store) else Store(store)
     report = run_sweep(cells, place, data_dir=data_dir, progress=progress, **how)
     for name, text in report.failures.items():
         raise RunFailed(f"the cell {name} failed: {text.strip().splitlines()[-1]}")

@@ -101,6 +101,13 @@ def check_table(table: pd.DataFrame, metric: str, value: Value = "best") -> str:
     _require_columns(table, (*REQUIRED, column))
     if table.empty:
         raise InputError("the table has no rows.")
+    for name in CURVE[:3]:
+        if pd.api.types.infer_dtype(table[name]) in ("mixed", "empty"):
+            raise InputError(f"column {name} must hold words.")
+    for name in REQUIRED[3:]:
+        found = checks.finite(f"column {name}", table[name].to_numpy(), ("rows",), 0)
+        if name != "d":
+            checks.integers(f"column {name}", found)
     numbers = checks.array(column, table[column].to_numpy())
     if metric.endswith("accuracy") and ((numbers < 0) | (numbers > 1)).any():
         raise InputError(f"column {column} leaves [0, 1]; accuracies are fractions, not percent.")

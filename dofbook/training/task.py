@@ -12,7 +12,7 @@ import numpy as np
 from dofbook import checks
 from dofbook.datasets import NAMES as DATASETS, Dataset, load, subset
 from dofbook.errors import InputError
-from dofbook.keys import Role, run_key
+from dofbook.keys import SEEDS, Role, run_key
 from dofbook.networks import Network, Pooling, flatten, paper_network
 from dofbook.training import config as written
 from dofbook.training.config import MOMENTUM, OBJECTIVES, Convention, OptimizerConfig, TaskConfig
@@ -197,4 +197,4 @@ def seeds_of(seeds: int | tuple[int, ...] | list[int] | np.ndarray) -> tuple[int
     """
     if np.ndim(seeds) == 0:
         return tuple(range(checks.integer("seeds", seeds, 1)))
-    return tuple(map(int, seeds))  # type: ignore[arg-type]  # no integer
+    return tuple(checks.integers("seeds", seeds, 0, SEEDS - 1).tolist())
