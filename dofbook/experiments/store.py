@@ -246,8 +246,6 @@ class Store:
     root: Path
 
     def __post_init__(self):
-        if not isinstance(self.root, str | os.PathLike):
-            raise InputError(f"the store is {self.root!r}; it must be the name of a folder.")
         object.__setattr__(self, "root", Path(self.root))
         if self.root.exists() and not self.root.is_dir():
             raise InputError(f"the store {self.root} is a file; name a folder.")

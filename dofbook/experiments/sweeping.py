@@ -77,7 +77,9 @@ def run_cells(
     Arguments as of ``run_sweep``. Raises InputError if the cells cannot run, RunFailed if one
     failed; the others are kept.
     """
-    place = store if isinstance(store, Store) else Store(store)
+    if not isinstance(store, str | Path | Store):
+        raise InputError(f"the store is {store!r}; it must be the name of a folder.")
+    place = store if isinstance(store, Store) else Store(Path(store))
     report = run_sweep(cells, place, data_dir=data_dir, progress=progress, **how)
     for name, text in report.failures.items():
         raise RunFailed(f"the cell {name} failed: {text.strip().splitlines()[-1]}")

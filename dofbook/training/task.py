@@ -1,6 +1,7 @@
 """A task: network, data, objective and how to train, brought together."""
 
 import operator
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
@@ -189,7 +190,7 @@ def make_task(config: TaskConfig, data_dir: str | None = None) -> Task:
     return Task(config.network, data, config.objective, config=config, **settings)
 
 
-def seeds_of(seeds: int | tuple[int, ...] | list[int] | np.ndarray) -> tuple[int, ...]:
+def seeds_of(seeds: int | Sequence[int] | np.ndarray) -> tuple[int, ...]:
     """Read seeds given as a count or as a list.
 
     >>> seeds_of(3)
