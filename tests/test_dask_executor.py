@@ -407,6 +407,13 @@ def test_a_scheduler_that_is_not_there_is_one_sentence(tmp_path):
             list(DaskExecutor(**options, patience=0.0).map(make_rows, CELLS))
 
 
+def test_whoever_waits_for_a_scheduler_is_told_so_once(tmp_path, caplog):
+    there = DaskExecutor(scheduler_file=str(tmp_path / "later.json"), patience=1.5)
+    with pytest.raises(RunFailed, match="later.json after 1.5 s: "):
+        list(there.map(make_rows, CELLS))
+    assert caplog.text.count("later.json yet (") == 1 and "waiting 1.5 s for it" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -85,6 +85,8 @@ def _of_chapters(paths: tuple[Path, ...], wanted: list[str] | None, format: str)
     notebooks = {path: prepare_chapter(path, {}) for path in paths}
     cells = {path: _named_cells(notebook) for path, notebook in notebooks.items()}
     chosen = _chosen(wanted, [name for named in cells.values() for name in named])
+    if not chosen:
+        raise InputError(f"{', '.join(map(str, paths))}: no figure there has a name.")
     drawn = {}
     for path, named in cells.items():
         if here := [name for name in named if name in chosen]:

@@ -101,7 +101,8 @@ class DaskExecutor:
         """Connect, again and again until patience ends: a new scheduler may still be starting."""
         import distributed
 
-        client, deadline = None, time.monotonic() + self.patience
+        client, place = None, address or self.scheduler_file
+        told, deadline = False, time.monotonic() + self.patience
         while client is None:
             try:
                 # The file may still name the scheduler that died: it is read anew each time.
@@ -109,10 +110,14 @@ class DaskExecutor:
                 client = distributed.Client(where, timeout=5, set_as_default=False)
             # AssertionError: dask gives its own thread ten seconds to start and then asserts.
             except (*_LOST, ValueError, LookupError, TypeError, AssertionError) as problem:
+                reason = " ".join(str(problem).split()) or type(problem).__name__
+                missing = f"no dask scheduler answers at {place}"
                 if time.monotonic() > deadline:
-                    place = f"{address or self.scheduler_file} after {self.patience:g} s"
-                    reason = " ".join(str(problem).split()) or type(problem).__name__
-                    raise RunFailed(f"no dask scheduler answers at {place}: {reason}.") from None
+                    after = f"after {self.patience:g} s"
+                    raise RunFailed(f"{missing} {after}: {reason}.") from None
+                if not told:
+                    log.warning("%s yet (%s); waiting %g s for it.", missing, reason, self.patience)
+                told = True
                 time.sleep(0.5)
         try:
             yield client
