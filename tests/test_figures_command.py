@@ -60,6 +60,12 @@ def test_a_named_cell_without_a_figure_is_told(chapter, tmp_path, capsys):
     assert not out.exists()
 
 
+def test_a_chapter_without_figures_is_told(tmp_path, capsys):
+    (tmp_path / "bare.md").write_text(CHAPTER)
+    assert cli.main(["figures", str(tmp_path / "bare.md"), "-o", str(tmp_path / "out")]) == 2
+    assert "bare.md: no figure there has a name." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -68,12 +74,6 @@ def test_a_named_cell_without_a_figure_is_told(chapter, tmp_path, capsys):
         (["table.parquet"], "name one table, or chapters"),
     ],
 )
-def test_a_chapter_without_figures_is_told(tmp_path, capsys):
-    (tmp_path / "bare.md").write_text(CHAPTER)
-    assert cli.main(["figures", str(tmp_path / "bare.md"), "-o", str(tmp_path / "out")]) == 2
-    assert "bare.md: no figure there has a name." in capsys.readouterr().err
-
-
 def test_wrong_options_are_refused_before_anything_runs(chapter, tmp_path, capsys, more, said):
     assert cli.main(["figures", str(chapter), *more, "-o", str(tmp_path / "out")]) == 2
     assert said in capsys.readouterr().err
