@@ -134,14 +134,9 @@ def array(name: str, values: ArrayLike, shape: tuple[str | int, ...] | None = No
 
 
 def finite(
-    name: str,
-    values: ArrayLike,
-    shape: tuple[str | int, ...] | None = None,
-    least: float = -np.inf,
-    most: float = np.inf,
-    *,
-    open: bool = False,
-) -> np.ndarray:
+    name: str, values: ArrayLike, shape: tuple[str | int, ...] | None = None,
+    least: float = -np.inf, most: float = np.inf, *, open: bool = False,
+) -> np.ndarray:  # fmt: skip
     """Require finite numbers in [least, most], or in (least, most) if `open`; as `array` else.
 
     >>> finite("eps", [0.1, 0.0], ("levels",), 0, open=True)

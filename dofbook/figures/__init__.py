@@ -16,13 +16,7 @@ from dofbook.figures.compression import figure_6, figure_10
 from dofbook.figures.interactive import interactive
 from dofbook.figures.landscape import figure_1
 from dofbook.figures.phase import figure_2, figure_3, figure_12
-from dofbook.figures.style import (
-    DATASETS,
-    NETWORKS,
-    NotebookFigure,
-    legend_below,
-    page_figure,
-)
+from dofbook.figures.style import DATASETS, NETWORKS, NotebookFigure, legend_below, page_figure
 from dofbook.figures.success import plot_success
 
 __all__ = [

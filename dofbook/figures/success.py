@@ -11,12 +11,9 @@ from dofbook.success import phase_boundary, success_counts, wilson_interval
 
 @style.in_style
 def plot_success(
-    runs: pd.DataFrame,
-    metric: str = "train_accuracy",
-    level: float | None = None,
-    *,
+    runs: pd.DataFrame, metric: str = "train_accuracy", level: float | None = None, *,
     delta: float = 0.1,
-) -> Figure:
+) -> Figure:  # fmt: skip
     """Draw every run against d with the boundary of success, and P_s(d) at one level.
 
     Left, a dot for the best value of each run; the line joins the best level with d* <= d. Right,

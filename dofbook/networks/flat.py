@@ -60,14 +60,9 @@ class Network:
 
 
 def flatten(
-    module: Any,
-    example: Any,
-    trainable: Callable[[str, jax.ShapeDtypeStruct], bool] | None = None,
-    *,
-    evaluation_chunk: int = 100,
-    gradient_chunk: int | None = None,
-    name: str | None = None,
-) -> Network:
+    module: Any, example: Any, trainable: Callable[[str, jax.ShapeDtypeStruct], bool] | None = None,
+    *, evaluation_chunk: int = 100, gradient_chunk: int | None = None, name: str | None = None,
+) -> Network:  # fmt: skip
     """Lay the parameters of a network out as one vector.
 
     ``module`` is one of flax.linen; or of flax.nnx or equinox, whose weights are w0 of every seed,

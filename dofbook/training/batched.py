@@ -35,13 +35,10 @@ _RUNS = PartitionSpec("runs")
 
 
 def train_runs(
-    task: Task,
-    build: Callable[[int], AffineSubspace],
-    keys: Sequence[jax.Array],
-    optimizer: Optimizer | None = None,
-    batching: Batching | None = None,
+    task: Task, build: Callable[[int], AffineSubspace], keys: Sequence[jax.Array],
+    optimizer: Optimizer | None = None, batching: Batching | None = None,
     at_offset: Callable[[AffineSubspace], jax.Array] | None = None,
-) -> list[pd.DataFrame]:
+) -> list[pd.DataFrame]:  # fmt: skip
     """Train every run, with one key each for the order of the batches; histories as of ``train``.
 
     ``build`` makes the subspace of run i = 0, 1, ... when its turn comes; ``optimizer`` is the

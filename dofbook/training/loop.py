@@ -168,13 +168,9 @@ class Programs(NamedTuple):
 
 
 def follow(
-    programs: Programs,
-    task: Task,
-    subspace: AffineSubspace,
-    state: State,
-    at_offset: jax.Array,
+    programs: Programs, task: Task, subspace: AffineSubspace, state: State, at_offset: jax.Array,
     epochs: int | None = None,
-) -> tuple[np.ndarray, np.ndarray, State]:
+) -> tuple[np.ndarray, np.ndarray, State]:  # fmt: skip
     """Make all steps of a training and measure at its checkpoints.
 
     ``at_offset`` are the metrics at theta = 0, (..., metrics). Returns the updates made at each
@@ -200,15 +196,9 @@ def make_history(task: Task, made: np.ndarray, table: np.ndarray) -> pd.DataFram
 
 
 def fit(
-    task: Task,
-    subspace: AffineSubspace,
-    key: jax.Array,
-    *,
-    optimizer: Optimizer | None = None,
-    epochs: int | None = None,
-    decay: jax.Array | None = None,
-    at_offset: jax.Array | None = None,
-) -> Trained:
+    task: Task, subspace: AffineSubspace, key: jax.Array, *, optimizer: Optimizer | None = None,
+    epochs: int | None = None, decay: jax.Array | None = None, at_offset: jax.Array | None = None,
+) -> Trained:  # fmt: skip
     """Minimise the training loss inside an affine subspace (Larsen et al., 2022, 2 and A.4).
 
     Each epoch is a fresh permutation drawn from ``key``; ``optimizer``, of theta, and ``epochs``
