@@ -4,7 +4,7 @@ The first argument, but of `key`, is the name that the sentence uses.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -43,10 +43,14 @@ def integer_fields(owner: Any, least: int, *names: str, most: int | None = None)
             object.__setattr__(owner, name, integer(name, value, least, most))
 
 
+Open = bool | Literal["left", "right"]
+"""Which ends of a range are left out: both, none, or one of them."""
+
+
 def real(
-    name: str, value: Any, least: float = -np.inf, most: float = np.inf, *, open: bool = False
+    name: str, value: Any, least: float = -np.inf, most: float = np.inf, *, open: Open = False
 ) -> float:
-    """Require a finite real number in [least, most], or in (least, most) if `open`.
+    """Require a finite real number in [least, most], without the ends that are `open`.
 
     >>> real("angle", 1, 0, 3.2)
     1.0
@@ -135,9 +139,9 @@ def array(name: str, values: ArrayLike, shape: tuple[str | int, ...] | None = No
 
 def finite(
     name: str, values: ArrayLike, shape: tuple[str | int, ...] | None = None,
-    least: float = -np.inf, most: float = np.inf, *, open: bool = False,
+    least: float = -np.inf, most: float = np.inf, *, open: Open = False,
 ) -> np.ndarray:  # fmt: skip
-    """Require finite numbers in [least, most], or in (least, most) if `open`; as `array` else.
+    """Require finite numbers in [least, most], without the ends that are `open`; as `array` else.
 
     >>> finite("eps", [0.1, 0.0], ("levels",), 0, open=True)
     Traceback (most recent call last):
@@ -188,9 +192,10 @@ def _numbers(values: Any, kinds: str, scalar: bool = False) -> np.ndarray | None
     return found if found.dtype.kind in kinds and not (scalar and found.ndim) else None
 
 
-def _inside(found: np.ndarray, least: float, most: float, open: bool) -> np.ndarray:
-    within = (found > least) & (found < most) if open else (found >= least) & (found <= most)
-    return within & np.isfinite(found)
+def _inside(found: np.ndarray, least: float, most: float, open: Open) -> np.ndarray:
+    above = found > least if open in (True, "left") else found >= least
+    below = found < most if open in (True, "right") else found <= most
+    return above & below & np.isfinite(found)
 
 
 def _shown(value: Any) -> str:
@@ -199,11 +204,14 @@ def _shown(value: Any) -> str:
     return repr(value.item() if isinstance(value, np.ndarray | np.generic) else value)[:80]
 
 
-def _range(least: float, most: float, open: bool) -> str:
+def _range(least: float, most: float, open: Open) -> str:
     if least == -np.inf and most == np.inf:
         return "a finite number"
     if most == np.inf:
         return f"a finite number {'above' if open else 'of at least'} {least:g}"
     if least == -np.inf:
         return f"a finite number {'below' if open else 'of at most'} {most:g}"
+    if isinstance(open, str):
+        before, after = "(]" if open == "left" else "[)"
+        return f"in {before}{least:g}, {most:g}{after}"
     return f"a number {'strictly ' if open else ''}between {least:g} and {most:g}"

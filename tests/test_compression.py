@@ -91,8 +91,8 @@ def test_intervals_of_the_compression_turn_round(table):
     ("change", "said"),
     [
         ({"metric": "test_loss"}, "allowed: train_accuracy, test_accuracy"),
-        ({"fractions": [1.5]}, "must lie in"),
-        ({"fractions": [0.0]}, "must lie in"),
+        ({"fractions": [1.5]}, r"must be in \(0, 1\]"),
+        ({"fractions": [0.0]}, r"must be in \(0, 1\]"),
     ],
 )
 def test_what_is_no_fraction_of_an_accuracy_is_refused(table, change, said):

@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike
 from scipy.special import betainc
 
 from dofbook import checks
-from dofbook.errors import InputError
 from dofbook.geometry.gaussian_width import alpha, unit_vectors
 from dofbook.geometry.precision import with_lapack
 
@@ -62,8 +61,7 @@ def excluded_dimensions(
     [676, 852]
     """
     checks.choice("bound", bound, sorted(BOUNDS))
-    if checks.real("probability", probability, 0, 1) == 0:
-        raise InputError("probability is 0; it must lie in (0, 1].")
+    checks.real("probability", probability, 0, 1, open="left")
     every = np.arange(checks.integer("dimension", dimension, 1) + 1)
     return int(np.sum(BOUNDS[bound](dimension, every, width) < probability))
 

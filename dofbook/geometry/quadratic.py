@@ -395,9 +395,7 @@ def marchenko_pastur_spectrum(D: int, ratio: float = 0.5) -> np.ndarray:
     >>> marchenko_pastur_spectrum(4, ratio=0.25).round(2)
     array([0.43, 0.74, 1.12, 1.68])
     """
-    D, ratio = checks.integer("D", D, 1), checks.real("ratio", ratio, 0, 1)
-    if ratio == 0:
-        raise InputError("ratio is 0; it must lie in (0, 1].")
+    D, ratio = checks.integer("D", D, 1), checks.real("ratio", ratio, 0, 1, open="left")
     # x = 1 + ratio - 2 sqrt(ratio) cos(phi) removes the square-root ends of the density.
     phi = np.linspace(0, np.pi, max(20_001, 4 * D + 1))
     x = 1 + ratio - 2 * np.sqrt(ratio) * np.cos(phi)

@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dofbook import checks
-from dofbook.errors import InputError
 from dofbook.geometry.gaussian_width import alpha
 from dofbook.geometry.montecarlo import Estimate, mean_of
 
@@ -32,9 +31,7 @@ def width_lower_bound(d: ArrayLike, D: int, p: ArrayLike) -> np.ndarray:
     >>> print(width_lower_bound(60, 1000, 0.5).round(2))
     29.47
     """
-    D = checks.integer("D", D, 1)
-    k, p = D - checks.integers("d", d, 0, D), checks.finite("p", p, None, 0, 1)
-    if not (p > 0).all():
-        raise InputError("p holds 0; success must be possible.")
+    k = checks.integer("D", D, 1) - checks.integers("d", d, 0, D)
+    p = checks.finite("p", p, None, 0, 1, open="left")
     checks.broadcast(d=k, p=p)
     return np.maximum(alpha(k) - np.sqrt(-2 * np.log(p)), 0.0)

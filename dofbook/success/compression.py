@@ -70,9 +70,7 @@ def compression_table(
     if metric_kind(metric) != "accuracy":
         allowed = "train_accuracy, test_accuracy, or one that counts up"
         raise InputError(f"metric is {metric!r}; allowed: {allowed}.")
-    fractions = np.atleast_1d(checks.finite("fractions", fractions))
-    if not ((fractions > 0) & (fractions <= 1)).all():
-        raise InputError(f"fractions are {fractions.tolist()}; each must lie in (0, 1].")
+    fractions = np.atleast_1d(checks.finite("fractions", fractions, None, 0, 1, open="left"))
     baselines = tables.baseline_accuracy(table, metric, value)
     if "D" not in table.columns:
         raise InputError("the table has no column D, the number of parameters.")
@@ -90,7 +88,6 @@ def compression_table(
     if not parts:
         raise InputError(f"the table holds no method but {BASELINE!r}.")
     joined = pd.concat(parts, ignore_index=True)
-    ends = {"": "threshold", "_lower": "upper", "_upper": "lower"}
-    return joined.assign(
-        **{f"compression{end}": joined["D"] / joined[column] for end, column in ends.items()}
-    )
+    for end, column in (("", "threshold"), ("_lower", "upper"), ("_upper", "lower")):
+        joined[f"compression{end}"] = joined["D"] / joined[column]
+    return joined

@@ -91,9 +91,7 @@ class OptimizerConfig:
         for name in ("learning_rate", "eps"):
             settle(name, checks.positive(name, getattr(self, name)))
         for name in ("b1", "b2", "momentum"):
-            settle(name, value := checks.real(name, getattr(self, name)))
-            if not 0 <= value < 1:
-                raise InputError(f"{name} is {value}; it must lie in [0, 1).")
+            settle(name, checks.real(name, getattr(self, name), 0, 1, open="right"))
 
 
 MOMENTUM = OptimizerConfig(name="momentum", learning_rate=5e-2)
