@@ -22,11 +22,9 @@ class Interactive:
     def _repr_html_(self) -> str:
         names = f'data-explore="{self.name}" data-fallback="{self.fallback}"'
         data = self.data.replace("</", "<\\/")  # nothing in it may end the script
-        scripts = "".join(
-            f'<script defer src="../_static/explore/{name}.js"></script>'
-            for name in ("explore", self.name)
-        )
         box = f'<script type="application/json">{data}</script>'
+        script = '<script defer src="../_static/explore/{}.js"></script>'.format
+        scripts = script("explore") + script(self.name)
         return f'<div class="explore" {names} hidden>{box}</div>{scripts}'
 
 

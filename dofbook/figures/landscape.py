@@ -1,6 +1,7 @@
 """Lines in a slice of a real landscape: Fig. 1 of the paper, computed, and one to be turned."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -93,9 +94,7 @@ def sheet_data(table: pd.DataFrame, dataset: str) -> dict[str, Any]:
         raise InputError(f"the table holds no complete cut of {dataset!r}.")
     arrays = {"x": grid.columns, "y": grid.index, "loss": np.log10(grid)}
     arrays |= {name: points.loc[place] for name, place in places.items()}
-    return {
-        name: (np.round(values, 3) + 0.0).to_numpy().tolist() for name, values in arrays.items()
-    }
+    return {name: (np.round(a, 3) + 0.0).to_numpy().tolist() for name, a in arrays.items()}
 
 
 @in_style
@@ -111,27 +110,24 @@ def figure_sheet(data: Mapping[str, Any], eps: float, angles: Sequence[float]) -
     ['0.45', '#009E73']
     """
     x, y, loss, start = (np.array(data[name]) for name in ("x", "y", "loss", "start"))
-
-    def hits(degrees: np.ndarray) -> np.ndarray:
-        return line_hits(x, y, loss, np.log10(eps), tuple(start), np.deg2rad(degrees))
-
+    hits = partial(line_hits, x, y, loss, np.log10(eps), tuple(start))
     figure, ax = page_figure(4.6)
     grey: dict = {"colors": "0.8", "linewidths": 0.7, "linestyles": "solid"}
     ax.contour(x, y, loss, levels=[-1, -0.5, 0, 0.5, 1], **grey)
     ax.contourf(x, y, loss, levels=[-9, np.log10(eps)], colors=[STYLES[0]["color"]], alpha=0.35)
-    for angle, hit in zip(np.deg2rad(angles), hits(np.asarray(angles)), strict=True):
+    turns = np.deg2rad(angles)
+    for angle, hit in zip(turns, hits(turns), strict=True):
         look = {"color": "0.45", "linestyle": "--", "label": "misses"}
         if hit:
             look = {"color": STYLES[2]["color"], "linestyle": "-", "label": "hits"}
         _draw_line(ax, x, y, start, (np.cos(angle), np.sin(angle)), **look, linewidth=2)
-    names = {"start": "start $w_0$", "end": "trained", "other": "another run"}
-    for name, words in names.items():
+    for name, words in (("start", "start $w_0$"), ("end", "trained"), ("other", "another run")):
         ax.plot(*data[name], "o", color="black", markersize=5)
         ax.annotate(
             words, data[name], textcoords="offset points", xytext=(0, 7), ha="center",
             path_effects=[withStroke(linewidth=3, foreground="white")],
         )  # fmt: skip
-    share = 100 * hits(np.arange(0, 180, 0.5)).mean()
+    share = 100 * hits(np.deg2rad(np.arange(0, 180, 0.5))).mean()
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), xticks=[], yticks=[], aspect="equal")
     ax.set_title(f"target: loss at most {eps:g}; {share:.0f} % of all directions hit it")
     figure.legend(loc="outside lower center", ncols=2)

@@ -52,8 +52,7 @@ def cuts(table: pd.DataFrame) -> Figure:
             cut = number.columns, number.index, number
             filled = ax.contourf(*cut, levels=levels, cmap="viridis")
             filled.set_rasterized(True)
-            white = {"colors": "white", "linestyles": "solid", "linewidths": 0.4}
-            ax.contour(*cut, levels=levels[::3], **white)
+            ax.contour(*cut, levels=levels[::3], colors="white", linestyles="solid", linewidths=0.4)
             _mark_places(ax, rows)
             ax.set_title(name + title)
         bar = figure.colorbar(filled, ax=list(row), location="bottom", shrink=0.8, aspect=30)

@@ -62,9 +62,8 @@ def figure_2(
         level = baselines.get(block)
         mesh = _draw_block(drawn, block, members, styles, delta, limits, level, metric)
     width, height = figure.get_size_inches()
-    size = {"shrink": 2.5 / width, "aspect": 25, "pad": 0.15 / height}
-    bar = figure.colorbar(mesh, ax=axes, location="top", ticks=[0, 0.5, 1], **size)
-    bar.set_label("success probability")
+    look = {"shrink": 2.5 / width, "aspect": 25, "pad": 0.15 / height, "location": "top"}
+    figure.colorbar(mesh, ax=axes, ticks=[0, 0.5, 1], label="success probability", **look)
     style.draw_legend(figure, styles, widest, "--" if baselines else None)
     return figure
 

@@ -72,10 +72,7 @@ def hitting_cone(well: QuadraticWell, eps: float) -> EllipticCone:
     array([0.25])
     """
     checks.instance("well", well, QuadraticWell)
-    eps = checks.real("eps", eps)
-    if not 0 < eps < well.initial_loss:
-        span = f"0 < eps < L(w0) = {well.initial_loss:.6g}"
-        raise InputError(f"eps is {eps:.6g}; the cone exists only for {span}")
+    eps = checks.real("eps", eps, 0, well.initial_loss, open=True)
     kappa = float(closed_form(well, eps).kappa)
     return EllipticCone(np.sort(_confocal_roots(well, 2 * (well.initial_loss - eps))) / kappa)
 

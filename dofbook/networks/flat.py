@@ -112,9 +112,8 @@ def _blank(example) -> jax.Array:
         if len(example.shape):
             dtype = jax.dtypes.canonicalize_dtype(example.dtype)
             return jnp.zeros((1, *example.shape[1:]), dtype)
-    raise InputError(
-        f"example is {example!r:.80}; give inputs with a leading axis, such as x_train[:1]."
-    )
+    wanted = "give inputs with a leading axis, such as x_train[:1]"
+    raise InputError(f"example is {example!r:.80}; {wanted}.")
 
 
 def _functions(name, module, blank, trainable):
@@ -174,21 +173,15 @@ _WAYS_OUT = (
 
 def _check(name, layers, offered, shape, outputs) -> None:
     for empty in (layer for layer in layers if 0 in layer.shape):
-        raise InputError(
-            f"the parameter {empty.name} of {name} has the shape {empty.shape} for inputs of shape "
-            f"{shape}; they are too small for it, or have their channels first where it takes "
-            "(height, width, channels)."
-        )
+        what = f"the parameter {empty.name} of {name} has shape {empty.shape} for inputs {shape}"
+        order = "have their channels first where it takes (height, width, channels)"
+        raise InputError(f"{what}; they are too small for it, or {order}.")
     if not layers:
         among = f" among {', '.join(offered)}" if offered else ""
         raise InputError(f"{name} has no parameters to train{among}; D must be at least 1.")
     if not hasattr(outputs, "dtype"):
-        raise InputError(
-            f"{name} gives a {type(outputs).__name__}; it must give one array, so return only the "
-            "outputs that the objective takes."
-        )
+        wanted = "one array, so return only the outputs that the objective takes"
+        raise InputError(f"{name} gives a {type(outputs).__name__}; it must give {wanted}.")
     if outputs.shape[:1] != (2,) or not jnp.issubdtype(outputs.dtype, jnp.floating):
-        raise InputError(
-            f"{name} gives {outputs.dtype} {outputs.shape} for 2 inputs of shape {shape}; it must "
-            "give floats (2, ...), one row for each input."
-        )
+        what = f"{name} gives {outputs.dtype} {outputs.shape} for 2 inputs of shape {shape}"
+        raise InputError(f"{what}; it must give floats (2, ...), one row for each input.")

@@ -59,15 +59,18 @@ def _is(value: Any, *libraries: str) -> bool:
     return isinstance(value, tuple(classes))
 
 
+def _stateful(module, found: str, advice: str) -> InputError:
+    allowed = "only networks whose state is their parameters can be trained in a subspace"
+    return InputError(f"{type(module).__name__} {found}; {allowed}: {advice}.")
+
+
 def _linen(module, blank):
     def make(key):
         variables = module.init(key, blank)
         if others := sorted(set(variables) - {"params"}):
-            raise InputError(
-                f"{type(module).__name__} has the collections {', '.join(sorted(variables))}; only "
-                "networks whose state is their parameters can be trained in a subspace: leave out "
-                f"{' and '.join(others)} (networks.BatchNorm normalises without running averages)."
-            )
+            found = f"has the collections {', '.join(sorted(variables))}"
+            instead = "(networks.BatchNorm keeps no running averages)"
+            raise _stateful(module, found, f"leave out {' and '.join(others)} {instead}")
         return variables.get("params", {})
 
     return Form(make, lambda tree, x: module.apply({"params": tree}, x))
@@ -90,10 +93,8 @@ def _pair(pair, blank):
 
 def _as_leaf(path, leaf):
     if isinstance(leaf, float):
-        raise InputError(
-            f"the parameter {path_name(path)} is {leaf!r}, a Python number; make it an array if it "
-            "is to be trained, or keep it out of the parameters."
-        )
+        advice = "make it an array if it is to be trained, or keep it out of the parameters"
+        raise InputError(f"the parameter {path_name(path)} is {leaf!r}, a Python number; {advice}.")
     return jnp.asarray(leaf) if isinstance(leaf, np.ndarray | np.generic) else leaf
 
 
@@ -145,11 +146,8 @@ def _take_apart(module):
         index = getattr(sys.modules["equinox"].nn, "StateIndex", ())
         stateful = lambda node: isinstance(node, index)  # noqa: E731
         if any(map(stateful, jax.tree.leaves(module, is_leaf=stateful))):
-            raise InputError(
-                f"{type(module).__name__} keeps a state, as running averages are; only networks "
-                "whose state is their parameters can be trained in a subspace: use LayerNorm or "
-                "GroupNorm."
-            )
+            found = "keeps a state, as running averages are"
+            raise _stateful(module, found, "use LayerNorm or GroupNorm")
         arrays, rest = _split(module)
         return (arrays, ()), lambda tree, x: jax.vmap(_join(tree[0], rest))(x)
     from flax import nnx
@@ -163,11 +161,9 @@ def _take_apart(module):
         after = tuple(nnx.split(model, nnx.Param, ...)[1:])
         for path, leaf in jax.tree_util.tree_leaves_with_path(after):
             if before.get(path, leaf) is not leaf:
-                raise InputError(
-                    f"{type(model).__name__} changes {_inner_name(path)} whenever it is applied, "
-                    "as dropout and running averages do, and only networks whose state is their "
-                    "parameters can be trained in a subspace: call its eval(), or leave that out."
-                )
+                change = f"changes {_inner_name(path)} whenever it is applied"
+                found = f"{change}, as dropout and running averages do"
+                raise _stateful(model, found, "call its eval(), or leave that out")
         return outputs
 
     return tuple(states), call

@@ -242,15 +242,12 @@ def _check_images(name: str, shape: tuple[int, ...]) -> None:
     if len(shape) != 3:
         raise InputError(f"{name} takes images (height, width, channels); it was given {shape}.")
     if shape[0] in (1, 3) and shape[1] == shape[2] > 4:
-        raise InputError(
-            f"{name} was given images of shape {shape}, which look as if channels came first; it "
-            "takes (height, width, channels), as np.moveaxis(images, 1, -1) gives."
-        )
+        given = f"{name} was given images of shape {shape}, which look as if channels came first"
+        wanted = "(height, width, channels), as np.moveaxis(images, 1, -1) gives"
+        raise InputError(f"{given}; it takes {wanted}.")
     if min(shape[:2]) < (least := _LEAST_SIDES[name]):
-        raise InputError(
-            f"{name} was given images of {shape[0]}x{shape[1]} pixels; it needs at least "
-            f"{least}x{least}."
-        )
+        given = f"{name} was given images of {shape[0]}x{shape[1]} pixels"
+        raise InputError(f"{given}; it needs at least {least}x{least}.")
 
 
 _CACHED_PIXELS = 16 * 28 * 28  # so many fit a core's cache in Conv-2 and Conv-3 (measured)

@@ -165,12 +165,9 @@ def run_values(table: pd.DataFrame, metric: str, value: Value = "best") -> RunVa
         runs = ordered.set_index(["d", "seed"])[column]
     else:  # both pass over NaN
         runs = table.groupby(["d", "seed"])[column].agg("min" if kind == "loss" else "max")
-    matrix = runs.unstack("seed").sort_index()
+    matrix = runs.astype(float).unstack("seed").sort_index()
     made = pd.Series(True, index=runs.index).unstack("seed", fill_value=False).sort_index()
-    return RunValues(
-        matrix.index.to_numpy(), matrix.columns.to_numpy(),
-        matrix.to_numpy(float), made.to_numpy(bool), kind,
-    )  # fmt: skip
+    return RunValues(matrix.index, matrix.columns, matrix, made, kind)
 
 
 def _listing(column: pd.Series) -> str:

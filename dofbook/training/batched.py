@@ -81,11 +81,9 @@ def _in_chunks(train_chunk, runs: int, chunk: int | None) -> list[pd.DataFrame]:
                 raise
             size = size or runs
             if size <= len(devices):
-                raise RunFailed(
-                    "one run per device does not fit the device's memory; use a smaller d, "
-                    "structured directions or a device with more memory "
-                    f"({str(error).splitlines()[0]})."
-                ) from None
+                fault = "one run per device does not fit the device's memory"
+                advice = "use a smaller d, structured directions or a device with more memory"
+                raise RunFailed(f"{fault}; {advice} ({str(error).splitlines()[0]}).") from None
             log.warning("out of memory with %d runs at once; going on with %d.", size, size // 2)
             size //= 2
     return done

@@ -83,10 +83,8 @@ class OptimizerConfig:
         checks.choice("optimizer bias_correction", self.bias_correction, get_args(BiasCorrection))
         known = (None, "released_code") if self.name == "momentum" else (None,)
         if self.schedule not in known:
-            raise InputError(
-                f"optimizer schedule is {self.schedule!r} with {self.name!r}; allowed: None, or "
-                "'released_code' with 'momentum'."
-            )
+            given = f"optimizer schedule is {self.schedule!r} with {self.name!r}"
+            raise InputError(f"{given}; allowed: None, or 'released_code' with 'momentum'.")
         settle = partial(object.__setattr__, self)  # 1 and 1.0 are one configuration, hashed alike
         for name in ("learning_rate", "eps"):
             settle(name, checks.positive(name, getattr(self, name)))
@@ -157,13 +155,11 @@ class TaskConfig:
         checks.integer_fields(self, 0, "linearized_at")
         check_settings(self)
         if self.solver == "exact" and self.linearized_at is None:
-            raise InputError(
-                "solver is 'exact', which needs a linearized network; give linearized_at."
-            )
+            wanted = "a linearized network; give linearized_at"
+            raise InputError(f"solver is 'exact', which needs {wanted}.")
         if self.linearized_at is not None and self.objective != "classification":
-            raise InputError(
-                f"objective is {self.objective!r}; a linearized network's is 'classification'."
-            )
+            wanted = "a linearized network's is 'classification'"
+            raise InputError(f"objective is {self.objective!r}; {wanted}.")
 
 
 CONVENTIONS: dict[Convention, tuple[Pooling, BiasCorrection, int]] = {

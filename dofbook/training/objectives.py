@@ -44,9 +44,8 @@ class Objective:
         try:
             object.__setattr__(self, "metrics", tuple((name, function) for name, function in given))
         except (TypeError, ValueError):
-            raise InputError(
-                f"metrics is {given!r:.80}; give pairs of a name and a function, or a mapping."
-            ) from None
+            wanted = "pairs of a name and a function, or a mapping"
+            raise InputError(f"metrics is {given!r:.80}; give {wanted}.") from None
         for name, function in self.functions:
             if not (isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9_]*", name)):
                 raise InputError(f"a metric is called {name!r}; use small letters, digits and _.")
@@ -81,11 +80,9 @@ class Objective:
             what = f"{name} of {self.name}"
             with own_code(what):
                 found = jax.eval_shape(function, outputs, some)
-            if getattr(found, "shape", None) != (2,):
-                raise InputError(
-                    f"{what} gives {getattr(found, 'shape', type(found).__name__)} for 2 examples; "
-                    "it must give one number for each, (2,)."
-                )
+            if (shape := getattr(found, "shape", type(found).__name__)) != (2,):
+                wanted = "it must give one number for each, (2,)"
+                raise InputError(f"{what} gives {shape} for 2 examples; {wanted}.")
 
 
 _cross_entropy = optax.softmax_cross_entropy_with_integer_labels
@@ -106,15 +103,12 @@ def _difference(outputs, targets):
 def _labels_fit(what, outputs, part, targets) -> str | None:
     shape = () if what == "classification" else targets.shape[1:2] or (1,)
     if targets.dtype.kind not in "iu":
-        return (
-            f"{part} is {targets.dtype}; {what} takes integer labels: convert them with "
-            "astype(int), or choose the objective regression"
-        )
+        advice = "convert them with astype(int), or choose the objective regression"
+        return f"{part} is {targets.dtype}; {what} takes integer labels: {advice}"
     if len(outputs) != len(shape) + 1 or outputs[:-1] != shape or targets.shape[1:] != shape:
-        return (
-            f"{what} takes outputs (N{_axes(shape)}, logits) and labels (N{_axes(shape)}); the "
-            f"network gives (N{_axes(outputs)}) and {part} is (N{_axes(targets.shape[1:])})"
-        )
+        given = f"network gives (N{_axes(outputs)}) and {part} is (N{_axes(targets.shape[1:])})"
+        wanted = f"outputs (N{_axes(shape)}, logits) and labels (N{_axes(shape)})"
+        return f"{what} takes {wanted}; the {given}"
     low, high, most = int(targets.min()), int(targets.max()), outputs[-1] - 1
     if low < 0 or high > most:
         allowed = f"the network's {most + 1} logits allow 0 to {most}"

@@ -47,9 +47,8 @@ def make_optimizer(optimizer: Optimizer) -> optax.GradientTransformation:
     if isinstance(optimizer, optax.GradientTransformation):
         return optimizer
     if not isinstance(optimizer, OptimizerConfig):
-        raise InputError(
-            f"optimizer is {optimizer!r}; give an OptimizerConfig or an optax transformation."
-        )
+        wanted = "give an OptimizerConfig or an optax transformation"
+        raise InputError(f"optimizer is {optimizer!r}; {wanted}.")
     config = optimizer
     if config.schedule == "released_code":
         # The rate enters the velocity when the gradient does, so that a drop of the rate is felt

@@ -99,10 +99,8 @@ class Task:
         if isinstance(self.data, str):
             settle("data", _load_part(self.data, None, None, None))
         if not isinstance(self.data, Dataset):
-            raise InputError(
-                f"data is {type(self.data).__name__}; give a name or a Dataset, such as "
-                "Dataset.from_arrays makes."
-            )
+            wanted = "give a name or a Dataset, such as Dataset.from_arrays makes"
+            raise InputError(f"data is {type(self.data).__name__}; {wanted}.")
         settle("network", _as_network(self.network, self.data, pooling))
         if not isinstance(self.objective, Objective):
             settle("objective", objective(self.objective))
