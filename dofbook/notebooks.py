@@ -27,10 +27,7 @@ def quote(numbers: Mapping[str, object]) -> None:
 
 
 class JupytextHandler:
-    """Let papermill read chapters: ``papermill jupytext:book/x.md out.ipynb``.
-
-    Registered in the entry-point group ``papermill.io``; the scheme stands before every path.
-    """
+    """Let papermill read ``jupytext:book/x.md``, by the entry-point group ``papermill.io``."""
 
     SCHEME = "jupytext:"
 
@@ -198,14 +195,10 @@ def run_chapter(
     failed = output.with_name(f"{output.stem}.failed.ipynb")
     try:
         papermill.execute_notebook(
-            notebook,
-            temporary,
-            cwd=chapter.absolute().parent,
-            start_timeout=start_timeout,
-            execution_timeout=cell_timeout,
-            progress_bar=progress and sys.stderr.isatty(),
+            notebook, temporary, cwd=chapter.absolute().parent, start_timeout=start_timeout,
+            execution_timeout=cell_timeout, progress_bar=progress and sys.stderr.isatty(),
             extra_arguments=["--log-level=ERROR"],  # no remark on unencrypted TCP
-        )
+        )  # fmt: skip
         os.replace(temporary, output)
         failed.unlink(missing_ok=True)
     except (papermill.PapermillExecutionError, TimeoutError, RuntimeError) as problem:

@@ -52,7 +52,7 @@ class Release:
         return self.archive or ", ".join(file.name + suffix for file in self.files)
 
 
-def _idx(torchvision: str, checksums: tuple[str, ...], fingerprint: str) -> Release:
+def _idx(torchvision: str, fingerprint: str, *checksums: str) -> Release:
     kinds = ("images-idx3", "labels-idx1")
     names = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in kinds]
     files = tuple(map(File, names, (47040016, 60008, 7840016, 10008), checksums))
@@ -93,23 +93,19 @@ _SVHN = tuple(
 RELEASES = {
     "mnist": _idx(
         "MNIST",
-        (
-            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        ),
         "c1a44cd987adea06a723558e60762a763befa3cccc6bcbb05653f86cf68f5530",
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     ),
     "fashion_mnist": _idx(
         "FashionMNIST",
-        (
-            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-        ),
         "715868ef620cfff128d9e6ddab09b5058437961858c8b66b9c59a924180d6b61",
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     ),
     "cifar10": _cifar(
         10,

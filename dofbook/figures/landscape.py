@@ -60,10 +60,7 @@ def _draw_line(ax: Axes, x, y, point, direction, **look: Any) -> None:
 
 
 def cut_grid(rows: pd.DataFrame, what: str) -> pd.DataFrame:
-    """Arrange the test loss of one cut, ``rows`` of ``CutCell``: x in columns, y in rows.
-
-    InputError with the words ``what`` if the cut is not complete.
-    """
+    """Arrange the test loss of a whole cut, ``rows`` of ``CutCell``: x in columns, y in rows."""
     grid = rows[rows["place"] == "grid"].pivot(index="y", columns="x", values="test_loss")
     if grid.empty or grid.isna().to_numpy().any():
         raise InputError(f"the table holds no complete cut of {what}.")

@@ -80,20 +80,16 @@ def _backward(strides, padding, saved, cotangent):
     # Undo the stride by zeros between the cotangent's entries; pad to the reach of the input.
     inside = [(0, 0, 0), (0, 0, strides[0] - 1), (0, 0, strides[1] - 1), (0, 0, 0)]
     spread = lax.pad(cotangent, jnp.zeros((), cotangent.dtype), inside)
-    reach = [
-        (kernel.shape[a] - 1 - low, x.shape[1 + a] + low - spread.shape[1 + a])
-        for a, (low, _) in enumerate(padding)
-    ]
+    size, wide, narrow = kernel.shape[:2], x.shape[1:3], spread.shape[1:3]
+    low = [before for before, _ in padding]
+    reach = [(size[a] - 1 - low[a], wide[a] + low[a] - narrow[a]) for a in (0, 1)]
     dx = _convolve(spread, kernel[::-1, ::-1].transpose(0, 1, 3, 2), (1, 1), reach)
     if _small(kernel):
         patches = _patches(x, kernel.shape, strides, padding)
         dkernel = jnp.tensordot(patches, cotangent, axes=((0, 1, 2), (0, 1, 2)))
         return dx, dkernel.reshape(kernel.shape)
     # Channels play the batch and the batch plays the channels: again an ordinary convolution.
-    pads = [
-        (low, kernel.shape[a] - 1 + spread.shape[1 + a] - x.shape[1 + a] - low)
-        for a, (low, _) in enumerate(padding)
-    ]
+    pads = [(low[a], size[a] - 1 + narrow[a] - wide[a] - low[a]) for a in (0, 1)]
     dkernel = _convolve(x.transpose(3, 1, 2, 0), spread.transpose(1, 2, 0, 3), (1, 1), pads)
     return dx, dkernel.transpose(1, 2, 0, 3)
 

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "affine": ("AffineSubspace", "Directions", "check_dimension"),
-    "explicit": (
-        "AxisAligned", "Dense", "Identity", "Sparse", "axis_aligned", "gaussian", "sparse",
-    ),
+    "explicit": ("AxisAligned", "Dense", "Identity", "Sparse", "axis_aligned", "gaussian",
+                 "sparse"),
     "structured": ("Fastfood", "Hadamard", "fastfood", "hadamard"),
 }  # fmt: skip
 __getattr__, __dir__ = lazily(__name__, _NAMES)

@@ -25,10 +25,7 @@ from dofbook.training.task import Task
 
 
 class Trained(NamedTuple):
-    """Return ``history``, metrics at theta = 0 and at the checkpoints, and the last theta (d,).
-
-    Columns of ``history``: step, epoch and ``task.objective.metric_names``.
-    """
+    """Return ``history``, by checkpoint step, epoch and metrics, and the last theta (d,)."""
 
     history: pd.DataFrame
     theta: jax.Array
@@ -44,10 +41,7 @@ class State(NamedTuple):
 def batch_gradient(
     network: Network, objective: Objective, subspace: AffineSubspace, theta, x, y, indices, decay
 ) -> jax.Array:
-    """Differentiate by theta the mean loss of the examples ``indices`` (batch,) of x and y.
-
-    ``decay`` as in ``fit``.
-    """
+    """Differentiate by theta the mean loss of examples ``indices``; ``decay`` as in ``fit``."""
     w, pull_back = jax.vjp(subspace.point, theta)
 
     def gradient(part):
