@@ -2,10 +2,6 @@
 
 Directions are pytrees with two methods, ``lift`` (theta -> A theta) and ``project`` (g -> A^T g);
 a method of the paper's Table 1 is a choice of offset and directions (see ``dofbook.methods``).
-
-- `affine`: the subspace itself, and what every kind of directions offers
-- `explicit`: dense or sparse columns, O(d D) and O(d nnz) memory; some coordinates, or all
-- `structured`: Hadamard and Fastfood, O(D) memory and O(D log D) time at any d
 """
 
 from typing import TYPE_CHECKING, Literal, get_args

@@ -1,4 +1,5 @@
 """What is trained and how: objectives, optimizers, tasks, and the one trainer."""
+# ruff: noqa: F401  (type checkers see what is imported when used)
 
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,6 @@ if TYPE_CHECKING:
     from dofbook.training.objectives import Objective, classification, next_token, regression
     from dofbook.training.optimizers import Optimizer, make_optimizer
     from dofbook.training.task import Task, make_task, start_key
-
-__all__ = [
-    "Batching", "Objective", "Optimizer", "OptimizerConfig", "Task", "TaskConfig", "batches_key",
-    "burn_in", "classification", "evaluate", "fit", "make_optimizer", "make_task", "next_token",
-    "regression", "start_key", "train", "train_runs",
-]  # fmt: skip
 
 _NAMES = {
     "batched": ("train_runs",),
