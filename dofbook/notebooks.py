@@ -53,8 +53,7 @@ class JupytextHandler:
     @classmethod
     def listdir(cls, path: str) -> list[str]:
         """List a folder, with the scheme before every path."""
-        entries = sorted(Path(cls.pretty_path(path)).iterdir())
-        return [f"{cls.SCHEME}{entry}" for entry in entries]
+        return [f"{cls.SCHEME}{entry}" for entry in sorted(Path(cls.pretty_path(path)).iterdir())]
 
     @classmethod
     def pretty_path(cls, path: str) -> str:
@@ -162,8 +161,8 @@ def _check_output(output: Path) -> None:
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
-        reason = f"cannot be made: {problem.strerror}"
-        raise InputError(f"the folder {output.parent} {reason}.") from None
+        fault = f"cannot be made: {problem.strerror}"
+        raise InputError(f"the folder {output.parent} {fault}.") from None
 
 
 def _describe(problem: Any) -> str:

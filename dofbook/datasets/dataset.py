@@ -113,10 +113,9 @@ def _copy(what: str, values: ArrayLike) -> np.ndarray:
     """Copy numbers as float32 or int32, refusing what would not survive."""
     given = _as_array(what, values)
     if given.dtype == np.uint8 and given.ndim > 2:
-        scaled = "datasets.from_pixels scales and centres them"
         taken = "astype(np.float32) or astype(np.int32) takes them as numbers"
         fault = f"{what} is uint8 {given.shape}, as images of bytes are"
-        raise InputError(f"{fault}; {scaled}, {taken}.")
+        raise InputError(f"{fault}; datasets.from_pixels scales and centres them, {taken}.")
     if given.dtype.kind not in "biuf" and given.dtype.name != "bfloat16":
         raise InputError(f"{what} is {_described(given)}; numbers are needed.")
     if given.dtype.kind in "iu" or (given.dtype.kind == "b" and what.startswith("y")):

@@ -250,8 +250,7 @@ def _parse_cifar(content: Content, release: Release) -> tuple[np.ndarray, np.nda
     label_bytes = 2 if release.num_classes == 100 else 1  # CIFAR-100: coarse, then fine label
     size = label_bytes + 3072
     if len(data) == 0 or len(data) % size:
-        whole = f"a whole number of {size}-byte records"
-        raise _damaged(where, f"holds {len(data)} bytes, not {whole}")
+        raise _damaged(where, f"holds {len(data)} bytes, not a whole number of {size}-byte records")
     records = np.frombuffer(data, np.uint8).reshape(-1, size)
     return _channels_last(records[:, label_bytes:]), records[:, label_bytes - 1]
 

@@ -6,15 +6,11 @@ from typing import Any
 
 from dofbook.errors import InputError
 
-MOST_BYTES = 60_000
-"""Size of one figure's data: it travels inside the page."""
+MOST_BYTES = 60_000  # of one figure's data: it travels inside the page
 
 
 class Interactive:
-    """A box that shows nothing until its script, ``_static/explore/NAME.js``, fills it.
-
-    Until then, in print and in a notebook elsewhere, the static figure ``fallback`` stands for it.
-    """
+    """A box that ``_static/explore/NAME.js`` fills; until then ``fallback`` stands in its place."""
 
     def __init__(self, name: str, data: str, fallback: str):
         self.name, self.data, self.fallback = name, data, fallback

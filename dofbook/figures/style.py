@@ -118,13 +118,11 @@ def legend_below(figure: Figure, *axes: Axes, columns: int = 2) -> None:
         figure.legend(handles.values(), handles, loc=place, ncols=min(columns, len(handles)))
 
 
-def block_runs(
-    table: pd.DataFrame, metric: str, value: Value, max_d: float | None = None
-) -> Blocks:
+def block_runs(table: pd.DataFrame, metric: str, value: Value, max_d: float = math.inf) -> Blocks:
     """Arrange the runs, up to max_d, by dataset and network, then by method."""
     blocks: Blocks = {}
     for key, runs in curve_runs(table, metric, value):
-        kept = runs.dims <= (math.inf if max_d is None else max_d)
+        kept = runs.dims <= max_d
         if not kept.any():
             raise InputError(f"max_d is {max_d}; the smallest d in the table is {runs.dims[0]}.")
         parts = {name: getattr(runs, name)[kept] for name in ("dims", "values", "present")}
@@ -218,8 +216,7 @@ def panel_grid(count: int, columns: int, extra: float) -> tuple[Figure, list[Axe
 
 def new_figure(columns: int, rows: int, extra: float) -> Figure:
     """Make an empty figure, never narrower than two panels; extra inches for legend and bar."""
-    width = PANEL_WIDTH * max(columns, 2)
-    return NotebookFigure(figsize=(width, PANEL_HEIGHT * rows + extra))
+    return NotebookFigure(figsize=(PANEL_WIDTH * max(columns, 2), PANEL_HEIGHT * rows + extra))
 
 
 def dimension_axis(ax: Axes, dims: np.ndarray, margin: float, zero: bool = False) -> None:

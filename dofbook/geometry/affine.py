@@ -25,8 +25,7 @@ def mean_squared_distance(dimension: int, n: int, d: int, norm: float = 1.0) -> 
     >>> mean_squared_distance(20, n=6, d=4, norm=2.0)
     2.0
     """
-    q = _free_directions(dimension, n, d)
-    return checks.real("norm", norm, 0) ** 2 * q / dimension
+    return checks.real("norm", norm, 0) ** 2 * _free_directions(dimension, n, d) / dimension
 
 
 def mean_distance(dimension: int, n: int, d: int, norm: float = 1.0) -> float:

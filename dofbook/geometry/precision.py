@@ -48,8 +48,7 @@ def in_float64(
 def one_blas_thread() -> AbstractContextManager:
     """Return a context manager inside which BLAS and LAPACK use one thread.
 
-    Matrices of a few hundred rows gain nothing from more, and on a busy machine the waiting threads
-    make factorizations up to seven times slower. Block until results are ready inside the context.
+    More make factorizations of a few hundred rows slower. Block until results are ready inside it.
     """
     from threadpoolctl import threadpool_limits  # comes with scikit-learn
 

@@ -111,8 +111,7 @@ def minimize(
         gradient, hessian = derivatives(problem, theta)
         gradient = gradient + ridge * (theta - anchor)
         # The jitter keeps directions without curvature finite; it bends the step, not the goal.
-        jitter = ridge + 1e-12 * np.trace(hessian) + 1e-14
-        hessian[np.diag_indices_from(hessian)] += jitter
+        hessian[np.diag_indices_from(hessian)] += ridge + 1e-12 * np.trace(hessian) + 1e-14
         step = -cho_solve(cho_factor(hessian), gradient)
         slope = float(gradient @ step)
         done, length, trial = -slope / 2 <= tolerance * value or value <= floor, 1.0, value

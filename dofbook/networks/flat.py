@@ -110,8 +110,7 @@ def flatten(
 def _blank(example) -> jax.Array:
     with suppress(AttributeError, TypeError):
         if len(example.shape):
-            dtype = jax.dtypes.canonicalize_dtype(example.dtype)
-            return jnp.zeros((1, *example.shape[1:]), dtype)
+            return jnp.zeros((1, *example.shape[1:]), jax.dtypes.canonicalize_dtype(example.dtype))
     wanted = "give inputs with a leading axis, such as x_train[:1]"
     raise InputError(f"example is {example!r:.80}; {wanted}.")
 

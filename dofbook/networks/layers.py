@@ -53,8 +53,7 @@ def patch_convolution(x, kernel, strides, padding):
     >>> patch_convolution(jnp.ones((1, 3, 3, 2)), jnp.ones((3, 3, 2, 1)), (1, 1), 2 * [(0, 0)])
     Array([[[[18.]]]], dtype=float32)
     """
-    patches = _patches(x, kernel.shape, strides, padding)
-    return patches @ kernel.reshape(-1, kernel.shape[-1])
+    return _patches(x, kernel.shape, strides, padding) @ kernel.reshape(-1, kernel.shape[-1])
 
 
 def _small(kernel) -> bool:

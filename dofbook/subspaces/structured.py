@@ -84,8 +84,7 @@ class _ByTransform:
     """Directions whose program is that of A theta alone: JAX transposes it."""
 
     def project(self: Directions, g: jax.Array) -> jax.Array:
-        theta = jax.ShapeDtypeStruct((self.d,), g.dtype)
-        return jax.linear_transpose(self.lift, theta)(g)[0]
+        return jax.linear_transpose(self.lift, jax.ShapeDtypeStruct((self.d,), g.dtype))(g)[0]
 
 
 @jax.tree_util.register_dataclass

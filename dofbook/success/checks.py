@@ -24,8 +24,7 @@ def check_dims(dims: ArrayLike) -> np.ndarray:
 
 def check_levels(levels: ArrayLike) -> np.ndarray:
     """Require a finite level or several, and give shape (levels,)."""
-    array = checks.finite("levels", levels)
-    return checks.finite("levels", np.atleast_1d(array), ("levels",))
+    return checks.finite("levels", np.atleast_1d(checks.finite("levels", levels)), ("levels",))
 
 
 def check_values(values: ArrayLike, present: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:

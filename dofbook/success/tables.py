@@ -131,8 +131,7 @@ def curves(
     """
     _require_columns(table, CURVE)
     rows = table[(table["method"] == BASELINE) == baseline]
-    variant = _variants(rows)
-    for key, group in rows.groupby([*CURVE, variant], sort=True, observed=True):
+    for key, group in rows.groupby([*CURVE, _variants(rows)], sort=True, observed=True):
         dataset, network, method, t, words = key  # type: ignore[misc]  # pandas calls it a scalar
         yield CurveKey(dataset, network, method, int(t), words), group
 

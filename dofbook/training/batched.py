@@ -226,8 +226,7 @@ def _batched(network: Network, objective: Objective, optimizer: Optimizer, devic
 
     def measure_one(subspace, theta, data):
         w = subspace.point(theta)
-        splits = data[:2], data[2:]
-        return jnp.concatenate([measure_split(w, *split) for split in splits])
+        return jnp.concatenate([measure_split(w, *data[:2]), measure_split(w, *data[2:])])
 
     measure = jax.vmap(measure_one, in_axes=(0, 0, None))
     if len(devices) > 1:

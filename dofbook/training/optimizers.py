@@ -24,18 +24,13 @@ def scale_by_constant_adam(b1: float, b2: float, eps: float) -> optax.GradientTr
     Array([1.], dtype=float32)
     """
 
-    def init(params):
-        zeros = jax.tree.map(jnp.zeros_like, params)
-        return optax.ScaleByAdamState(count=jnp.zeros([], jnp.int32), mu=zeros, nu=zeros)
-
     def update(updates, state, params=None):
-        del params
         mu = optax.tree.update_moment(updates, state.mu, b1, 1)
         nu = optax.tree.update_moment_per_elem_norm(updates, state.nu, b2, 2)
         scaled = jax.tree.map(lambda m, v: (m / (1 - b1)) / (jnp.sqrt(v / (1 - b2)) + eps), mu, nu)
         return scaled, optax.ScaleByAdamState(optax.safe_increment(state.count), mu, nu)
 
-    return optax.GradientTransformation(init, update)
+    return optax.GradientTransformation(optax.scale_by_adam().init, update)
 
 
 def make_optimizer(optimizer: Optimizer) -> optax.GradientTransformation:
