@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 
 from dofbook.errors import InputError
 from dofbook.figures import style
-from dofbook.success import CurveKey
-from dofbook.success.tables import RunValues, Value
+from dofbook.success.tables import CurveKey, RunValues, Value
 
 
 @style.in_style
@@ -23,11 +22,9 @@ def figure_6(
 
     One panel per dataset and network: the mean over seeds, in a band from the worst to the best.
     For lottery subspaces give the table through ``success.nested_best`` first, as the paper does.
-    Arguments as in `dofbook.figures`.
-    Source: Larsen et al. (2022), Fig. 6.
+    Arguments as in `dofbook.figures`. Source: Larsen et al. (2022), Fig. 6.
 
-    >>> from dofbook.figures.style import example_runs
-    >>> len(figure_6(example_runs()).axes)
+    >>> len(figure_6(style.example_runs()).axes)
     1
     """
     blocks = style.block_runs(table, metric, value)

@@ -26,8 +26,7 @@ def figure_1(
 
     The grid is (nx,) and (ny,), ``loss`` (ny, nx); the set below ``eps`` is shaded. ``path`` is
     projected on the slice, (steps, 2), from w0 on; ``lines`` map the name of a subspace to (point,
-    direction) in the slice.
-    Source: Larsen et al. (2022), Fig. 1, there a drawing.
+    direction) in the slice. Source: Larsen et al. (2022), Fig. 1, there a drawing.
 
     >>> x = np.linspace(-1, 1, 5)
     >>> lines = {"random affine": ((1.0, 0.0), (0.0, 1.0))}

@@ -88,8 +88,7 @@ def thresholds(
     metric; ``extra`` are predictions, label to (d, level), drawn into the first panel.
     Source: Larsen et al. (2022), Fig. 9, right.
 
-    >>> from dofbook.figures.style import example_runs
-    >>> rows = example_runs().query("burn_in_steps == 0")
+    >>> rows = style.example_runs().query("burn_in_steps == 0")
     >>> len(thresholds(rows, ["train_loss"]).axes)
     1
     """

@@ -39,8 +39,7 @@ def figure_2(
     columns = number of methods + 1. Arguments as in `dofbook.figures`.
     Source: Larsen et al. (2022), Figs. 2, 7 and 8.
 
-    >>> from dofbook.figures.style import example_runs
-    >>> len(figure_2(example_runs()).axes) > 1
+    >>> len(figure_2(style.example_runs()).axes) > 1
     True
     """
     blocks = style.block_runs(table, metric, value)
@@ -129,8 +128,7 @@ def figure_3(
     `success.threshold_band`. Arguments as in `dofbook.figures`.
     Source: Larsen et al. (2022), Fig. 3.
 
-    >>> from dofbook.figures.style import example_runs
-    >>> len(figure_3(example_runs()).axes) > 1
+    >>> len(figure_3(style.example_runs()).axes) > 1
     True
     """
     data = {metric: style.block_runs(table, metric, value) for metric in metrics}
@@ -152,11 +150,9 @@ def figure_12(
     At d = 0 stands the value at theta = 0, that is at w_t, from the rows with step 0; pruned
     networks, whose offset differs from d to d, have none. The axis is linear from 0 to 1 and
     logarithmic from 1 on. Bands reach from the worst to the best run. Arguments as in
-    `dofbook.figures`.
-    Source: Larsen et al. (2022), Fig. 12 and Appendix A.3.
+    `dofbook.figures`. Source: Larsen et al. (2022), Fig. 12 and Appendix A.3.
 
-    >>> from dofbook.figures.style import example_runs
-    >>> len(figure_12(example_runs()).axes)
+    >>> len(figure_12(style.example_runs()).axes)
     1
     """
     data = {metric: style.block_runs(table, metric, value, max_d)}
@@ -207,8 +203,7 @@ def threshold_data(table: pd.DataFrame) -> dict[str, list[dict]]:
     level of whole units reached exactly where `success.success_counts` says. Seeds that were not
     run at every d of a curve are left out; a curve without any other raises `InputError`.
 
-    >>> from dofbook.figures.style import example_runs
-    >>> (panel,) = threshold_data(example_runs())["panels"]
+    >>> (panel,) = threshold_data(style.example_runs())["panels"]
     >>> panel["curves"][0]
     {'name': 'random affine', 'dims': [8, 16], 'train': [[2500, 2812], [5000, 5312]],
      'test': [[2500, 2812], [5000, 5312]]}

@@ -21,10 +21,7 @@ def plot_success(
     boundary), with Wilson's 95 % intervals, and 1 - delta dotted. One row of panels for each data
     set and network. Arguments as in `dofbook.figures`.
 
-    >>> rows = [("digits", "mlp", "affine", 0, d, s, 1, d / 64) for d in (16, 32) for s in (0, 1)]
-    >>> names = ["dataset", "network", "method", "burn_in_steps", "d", "seed", "step"]
-    >>> table = pd.DataFrame(rows, columns=[*names, "best_train_accuracy"])
-    >>> len(plot_success(table).axes)
+    >>> len(plot_success(style.example_runs()).axes)
     2
     """
     blocks, scale = style.block_runs(runs, metric, "best"), style.percent_scale(metric)

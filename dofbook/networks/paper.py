@@ -10,8 +10,7 @@ import jax.numpy as jnp
 
 from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.networks import NAMES, Pooling, layers
-from dofbook.networks.flat import Network, flatten
+from dofbook.networks import NAMES, Network, Pooling, flatten, layers
 from dofbook.networks.layers import Derivatives
 from dofbook.provenance import cores
 from dofbook.references import call, check_name, is_reference

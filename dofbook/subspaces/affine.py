@@ -32,9 +32,8 @@ class AffineSubspace:
 
     ``offset`` (D,) is the point of theta = 0: w0, or w_t after burn-in; ``directions`` is A.
 
-    >>> import jax.numpy as jnp
     >>> from dofbook.subspaces import axis_aligned
-    >>> AffineSubspace(jnp.ones(3), axis_aligned([2], 3)).point(jnp.array([5.0]))
+    >>> AffineSubspace(jax.numpy.ones(3), axis_aligned([2], 3)).point(jax.numpy.array([5.0]))
     Array([1., 1., 6.], dtype=float32)
     """
 

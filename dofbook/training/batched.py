@@ -20,12 +20,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from dofbook.errors import RunFailed
 from dofbook.networks import Network
 from dofbook.subspaces import AffineSubspace
-from dofbook.training import loop
+from dofbook.training import Batching, Objective, Optimizer, Task, loop
 from dofbook.training.compiling import fast_jit
-from dofbook.training.config import Batching
-from dofbook.training.objectives import Objective
-from dofbook.training.optimizers import Optimizer
-from dofbook.training.task import Task
 
 log = logging.getLogger(__name__)
 

@@ -17,11 +17,9 @@ from jax import lax
 from dofbook.keys import Role, run_key
 from dofbook.networks import Network
 from dofbook.subspaces import AffineSubspace, Identity
+from dofbook.training import Objective, Optimizer, Task, make_optimizer
 from dofbook.training.compiling import fast_jit
 from dofbook.training.config import checkpoints
-from dofbook.training.objectives import Objective
-from dofbook.training.optimizers import Optimizer, make_optimizer
-from dofbook.training.task import Task
 
 
 class Trained(NamedTuple):
