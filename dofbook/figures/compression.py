@@ -65,9 +65,8 @@ def _ratio_axis(ax: Axes, ratios: np.ndarray) -> None:
 def figure_10(spectra: pd.DataFrame, *, columns: int = 2) -> Figure:
     """Draw the singular values of full-training paths over the largest, one line per seed.
 
-    One panel per dataset and network; a basis looks as its lottery subspaces do. The table has one
-    row per dataset, network, basis, seed and index (from 1), with the column singular_value.
-    Source: Larsen et al. (2022), Figs. 10 and 11.
+    A basis looks as its lottery subspaces do. The table has one row per dataset, network, basis,
+    seed and index (from 1), with singular_value. Source: Larsen et al. (2022), Figs. 10 and 11.
 
     >>> names = {"dataset": "mnist", "network": "conv2", "basis": "centred", "seed": 0}
     >>> rows = pd.DataFrame({**names, "index": [1, 2], "singular_value": [2.0, 1.0]})

@@ -84,9 +84,8 @@ def thresholds(
     """Draw the threshold of each model by Definition 2.1, with intervals over seeds.
 
     Bands bound d* at each level, from left to right, by `success.threshold_band`; a single seed has
-    none. Of several linearizations the one at the latest step is drawn. ``limits`` are by
-    metric; ``extra`` are predictions, label to (d, level), drawn into the first panel.
-    Source: Larsen et al. (2022), Fig. 9, right.
+    none. The latest linearization is drawn. ``limits`` are by metric; ``extra`` are predictions for
+    the first panel, label to (d, level). Source: Larsen et al. (2022), Fig. 9, right.
 
     >>> rows = style.example_runs().query("burn_in_steps == 0")
     >>> len(thresholds(rows, ["train_loss"]).axes)

@@ -1,8 +1,7 @@
 """Success maps and thresholds: Figs. 2, 3, 7, 8 and 12 of the paper.
 
 The curves are Definition 2.1 as `success.phase_boundary` gives it: markers at the grid's d show the
-best level with d* <= d, and straight lines join them. A level above a curve's right end has
-d* > d_max.
+best level with d* <= d, joined by straight lines. Levels above a curve's right end have d* > d_max.
 """
 
 import math
@@ -34,10 +33,9 @@ def figure_2(
     """Draw success maps by method, their thresholds, and all thresholds together.
 
     Each dataset and network has one map of P_s(d, level) for every method and burn-in time, white
-    for 0 and black for 1, with the curve of d*; its last panel superimposes the curves. The panels
-    of one dataset wrap into `columns`, the last one filling its row; the paper's layout is
-    columns = number of methods + 1. Arguments as in `dofbook.figures`.
-    Source: Larsen et al. (2022), Figs. 2, 7 and 8.
+    for 0 and black for 1, with the curve of d*; its last panel superimposes the curves. Its panels
+    wrap into `columns` (in the paper, number of methods + 1), the last one filling its row.
+    Arguments as in `dofbook.figures`. Source: Larsen et al. (2022), Figs. 2, 7 and 8.
 
     >>> len(figure_2(style.example_runs()).axes) > 1
     True
@@ -124,9 +122,8 @@ def figure_3(
 ) -> Figure:  # fmt: skip
     """Draw threshold training dimensions by method, with intervals over initializations.
 
-    One panel per dataset, network and metric. Bands bound d* at each level, from left to right, by
-    `success.threshold_band`. Arguments as in `dofbook.figures`.
-    Source: Larsen et al. (2022), Fig. 3.
+    A panel per dataset, network and metric; from left to right `success.threshold_band` bounds d*.
+    Arguments as in `dofbook.figures`. Source: Larsen et al. (2022), Fig. 3.
 
     >>> len(figure_3(style.example_runs()).axes) > 1
     True

@@ -315,8 +315,7 @@ def level_panels(
 ) -> Figure:  # fmt: skip
     """Draw a panel for each dataset, network and metric of ``data``, a curve for each method.
 
-    ``draw(ax, key, runs, metric, style)`` draws one and gives the levels shown; ``axis(ax, dims)``
-    sets the horizontal axis.
+    ``draw(ax, key, runs, metric, style)`` gives the levels it shows; ``axis(ax, dims)`` sets x.
     """
     blocks = next(iter(data.values()), {})
     panels = [(block, metric) for block in blocks for metric in data]

@@ -6,8 +6,7 @@ confocal coordinate of w0 (sum_i w0_i^2 / (mu + r_i^2) = 1): it then reads
 
     eps = 1/2 sum_i lambda_i w0_i^2 kappa / (lambda_i + kappa),
 
-which needs no radii, so zero eigenvalues are ordinary numbers. Loss levels eps are finite and above
-zero, a number or an array of any shape.
+which needs no radii, so zero eigenvalues are ordinary numbers. Levels eps > 0 have any shape.
 """
 
 from collections.abc import Callable
@@ -103,8 +102,7 @@ class ClosedForm(NamedTuple):
     `mu` is the confocal coordinate of w0, 0 if w0 is in S; `kappa` = 2 eps / mu, the ridge
     parameter, infinite there. `Q` = sum of s_i = r_i^2 / (mu + r_i^2) is within 2 of the
     statistical dimension, `codimension` = D - Q the centre of the transition in d. `sigma` = sqrt(2
-    sum s_i (1 - s_i)) is its width at fixed w0, `direction_sigma` what uniformly random directions
-    of w0 add in squares (mean-field).
+    sum s_i (1 - s_i)) is its width at fixed w0; random directions of w0 add `direction_sigma`^2.
     """
 
     mu: np.ndarray
@@ -296,8 +294,7 @@ def minimum_losses_along(well: QuadraticWell, directions: np.ndarray) -> np.ndar
 def hitting_dimensions(losses: ArrayLike, eps: ArrayLike) -> np.ndarray:
     """Find the first d, from 0 to D, at which each run reaches each loss level.
 
-    `losses`, (..., D + 1), do not increase along the last axis, and every run reaches every level;
-    `eps` has shape (m,), the result (..., m).
+    `losses`, (..., D + 1), do not increase with d and reach every `eps`, (m,); gives (..., m).
 
     >>> hitting_dimensions([[3.0, 1.0, 0.5, 0.0]], [1.0, 0.1])
     array([[1, 3]])

@@ -53,8 +53,7 @@ class Network:
     def with_derivatives(self, kind: str) -> "Network":
         """Give the same function with other derivatives: "gradient", "linear" or "all".
 
-        Equal kinds give the same object, so that compiled programs are shared; a network without
-        kinds gives itself.
+        Equal kinds give one object, so one program; a network without kinds gives itself.
         """
         return self if self._variant is None else self._variant(kind)
 

@@ -193,8 +193,7 @@ def build(name: str, num_classes: int | None, pooling: Pooling = "max") -> Any:
 
     A reader's function, of ``num_classes`` alone, returns anything ``flatten`` takes.
     ``num_classes`` is the number of logits; None, for data without classes, means one output.
-    ``pooling`` is "max" (the paper's text) or "average" (its released code); resnet20 and mlp have
-    none.
+    ``pooling``, not of resnet20 and mlp, is "max" (the paper) or "average" (its released code).
 
     >>> build("conv2", 10).channels
     (16, 32)

@@ -1,7 +1,6 @@
 """Directions by fast transforms: O(D) memory and O(D log D) time at any d.
 
-Column i depends on the key and i alone (given D), so the subspaces of one key are nested; and E
-|A^T g|^2 = d |g|^2 / D for every g.
+Column i depends on the key, D and i alone: a key's subspaces are nested. E|A^T g|^2 = d |g|^2 / D.
 
 The transforms are Hadamard for lengths 2^k, and Hartley times Hadamard for m 2^k: that of the group
 Z_m x Z_2^k. The Hartley matrix of length m, real, symmetric and its own inverse, has entries

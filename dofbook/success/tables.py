@@ -1,9 +1,8 @@
 """From the tidy table of runs to success maps, thresholds and baselines.
 
 The table has one row per run and checkpoint (see `REQUIRED`). A *curve* is a `CurveKey`; its runs
-differ in d and seed only, and anything else that varies inside it is refused. A metric is a column
-`train_<name>` or `test_<name>`, with its running best in `best_<metric>`; names that end in "loss"
-or "error" count down, all others up.
+differ in d and seed only, anything else that varies is refused. A metric is a column `train_<name>`
+or `test_<name>`, its running best `best_<metric>`; "...loss" and "...error" count down, others up.
 """
 
 from collections.abc import Iterable, Iterator

@@ -98,8 +98,7 @@ def required_successes(runs: ArrayLike, delta: float) -> np.ndarray:
 def selected_probability(runs: ArrayLike, delta: float) -> np.ndarray:
     """Compute the P with P(Binomial(runs, P) >= required successes) = 1/2, shape of runs.
 
-    It is the true success probability at which "P_s >= 1 - delta" is as likely met as not: with all
-    but one of 10, 5 and 3 runs 0.84, 0.69 and 0.50.
+    There "P_s >= 1 - delta" is met in half of all cases: 0.84 for 9 of 10 runs, 0.50 for 2 of 3.
 
     >>> print(selected_probability(10, 0.1).round(2))
     0.84
@@ -193,11 +192,10 @@ def inverted_interval(
 ) -> Arrays:  # fmt: skip
     """Bound d* by the d at which P_s may, and at which it must, have reached 1 - delta.
 
-    Where P_s increases with d, d* <= d exactly if P_s(d) >= 1 - delta. Unlike a bootstrap this
-    knows what few runs cannot tell: ten successes out of ten do not show P_s >= 0.9. Shapes are
-    those of `first_threshold`, at least 1 run everywhere. The lower end is the grid point, or
-    d_min, before the first d whose Wilson interval reaches up to 1 - delta, the upper the first d
-    from which on all lie above it, or inf.
+    Where P_s increases with d, d* <= d exactly if P_s(d) >= 1 - delta. Ten successes out of ten do
+    not show P_s >= 0.9, as a bootstrap has it. Shapes are those of `first_threshold`, at least 1
+    run everywhere. The lower end is the grid point, or d_min, before the first d whose Wilson
+    interval reaches 1 - delta, the upper the first d from which on all lie above it, or inf.
 
     >>> low, high = inverted_interval([16, 32, 64, 128], [2, 6, 19, 20], 20, delta=0.5)
     >>> print(low, high)
@@ -220,8 +218,7 @@ def threshold_dimensions(
     """Find the threshold training dimension at each level by `first_threshold`.
 
     `values` holds the best value of each run, shape (dims, runs), NaN counting as failure;
-    `present` marks the runs that were made. The interval is "inverted" (`inverted_interval`) or
-    None.
+    `present` marks the runs made; `interval` "inverted" is `inverted_interval`.
 
     >>> threshold_dimensions([16, 64], [[0.9, 0.7], [0.4, 0.2]], [0.5, 0.3], kind="loss")
     [64, > 64]
