@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from dofbook.errors import InputError
 from dofbook.figures import style
+from dofbook.success.checks import require_columns
 from dofbook.success.tables import CurveKey, RunValues, Value
 
 
@@ -28,8 +29,7 @@ def figure_6(
     1
     """
     blocks = style.block_runs(table, metric, value)
-    if "D" not in table.columns:
-        raise InputError("the table has no column D, the number of parameters.")
+    require_columns(table, ["D"])
     sizes = table.groupby(["dataset", "network"])["D"].max()
     for block, members in blocks.items():
         for key, runs in members.items():
@@ -73,9 +73,7 @@ def figure_10(spectra: pd.DataFrame, *, columns: int = 2) -> Figure:
     >>> len(figure_10(rows).axes)
     1
     """
-    wanted = ["dataset", "network", "basis", "seed", "index", "singular_value"]
-    if missing := [name for name in wanted if name not in spectra.columns]:
-        raise InputError(f"the table has no column {', '.join(missing)}.")
+    require_columns(spectra, ("dataset", "network", "basis", "seed", "index", "singular_value"))
     if spectra.empty:
         raise InputError("the table has no rows.")
     blocks = list(spectra.groupby(["dataset", "network"]))

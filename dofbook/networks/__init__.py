@@ -12,9 +12,8 @@ Pooling = Literal["max", "average"]
 NAMES = ("conv2", "conv3", "resnet20", "mlp", "lenet")
 """The networks of ``build``."""
 
-_NAMES = {
+__getattr__, __dir__ = lazily(__name__, {
     "flat": ("Layer", "Network", "flatten"),
     "paper": ("MLP", "BatchNorm", "Conv", "ConvNet", "LeNet", "ResNet20", "ResidualBlock",
               "build", "paper_network"),
-}  # fmt: skip
-__getattr__, __dir__ = lazily(__name__, _NAMES)
+})  # fmt: skip

@@ -13,13 +13,12 @@ if TYPE_CHECKING:
 
     from dofbook.subspaces.affine import AffineSubspace as AffineSubspace, Directions
 
-_NAMES = {
+__getattr__, __dir__ = lazily(__name__, {
     "affine": ("AffineSubspace", "Directions", "check_dimension"),
     "explicit": ("AxisAligned", "Dense", "Identity", "Sparse", "axis_aligned", "gaussian",
                  "sparse"),
     "structured": ("Fastfood", "Hadamard", "fastfood", "hadamard"),
-}  # fmt: skip
-__getattr__, __dir__ = lazily(__name__, _NAMES)
+})  # fmt: skip
 
 Kind = Literal["gaussian", "sparse", "fastfood", "hadamard"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -6,7 +6,7 @@ outside their range raise `InputError`. The paper is Larsen et al. (2022).
 
 from dofbook import lazily
 
-_NAMES = {
+__getattr__, __dir__ = lazily(__name__, {
     "bisection": ("Search", "hit_dimensions", "quantile_error", "quantile_interval",
                   "threshold_band"),
     "compression": ("compression_table", "nested_best"),
@@ -21,5 +21,4 @@ _NAMES = {
     "thresholds": ("Threshold", "first_threshold", "inverted_interval", "isotonic_threshold",
                    "phase_boundary", "required_successes", "selected_probability",
                    "threshold_dimensions"),
-}  # fmt: skip
-__getattr__, __dir__ = lazily(__name__, _NAMES)
+})  # fmt: skip

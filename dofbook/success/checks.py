@@ -1,8 +1,10 @@
 """Checks of arguments that every module of this package shares."""
 
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from dofbook import checks
@@ -12,6 +14,13 @@ Kind = Literal["loss", "accuracy"]
 """Which way a metric counts: "loss" for lower is better, "accuracy" for higher is better."""
 KINDS = get_args(Kind)
 Arrays = tuple[np.ndarray, ...]
+
+
+def require_columns(table: pd.DataFrame, names: Iterable[str]) -> None:
+    """Require a table that has all of these columns."""
+    checks.instance("the table", table, pd.DataFrame)
+    if missing := [name for name in names if name not in table.columns]:
+        raise InputError(f"the table has no column {', '.join(missing)}.")
 
 
 def check_dims(dims: ArrayLike) -> np.ndarray:

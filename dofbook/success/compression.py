@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.success import tables
-from dofbook.success.checks import Kind, metric_kind
+from dofbook.success.checks import Kind, metric_kind, require_columns
 from dofbook.success.probability import running_maximum
 from dofbook.success.tables import BASELINE, Value
 from dofbook.success.thresholds import Interval
@@ -72,8 +72,7 @@ def compression_table(
         raise InputError(f"metric is {metric!r}; allowed: {allowed}.")
     fractions = np.atleast_1d(checks.finite("fractions", fractions, None, 0, 1, open="left"))
     baselines = tables.baseline_accuracy(table, metric, value)
-    if "D" not in table.columns:
-        raise InputError("the table has no column D, the number of parameters.")
+    require_columns(table, ["D"])
     if baselines.empty:
         raise InputError("the table has no full-space baseline to compare with.")
     options = {"delta": delta, "value": value, "interval": interval}

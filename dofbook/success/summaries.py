@@ -31,7 +31,7 @@ def success_probability(
         d  successes  runs  probability  lower  upper
     0  16          2     3         0.67   0.21   0.94
     """
-    table, level = _table(runs, metric, dims), _level(metric, level)
+    table = _table(runs, metric, level, dims)
     found = tables.success_map(table, metric, level, confidence=confidence).drop(columns="level")
     if dims is not None:
         return found.drop(columns=list(CurveKey._fields))
@@ -53,7 +53,7 @@ def threshold(
     >>> threshold(losses, "train_loss", 0.5, delta=0.5, dims=[16, 32, 64])
     64 [<= 16, > 64]
     """
-    table, level = _table(runs, metric, dims), _level(metric, level)
+    table = _table(runs, metric, level, dims)
     options = {"delta": delta, "interval": "inverted", "confidence": confidence}
     rows = list(tables.threshold_table(table, metric, level, **options).itertuples(index=False))
     found = [
@@ -69,7 +69,7 @@ def threshold(
         + (f" ({r.variant})" if r.variant else "")
         for r in rows
     ]  # fmt: skip
-    return pd.Series(found, labels, name=f"d* at {metric} {level:g}")
+    return pd.Series(found, labels, name=f"d* at {metric} {float(level):g}")
 
 
 def half_width(values: ArrayLike, confidence: float = 0.95) -> float:
@@ -123,13 +123,10 @@ def compare_hits(
     return pd.DataFrame(found, columns=columns).set_index("level")
 
 
-def _level(metric: str, level: float) -> float:
-    return checks.real("level", level, *((0, 1) if metric.endswith("accuracy") else ()))
-
-
-def _table(runs, metric: str, dims: ArrayLike | None) -> pd.DataFrame:
-    """Give the table, or make one of an array."""
+def _table(runs, metric: str, level: float, dims: ArrayLike | None) -> pd.DataFrame:
+    """Check what is asked, and give the table, or make one of an array."""
     metric_kind(metric)
+    checks.real("level", level, *((0, 1) if metric.endswith("accuracy") else ()))
     if dims is None:
         if not isinstance(runs, pd.DataFrame):
             raise InputError("runs are no table; an array of runs needs dims, one d for each row.")

@@ -5,7 +5,7 @@ differ in d and seed only, anything else that varies is refused. A metric is a c
 or `test_<name>`, its running best `best_<metric>`; "...loss" and "...error" count down, others up.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.success.checks import KINDS, Kind, check_levels, metric_kind
+from dofbook.success.checks import KINDS, Kind, check_levels, metric_kind, require_columns
 from dofbook.success.probability import success_counts, wilson_interval
 from dofbook.success.thresholds import Interval, threshold_dimensions
 
@@ -97,7 +97,7 @@ def check_table(table: pd.DataFrame, metric: str, value: Value = "best") -> str:
     metric_kind(metric)
     checks.choice("value", value, ("best", "final"))
     column = f"best_{metric}" if value == "best" else metric
-    _require_columns(table, (*REQUIRED, column))
+    require_columns(table, (*REQUIRED, column))
     if table.empty:
         raise InputError("the table has no rows.")
     for name in CURVE[:3]:
@@ -113,12 +113,6 @@ def check_table(table: pd.DataFrame, metric: str, value: Value = "best") -> str:
     return column
 
 
-def _require_columns(table: pd.DataFrame, names: Iterable[str]) -> None:
-    checks.instance("the table", table, pd.DataFrame)
-    if missing := [name for name in names if name not in table.columns]:
-        raise InputError(f"the table has no column {', '.join(missing)}.")
-
-
 def curves(
     table: pd.DataFrame, *, baseline: bool = False
 ) -> Iterator[tuple[CurveKey, pd.DataFrame]]:
@@ -128,7 +122,7 @@ def curves(
     ...     {"dataset": "x", "network": "y", "method": ["full", "affine"], "burn_in_steps": 0}))]
     [('affine', 1)]
     """
-    _require_columns(table, CURVE)
+    require_columns(table, CURVE)
     rows = table[(table["method"] == BASELINE) == baseline]
     for key, group in rows.groupby([*CURVE, _variants(rows)], sort=True, observed=True):
         dataset, network, method, t, words = key  # type: ignore[misc]  # pandas calls it a scalar

@@ -13,11 +13,10 @@ if TYPE_CHECKING:
     from dofbook.training.optimizers import Optimizer, make_optimizer
     from dofbook.training.task import Task, make_task, start_key
 
-_NAMES = {
+__getattr__, __dir__ = lazily(__name__, {
     "batched": ("train_runs",),
     "loop": ("batches_key", "burn_in", "evaluate", "fit", "train"),
     "objectives": ("Objective", "classification", "next_token", "regression"),
     "optimizers": ("Optimizer", "make_optimizer"),
     "task": ("Task", "make_task", "start_key"),
-}
-__getattr__, __dir__ = lazily(__name__, _NAMES)
+})  # fmt: skip
