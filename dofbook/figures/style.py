@@ -30,10 +30,8 @@ from dofbook.success.tables import Value, baseline_accuracy, curve_runs, metric_
 PANEL_WIDTH, PANEL_HEIGHT = 2.6, 2.5  # inches
 LEGEND_LETTERS = 24  # of a label that still fits below one panel
 
-DATASETS = {
-    "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100", "svhn_cropped": "SVHN",
-}  # fmt: skip
+DATASETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10",
+            "cifar100": "CIFAR-100", "svhn_cropped": "SVHN"}  # fmt: skip
 NETWORKS = {"conv2": "Conv-2", "conv3": "Conv-3", "resnet20": "ResNet20", "mlp": "MLP",
             "lenet": "LeNet"}  # fmt: skip
 STYLES: tuple[dict[str, Any], ...] = (

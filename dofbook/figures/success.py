@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dofbook.figures import style
@@ -39,7 +38,10 @@ def plot_success(
             dots = look | {"linestyle": "", "markersize": 3, "alpha": 0.5}
             left.plot(d, scale * member.values.ravel(), **dots)
             style.draw_curve(left, member.dims, scale * boundaries[key], look | {"marker": ""})
-            _draw_probability(right, member, chosen, look)
+            k, n = success_counts(member.values, [chosen], kind=member.kind, present=member.present)
+            low, high = (end[:, 0] for end in wilson_interval(k, n))
+            right.fill_between(member.dims, low, high, color=look["color"], alpha=0.2, linewidth=0)
+            right.plot(member.dims, k[:, 0] / n, **look, gid="curve")
         left.axhline(scale * chosen, color="0.5", linewidth=0.8, linestyle=":")
         right.axhline(1 - delta, color="0.5", linewidth=0.8, linestyle=":")
         dims = np.concatenate([member.dims for member in members.values()])
@@ -58,10 +60,3 @@ def plot_success(
 def _middle(levels: np.ndarray) -> float:
     finite = levels[np.isfinite(levels)]
     return float((finite.min() + finite.max()) / 2) if finite.size else 0.5
-
-
-def _draw_probability(ax: Axes, member, level: float, look: dict) -> None:
-    k, n = success_counts(member.values, [level], kind=member.kind, present=member.present)
-    low, high = (end[:, 0] for end in wilson_interval(k, n))
-    ax.fill_between(member.dims, low, high, color=look["color"], alpha=0.2, linewidth=0)
-    ax.plot(member.dims, k[:, 0] / n, **look, gid="curve")

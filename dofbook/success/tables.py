@@ -26,10 +26,9 @@ METRICS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 CURVE = ["dataset", "network", "method", "burn_in_steps"]
 REQUIRED = (*CURVE, "d", "seed", "step")
 # Where the table has these columns, each must hold one value throughout a curve.
-CONFIGURATION = (
-    "D", "pooling", "nested", "optimizer", "bias_correction", "learning_rate", "epochs",
-    "pruning_epochs", "batch_size", "train_images", "test_images",
-)  # fmt: skip
+CONFIGURATION = ("D", "pooling", "nested", "optimizer", "bias_correction", "learning_rate",
+                 "epochs", "pruning_epochs", "batch_size", "train_images",
+                 "test_images")  # fmt: skip
 
 Value = Literal["best", "final"]
 

@@ -50,10 +50,8 @@ def _load_part(name: str, train_size, test_size, data_dir: str | None) -> Datase
     return subset(load(name, data_dir), train_size, test_size)
 
 
-_SETTINGS = (
-    "optimizer", "burn_in_optimizer", "epochs", "batch_size", "checkpoints_per_epoch",
-    "extra_burn_in_step",
-)  # fmt: skip
+_SETTINGS = ("optimizer", "burn_in_optimizer", "epochs", "batch_size", "checkpoints_per_epoch",
+             "extra_burn_in_step")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
