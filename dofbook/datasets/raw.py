@@ -168,18 +168,14 @@ def _unpack_archive(path: Path, release: Release) -> dict[str, Content]:
     contents: dict[str, Content] = {}
     with _damage_named(str(path), ".tar.gz"), open_regular(path) as packed:
         # Unpacked before tarfile sees it, which believes the sizes that headers claim.
-        unpacked = gzip.GzipFile(fileobj=packed).read(limit + 1)
-        if len(unpacked) > limit:
-            most = f"more than {limit} bytes unpacked, more than the official archive"
-            raise _damaged(path, f"holds or claims {most}")
+        unpacked = _read(gzip.GzipFile(fileobj=packed), File(path.name, limit), str(path))
         with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as archive:
             for member in archive:
                 file = wanted.get(member.name.removeprefix("./"))
                 if file and member.isfile():
                     where = f"{member.name} in {path}"
                     contents[file.name] = where, _read(archive.extractfile(member), file, where)
-    missing = [member for member, file in wanted.items() if file.name not in contents]
-    if missing:
+    if missing := [member for member, file in wanted.items() if file.name not in contents]:
         raise _damaged(path, f"does not hold {', '.join(missing)}")
     return contents
 

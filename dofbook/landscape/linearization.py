@@ -64,10 +64,8 @@ def carrying(network: Network) -> Network:
         w, centre = jnp.split(both, 2)
         return expand(network, lax.stop_gradient(centre), w, x)
 
-    def init(key):
-        return jnp.tile(network.init(key), 2)
-
-    return replace(network, init=init, apply=apply, D=2 * network.D, gradient_chunk=None)
+    start = {"D": 2 * network.D, "init": lambda key: jnp.tile(network.init(key), 2)}
+    return replace(network, apply=apply, gradient_chunk=None, **start)
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["directions"], meta_fields=["D"])
