@@ -121,8 +121,7 @@ def array(name: str, values: ArrayLike, shape: tuple[str | int, ...] | None = No
     Traceback (most recent call last):
     dofbook.errors.InputError: values has shape (2,); it must be (dims, runs), at least one of each.
     """
-    numbers = _numbers(values, "biuf")
-    if numbers is None:
+    if (numbers := _numbers(values, "biuf")) is None:
         raise InputError(f"{name} must hold real numbers, in lists of equal length.")
     found = numbers.astype(np.float64)
     if shape is None:

@@ -140,8 +140,7 @@ def prepare_chapter(path: Path, parameters: Mapping[str, str]) -> Any:
     import nbformat  # with jupytext, which read_chapter has found
 
     source = notebook.cells[index].source if index is not None else ""
-    values = check_parameters(source, parameters)
-    if values:
+    if values := check_parameters(source, parameters):
         cell = nbformat.v4.new_code_cell(_injected(values))
         cell.metadata["tags"] = [INJECTED]
         notebook.cells.insert((index or 0) + 1, cell)

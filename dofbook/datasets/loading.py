@@ -28,8 +28,7 @@ def load_digits() -> Dataset:
     >>> load_digits().x_train.shape
     (1438, 8, 8, 1)
     """
-    found = find_spec("sklearn")
-    if found is None or found.origin is None:
+    if (found := find_spec("sklearn")) is None or found.origin is None:
         raise InputError("digits comes with scikit-learn: pip install scikit-learn.")
     # Its own loader reads this file; importing it would take longer than all else before a sweep.
     path = Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz"
@@ -109,8 +108,7 @@ def _folder(data_dir: str | os.PathLike | None) -> Path | None:
         return None
     if not isinstance(value, str | os.PathLike):
         raise InputError(f"{what} is {value!r:.80}; it must be the path of a folder.")
-    folder = Path(value).expanduser()
-    if not folder.is_dir():
+    if not (folder := Path(value).expanduser()).is_dir():
         fault = "is no folder" if folder.exists() else "does not exist"
         raise InputError(f"{what} names {folder}, which {fault}; name the folder of the files.")
     return folder

@@ -55,8 +55,7 @@ def read_raw(name: str, root: Path, verify: bool) -> tuple[Pixels, str] | None:
     ``verify`` holds sizes and checksums to the official ones; those of pickles always are. Raises
     InputError if files are missing, truncated, of another format, or not the official ones.
     """
-    found = find_raw(name, root)
-    if found is None:
+    if (found := find_raw(name, root)) is None:
         return None
     release, place, files = found
     if files:
@@ -155,8 +154,7 @@ def _unpack(path: Path, file: File) -> Content:
 
 def _read(stream, file: File, where: str) -> bytes:
     limit = file.size or _LARGEST_PICKLE
-    data = stream.read(limit + 1)
-    if len(data) > limit:
+    if len(data := stream.read(limit + 1)) > limit:
         most = f"the {limit} bytes unpacked that the official file has"
         raise _damaged(where, f"holds more than {most}")
     return data

@@ -153,8 +153,7 @@ def figure_12(
     1
     """
     data = {metric: style.block_runs(table, metric, value, max_d)}
-    start = table[table["step"] == 0]
-    if start.empty:
+    if (start := table[table["step"] == 0]).empty:
         raise InputError("the table has no checkpoint at step 0, so none at theta = 0.")
     offsets = style.block_runs(start, metric, "final")
 

@@ -110,8 +110,7 @@ def legend_below(figure: Figure, *axes: Axes, columns: int = 2) -> None:
     ['measured']
     """
     found = [ax.get_legend_handles_labels() for ax in axes]
-    handles = {label: handle for both in found for handle, label in zip(*both, strict=True)}
-    if handles:
+    if handles := {label: handle for both in found for handle, label in zip(*both, strict=True)}:
         place = "outside lower center"
         figure.legend(handles.values(), handles, loc=place, ncols=min(columns, len(handles)))
 
@@ -120,8 +119,7 @@ def block_runs(table: pd.DataFrame, metric: str, value: Value, max_d: float = ma
     """Arrange the runs, up to max_d, by dataset and network, then by method."""
     blocks: Blocks = {}
     for key, runs in curve_runs(table, metric, value):
-        kept = runs.dims <= max_d
-        if not kept.any():
+        if not (kept := runs.dims <= max_d).any():
             raise InputError(f"max_d is {max_d}; the smallest d in the table is {runs.dims[0]}.")
         parts = {name: getattr(runs, name)[kept] for name in ("dims", "values", "present")}
         blocks.setdefault(key[:2], {})[key] = replace(runs, **parts)

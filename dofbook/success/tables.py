@@ -79,8 +79,7 @@ class RunValues:
 
     def complete(self) -> "RunValues":
         """Keep the seeds that were run at every d; at least one must have been."""
-        kept = self.present.all(axis=0)
-        if not kept.any():
+        if not (kept := self.present.all(axis=0)).any():
             raise InputError("no seed was run at every training dimension.")
         columns = {name: getattr(self, name)[:, kept] for name in ("values", "present")}
         return replace(self, seeds=self.seeds[kept], **columns)
@@ -194,8 +193,7 @@ def curve_runs(
     [(('affine', 0, ''), array([4]))]
     """
     check_table(table, metric, value)
-    found = [(key, run_values(rows, metric, value)) for key, rows in curves(table)]
-    if not found:
+    if not (found := [(key, run_values(rows, metric, value)) for key, rows in curves(table)]):
         raise InputError(f"the table holds no method but {BASELINE!r}.")
     return found
 

@@ -71,8 +71,7 @@ class Objective:
         raises or does not give one number per example. ``data`` has the arrays of a ``Dataset``.
         """
         for part, targets in (("y_train", data.y_train), ("y_test", data.y_test)):
-            fault = self._fits and self._fits(tuple(outputs_shape[1:]), part, targets)
-            if fault:
+            if fault := self._fits and self._fits(tuple(outputs_shape[1:]), part, targets):
                 raise InputError(f"{fault}.")
         outputs = jax.ShapeDtypeStruct((2, *outputs_shape[1:]), jnp.float32)
         some = jax.ShapeDtypeStruct((2, *targets.shape[1:]), targets.dtype)

@@ -44,15 +44,14 @@ def make_optimizer(optimizer: Optimizer) -> optax.GradientTransformation:
     if not isinstance(optimizer, OptimizerConfig):
         wanted = "give an OptimizerConfig or an optax transformation"
         raise InputError(f"optimizer is {optimizer!r}; {wanted}.")
-    config = optimizer
-    if config.schedule == "released_code":
+    rate, decays = optimizer.learning_rate, (optimizer.b1, optimizer.b2, optimizer.eps)
+    if optimizer.schedule == "released_code":
         # The rate enters the velocity when the gradient does, so that a drop of the rate is felt
         # only as the velocity decays; optax.sgd would rescale the whole velocity at once.
-        rate = optax.piecewise_constant_schedule(config.learning_rate, RELEASED_CODE_STEPS)
-        return optax.chain(optax.scale_by_learning_rate(rate), optax.trace(decay=config.momentum))
-    if config.name == "momentum":
-        return optax.sgd(config.learning_rate, momentum=config.momentum)
-    if config.bias_correction == "constant":
-        adam = scale_by_constant_adam(config.b1, config.b2, config.eps)
-        return optax.chain(adam, optax.scale_by_learning_rate(config.learning_rate))
-    return optax.adam(config.learning_rate, b1=config.b1, b2=config.b2, eps=config.eps)
+        falling = optax.piecewise_constant_schedule(rate, RELEASED_CODE_STEPS)
+        return optax.chain(optax.scale_by_learning_rate(falling), optax.trace(optimizer.momentum))
+    if optimizer.name == "momentum":
+        return optax.sgd(rate, momentum=optimizer.momentum)
+    if optimizer.bias_correction == "constant":
+        return optax.chain(scale_by_constant_adam(*decays), optax.scale_by_learning_rate(rate))
+    return optax.adam(rate, *decays)
