@@ -43,8 +43,7 @@ def integer_fields(owner: Any, least: int, *names: str, most: int | None = None)
             object.__setattr__(owner, name, integer(name, value, least, most))
 
 
-Open = bool | Literal["left", "right"]
-"""Which ends of a range are left out: both, none, or one of them."""
+Open = bool | Literal["left", "right"]  # the ends of a range that are left out: both, none, one
 
 
 def real(
