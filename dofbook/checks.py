@@ -15,8 +15,6 @@ from dofbook.errors import InputError
 def integer(name: str, value: Any, least: int | None = 0, most: int | None = None) -> int:
     """Require a whole number; a bool, 2.0 and an array are none.
 
-    >>> integer("d", 3, 1)
-    3
     >>> integer("d", 2.5, 1, 64)
     Traceback (most recent call last):
     dofbook.errors.InputError: d is 2.5; it must be a whole number from 1 to 64.

@@ -100,10 +100,9 @@ def describe(
     The bound speaks of the error on new images only where nothing but θ was fitted to the training
     set: offset and directions come from a seed (t = 0). One code covers every number of levels.
 
-    >>> import dofbook as dof
-    >>> task = dof.Task("mlp", "digits", epochs=1)
-    >>> subspace = dof.RandomAffine().subspace(task, 0, 16)
-    >>> found = describe(task, subspace, np.linspace(-1, 1, 16), levels=2)
+    >>> from dofbook.methods import RandomAffine
+    >>> task = Task("mlp", "digits", epochs=1)
+    >>> found = describe(task, RandomAffine().subspace(task, 0, 16), np.linspace(-1, 1, 16), 2)
     >>> found.levels, found.theta[0]
     (array([-0.533,  0.533], dtype=float16), np.float32(-0.5332031))
     """

@@ -95,10 +95,9 @@ def compare_hits(
     One row per level: seeds (that succeed at both), ratio (mean of log2 d_hit at `second` over that
     at `first`, by `hit_dimensions`) and half_width (of Student's 95 % interval of it).
 
-    >>> names = ["dataset", "network", "method", "burn_in_steps", "d", "seed", "step"]
     >>> rows = [("x", "y", "affine", t, d, s, 1, d * (1 + t) / 64) for t in (0, 1)
     ...         for d in (8, 16, 32) for s in (0, 1)]
-    >>> table = pd.DataFrame(rows, columns=[*names, "best_train_accuracy"])
+    >>> table = pd.DataFrame(rows, columns=[*REQUIRED, "best_train_accuracy"])
     >>> compare_hits(table, "train_accuracy", [0.4], "affine", 0, 1).ratio.round(6).tolist()
     [-1.0]
     """

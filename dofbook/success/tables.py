@@ -139,9 +139,8 @@ def run_values(table: pd.DataFrame, metric: str, value: Value = "best") -> RunVa
 
     `value` is "best", at any checkpoint (as in the paper), or "final". Several curves are refused.
 
-    >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine", "seed": 0,
-    ...     "burn_in_steps": 0, "d": 4, "step": [0, 5], "best_train_loss": [2.3, 1.9]})
-    >>> run_values(table, "train_loss").values.tolist()
+    >>> table = pd.DataFrame({**dict.fromkeys(REQUIRED, 0), "best_train_loss": [1.9, 2.3]})
+    >>> run_values(table.assign(step=[5, 9]), "train_loss").values.tolist()
     [[1.9]]
     """
     column = check_table(table, metric, value)
@@ -187,10 +186,9 @@ def curve_runs(
 ) -> list[tuple[CurveKey, RunValues]]:
     """Arrange the runs of every curve but baselines, of which there must be one, by `run_values`.
 
-    >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine", "seed": 0,
-    ...     "burn_in_steps": 0, "d": 4, "step": [0, 5], "best_train_loss": [2.3, 1.9]})
-    >>> [(key.name, runs.dims) for key, runs in curve_runs(table, "train_loss")]
-    [(('affine', 0, ''), array([4]))]
+    >>> table = pd.DataFrame({**dict.fromkeys(REQUIRED, 0), "d": 4, "best_train_loss": [2.3]})
+    >>> [(key.burn_in_steps, runs.dims) for key, runs in curve_runs(table, "train_loss")]
+    [(0, array([4]))]
     """
     check_table(table, metric, value)
     if not (found := [(key, run_values(rows, metric, value)) for key, rows in curves(table)]):
@@ -207,9 +205,8 @@ def success_map(
     `value` is that of `run_values`. Columns: dataset, network, method, burn_in_steps, variant, d,
     level, successes, runs, probability, lower, upper. Paper, Eq. 2.3, Fig. 2.
 
-    >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine",
-    ...     "burn_in_steps": 0, "d": 4, "seed": [0, 1], "step": 5, "best_train_loss": [2.3, 0.9]})
-    >>> success_map(table, "train_loss", [1.0, 3.0]).probability.tolist()
+    >>> rows = {**dict.fromkeys(REQUIRED, 0), "seed": [0, 1], "best_train_loss": [2.3, 0.9]}
+    >>> success_map(pd.DataFrame(rows), "train_loss", [1.0, 3.0]).probability.tolist()
     [0.5, 1.0]
     """
     grid, parts = check_levels(levels), []
@@ -236,9 +233,8 @@ def threshold_table(
     network, method, burn_in_steps, variant, level, threshold (inf above the grid), censored, lower,
     upper, d_min, d_max, runs (fewest at any d), text, interval. Paper, Fig. 3.
 
-    >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "affine",
-    ...     "burn_in_steps": 0, "d": [4, 8], "seed": 0, "step": 5, "best_train_loss": [2.3, 0.9]})
-    >>> threshold_table(table, "train_loss", [1.0, 0.5]).text.tolist()
+    >>> rows = {**dict.fromkeys(REQUIRED, 0), "d": [4, 8], "best_train_loss": [2.3, 0.9]}
+    >>> threshold_table(pd.DataFrame(rows), "train_loss", [1.0, 0.5]).text.tolist()
     ['8', '> 8']
     """
     grid, rows = check_levels(levels), []
@@ -266,9 +262,8 @@ def baseline_accuracy(table: pd.DataFrame, metric: str, value: Value = "best") -
     learning_rate (where the table has it), runs; none without full-space runs. A learning rate at
     which a run diverged (NaN) is passed over if another one has none. Paper, Appendix A.4.
 
-    >>> table = pd.DataFrame({"dataset": "digits", "network": "mlp", "method": "full",
-    ...     "burn_in_steps": 0, "d": 900, "seed": [0, 1], "step": 5, "best_test_loss": [0.3, 0.5]})
-    >>> baseline_accuracy(table, "test_loss").baseline.tolist()
+    >>> rows = {**dict.fromkeys(REQUIRED, 0), "seed": [0, 1], "best_test_loss": [0.3, 0.5]}
+    >>> baseline_accuracy(pd.DataFrame(rows).assign(method="full"), "test_loss").baseline.tolist()
     [0.4]
     """
     check_table(table, metric, value)
