@@ -1,14 +1,12 @@
 """Convolution and pooling whose gradients stay fast inside ``lax.scan`` on a CPU.
 
-Autodiff turns the gradients of a convolution into convolutions with unusual layouts, which XLA's
-CPU backend runs about forty times slower inside any loop. Here they are written as ordinary
-convolutions and matrix products. On a GPU every convolution is a matrix product with patches of the
-images: ``vmap`` over runs, each with its own kernels, makes that one batched product, not a
-convolution of many groups. Other backends, and dilation, groups and other layouts, get
-``lax.conv_general_dilated`` unchanged. One's own network may take the convolution alone:
-``nn.Conv(..., conv_general_dilated=layers.conv_general_dilated)``.
-
-Images are (N, H, W, C), kernels (kh, kw, C, features).
+Images are (N, H, W, C), kernels (kh, kw, C, features). Autodiff turns the gradients of a
+convolution into convolutions with unusual layouts, which XLA's CPU backend runs about forty times
+slower inside any loop; here they are ordinary convolutions and matrix products. On a GPU every
+convolution is a matrix product with patches of the images: ``vmap`` over runs, each with its own
+kernels, makes that one batched product, not a convolution of many groups. Other backends, and
+dilation, groups and other layouts, get ``lax.conv_general_dilated`` unchanged. One's own network
+may take the convolution alone: ``nn.Conv(..., conv_general_dilated=layers.conv_general_dilated)``.
 """
 
 import math

@@ -85,8 +85,7 @@ def jeffreys_interval(successes: ArrayLike, runs: ArrayLike, confidence: float =
     """
     k, n = check_counts(successes, runs, least=1)
     tail = (1 - checks.probability("confidence", confidence)) / 2
-    lower = betaincinv(k + 0.5, n - k + 0.5, tail)
-    upper = betaincinv(k + 0.5, n - k + 0.5, 1 - tail)
+    lower, upper = (betaincinv(k + 0.5, n - k + 0.5, end) for end in (tail, 1 - tail))
     return np.where(k == 0, 0.0, lower), np.where(k == n, 1.0, upper)
 
 
