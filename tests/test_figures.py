@@ -212,8 +212,8 @@ def test_figure_2_wraps_and_the_last_panel_fills_its_row():
         shapes[columns] = axes[0].get_subplotspec().get_gridspec().get_geometry()
         overlay = axes[4].get_subplotspec()
         assert overlay.colspan.stop == columns
-        assert axes[0].get_ylabel().startswith("MNIST, Conv-2")
-        assert axes[5].get_ylabel().startswith("CIFAR-10, Conv-2")
+        assert axes[0].get_ylabel().startswith("Conv-2 on MNIST")
+        assert axes[5].get_ylabel().startswith("Conv-2 on CIFAR-10")
     assert shapes == {1: (10, 1), 2: (6, 2), 5: (2, 5)}
 
 
@@ -231,7 +231,7 @@ def test_figure_3_draws_thresholds_with_their_intervals():
     table = make_table(datasets=("mnist", "cifar10"))
     figure = figure_3(table, delta=0.25)
     axes = panels(figure)
-    assert [ax.get_title() for ax in axes] == ["MNIST, Conv-2"] * 2 + ["CIFAR-10, Conv-2"] * 2
+    assert [ax.get_title() for ax in axes] == ["Conv-2 on MNIST"] * 2 + ["Conv-2 on CIFAR-10"] * 2
     assert [ax.get_ylabel() for ax in axes] == ["training accuracy (%)", "test accuracy (%)"] * 2
     rows = {key: group for key, group in curves(table) if key.dataset == "mnist"}
     for ax, metric in zip(axes, ("train_accuracy", "test_accuracy"), strict=False):

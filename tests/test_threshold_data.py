@@ -67,7 +67,7 @@ def test_panels_keep_the_order_of_the_table():
     table = example_runs()
     both = pd.concat([table.assign(dataset=name) for name in ("mnist", "digits")])
     names = [panel["name"] for panel in phase.threshold_data(both)["panels"]]
-    assert names == ["MNIST, MLP", "digits, MLP"]
+    assert names == ["MLP on MNIST", "MLP on digits"]
 
 
 def test_all_that_the_chapter_shows_fits_a_page():

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dofbook.errors import InputError
 from dofbook.experiments.published import published_names, read_published
-from dofbook.figures import DATASETS, NETWORKS
+from dofbook.figures.style import block_label
 from dofbook.success import RunValues, baseline_accuracy, hit_dimensions, run_values
 from ledger.criteria import BURN_INS, DIMS, FRACTIONS, LEAST_RUNS
 from ledger.evidence import Evidence
@@ -43,7 +43,7 @@ class CannotJudge(Exception):
 
 def panel_label(dataset: str, network: str) -> str:
     """Name a panel for readers, such as "Conv-2 on MNIST"."""
-    return f"{NETWORKS[network]} on {DATASETS[dataset]}"
+    return block_label((dataset, network))
 
 
 @dataclass(frozen=True)

@@ -196,8 +196,8 @@ def metric_label(metric: str) -> str:
 
 
 def block_label(block: Block) -> str:
-    """Name a data set and network, as in titles of panels."""
-    return f"{DATASETS.get(block[0], block[0])}, {NETWORKS.get(block[1], block[1])}"
+    """Name a data set and network, as in titles of panels: "Conv-2 on MNIST"."""
+    return f"{NETWORKS.get(block[1], block[1])} on {DATASETS.get(block[0], block[0])}"
 
 
 def panel_grid(count: int, columns: int, extra: float) -> tuple[Figure, list[Axes], int]:

@@ -159,7 +159,7 @@ def test_the_published_runs_at_every_choice_of_curve(explore, published):
     page = explore(figure_of(published))
     for name, block in published.groupby("dataset", sort=False):
         panel = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}.get(name, name)
-        choose(page, "Data and network", f"{panel}, Conv-2")
+        choose(page, "Data and network", f"Conv-2 on {panel}")
         options = menu(page, "Subspaces").locator("option").all_text_contents()
         members = [rows for _, rows in curves(block)]
         for place, (option, rows) in enumerate(zip(options, members, strict=True)):
@@ -175,10 +175,10 @@ def test_a_choice_is_kept_where_the_next_data_set_has_it(explore, published):
     page = explore(figure_of(published))
     choose(page, "Subspaces", "burn-in affine, t = 16")
     choose(page, "Seeds", "3")
-    choose(page, "Data and network", "Fashion-MNIST, Conv-2")
+    choose(page, "Data and network", "Conv-2 on Fashion-MNIST")
     assert menu(page, "Subspaces").input_value() == "burn-in affine, t = 16"
     assert menu(page, "Seeds").input_value() == "3"
-    choose(page, "Data and network", "digits, Conv-2")
+    choose(page, "Data and network", "Conv-2 on digits")
     assert menu(page, "Subspaces").input_value() == "random affine"
 
 
@@ -189,7 +189,7 @@ def test_it_fits_and_can_be_read(explore, fits, published, width, scheme):
     page = explore(figure_of(published), width=width, scheme=scheme)
     page.add_style_tag(content=(Path(theme.__file__).parent / THEME).read_text())
     page.evaluate(f"document.documentElement.dataset.theme = '{scheme}'")
-    for data in ("MNIST, Conv-2", "digits, Conv-2"):
+    for data in ("Conv-2 on MNIST", "Conv-2 on digits"):
         choose(page, "Data and network", data)
         for key in ("Home", "End"):
             press(page, "Level", key)
