@@ -1,4 +1,4 @@
-"""Mends of six faults in the tools that build the book.
+"""Mends of seven faults in the tools that build the book.
 
 * sphinx-thebe puts scripts on every page that throw when no live-code button is present.
 * The theme's Colab and Binder buttons open the chapter's ``.md`` source, which Colab cannot read
@@ -8,6 +8,7 @@
 * Sphinx wraps a formula of several lines in ``split``, which allows no ``\\tag``.
 * sphinx-exercise puts a title in parentheses, also one that begins with the kind of the exercise in
   parentheses of its own, and the space before a link into the link.
+* pandas writes a hyphen for a minus in its tables, and a minus before zero.
 * Browsers break a line between a formula and the comma after it, or the bracket before it.
 """
 
@@ -96,12 +97,21 @@ def hold_formulas(app: Sphinx, doctree: nodes.document, name: str) -> None:
             holder[place + 1] = nodes.Text(after.removeprefix(end))
 
 
+def write_minus(app: Sphinx, doctree: nodes.document, name: str) -> None:
+    """Writes a minus for the hyphen before a number in tables, and none before zero."""
+    for table in doctree.findall(nodes.raw):
+        if table.get("format") == "html" and "</table>" in table.astext():
+            text = re.sub(r"(>\s*|[ (])-(0\.?0*)(?![\d.])", r"\1\2", table.astext())
+            table[:] = [nodes.Text(re.sub(r"(>\s*|[ (])-(?=\d)", r"\1−", text))]
+
+
 def setup(app: Sphinx) -> dict:
     """Connects the mends, after the theme and sphinx-thebe have done their part."""
     app.connect("html-page-context", drop_thebe_scripts, priority=900)
     app.connect("html-page-context", mend_launch_buttons, priority=900)
     app.connect("doctree-resolved", name_exercises)
     app.connect("doctree-resolved", hold_formulas)
+    app.connect("doctree-resolved", write_minus)
     app.connect("doctree-read", leave_tagged_formulas_whole)
     app.connect("builder-inited", share_html_handlers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -5,6 +5,7 @@ checked by `dofbook.parameters` before a kernel starts, also where papermill's o
 """
 
 import os
+import re
 import sys
 import uuid
 from collections.abc import Mapping
@@ -19,11 +20,11 @@ _PLACES = {"store", "data_dir"}  # parameters that change nothing but where thin
 
 
 def quote(numbers: Mapping[str, object]) -> None:
-    """Let the text of a chapter quote numbers by name, as ``{glue:text}`NAME```."""
+    """Let text quote numbers by name, as ``{glue:text}`NAME```; a hyphen before one is a minus."""
     from myst_nb import glue
 
     for name, number in numbers.items():
-        glue(name, number, display=False)
+        glue(name, re.sub(r"(?<!\w)-(?=\d)", "−", str(number)), display=False)
 
 
 class JupytextHandler:

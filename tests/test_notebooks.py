@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 
 from dofbook import cli
 from dofbook.errors import InputError
-from dofbook.notebooks import JupytextHandler, prepare_chapter, read_chapter
+from dofbook.notebooks import JupytextHandler, prepare_chapter, quote, read_chapter
 from dofbook.parameters import check_parameters, declared_parameters, typed
 
 CHAPTER = """\
@@ -313,6 +313,13 @@ def test_none_takes_any_literal_or_text():
 def papermill(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     command = [sys.executable, "-W", "ignore", "-m", "papermill", "--no-progress-bar", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
+
+
+def test_quoted_numbers_have_a_minus_and_words_keep_their_hyphens(monkeypatch):
+    said = {}
+    monkeypatch.setattr("myst_nb.glue", lambda name, text, display: said.update({name: text}))
+    quote({"gain": "-0.2 (-1 to 3)", "network": "Conv-2", "D": 20490})
+    assert said == {"gain": "−0.2 (−1 to 3)", "network": "Conv-2", "D": "20490"}
 
 
 def test_papermill_itself_runs_chapters_from_any_folder_with_lists(chapter, tmp_path):

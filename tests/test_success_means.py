@@ -63,6 +63,12 @@ def test_a_gain_is_paired_by_seed_and_has_students_interval(table):
         assert found.gain[d] == pytest.approx((low + high) / 2)
         assert found.half_width[d] == pytest.approx((high - low) / 2)
         assert found.points[d] == f"{50 * (low + high):+.1f} ± {50 * (high - low):.1f}"
+    runs = pd.MultiIndex.from_product([[2], [0, 1]], names=["d", "seed"])
+    for change, said in ((-0.0004, "+0.0"), (-0.04, "−4.0")):  # no minus before zero, no hyphen
+        assert (
+            paired_gain(pd.Series(0.5, runs), 0.5 + pd.Series(change, runs)).points[2]
+            == f"{said} ± 0.0"
+        )
     with pytest.raises(InputError, match="after must be a series by d and seed"):
         paired_gain(before, after[4])
 

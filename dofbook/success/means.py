@@ -57,7 +57,8 @@ def paired_gain(before: pd.Series, after: pd.Series) -> pd.DataFrame:
     by_d = (second - first).dropna().groupby("d")
     found = by_d.agg(seeds="size", gain="mean", half_width=half_width)
     ends = found[["gain", "half_width"]].to_numpy(float)
-    return found.assign(points=[f"{100 * gain:+.1f} ± {100 * half:.1f}" for gain, half in ends])
+    points = (f"{100 * gain:+z.1f} ± {100 * half:.1f}".replace("-", "−") for gain, half in ends)
+    return found.assign(points=[*points])
 
 
 def equal_dimensions(values: pd.Series, reference: pd.Series) -> pd.Series:
