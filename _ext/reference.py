@@ -63,10 +63,11 @@ def _name_objects(text: str) -> str:
 
 
 def tidy_values(app: Sphinx, doctree: nodes.document) -> None:
-    """Names classes and functions in the values of constants."""
+    """Names classes and functions in the values of constants, and rounds their numbers."""
     for value in doctree.findall(desc_annotation):
         for text in list(value.findall(nodes.Text)):
-            text.parent.replace(text, nodes.Text(_name_objects(text)))
+            short = re.sub(r"\d\.\d{6,}(e-\d+)?", lambda x: f"{float(x[0]):.3g}", text)
+            text.parent.replace(text, nodes.Text(_name_objects(short)))
 
 
 def skip_fields(app: Sphinx, what, name, obj, skip, options):
