@@ -27,12 +27,13 @@ from dofbook.experiments.executors import Outcome, run_sweep
 from dofbook.experiments.store import (
     DamagedCell,
     Store,
+    StoredCell,
     StoreError,
     decode,
     encode,
     write_atomically,
 )
-from dofbook.experiments.tables import ORDER, read_cells, table, write_table
+from dofbook.experiments.tables import ORDER, read_cells, run_record, table, write_table
 from dofbook.methods import FullSpace, RandomAffine
 
 TASK = TaskConfig(network="mlp", train_size=100, test_size=50, epochs=1)
@@ -621,3 +622,22 @@ def test_the_record_of_a_failure_that_vanishes_is_no_trouble(tmp_path, monkeypat
     monkeypatch.setattr(store_module, "read_regular", late)
     assert store.failures() == {}
     assert caplog.text == ""
+
+
+def test_a_run_record_says_each_thing_once():
+    environment = {"git": None, "devices": [{"kind": "cpu"}]}
+    environment["versions"] = dict.fromkeys(
+        ("python", "jax", "flax", "optax", "numpy", "dofbook"), "1"
+    )
+    cells = [
+        StoredCell(
+            CellConfig(task=TaskConfig(network="mlp", epochs=epochs), d=4, seeds=(0, 1)), None,
+            {"environment": environment, "dataset": {"source": source}, "wall_seconds": 1.2},
+        )
+        for epochs, source in ((20, "digits"), (5, "digits; 100 training images"))
+    ]  # fmt: skip
+    record = run_record(cells)
+    assert record["data"] == "digits; 100 training images"
+    assert record.epochs == "5, 20"
+    assert record.training.count("batches of 128") == 1
+    assert record["device and versions"].count("jax") == 1

@@ -107,14 +107,16 @@ def _environment_line(environment: dict) -> str:
 def run_record(cells: Sequence[StoredCell]) -> pd.Series:
     """Say in words where a chapter's figures come from: data, training, time, device, versions."""
     about = summarize(cells)
+    sources = {data["source"] for data in about["datasets"]}
     tasks = {cell.config.task for cell in cells if cell.config.place()["d"] is not None}
     parts = {
-        "data": {source["source"] for source in about["datasets"]},
+        "data": {text for text in sources if sum(x.startswith(text) for x in sources) == 1},
         "network": {f"{task.network}, {task.pooling} pooling" for task in tasks},
         "cells": {str(len(about["cells"]))},
         "seeds": {", ".join(map(str, about["seeds"]))},
+        "epochs": {", ".join(map(str, sorted({task.epochs for task in tasks})))},
         "training": {
-            f"{t.epochs} epochs, batches of {t.batch_size}, {t.optimizer.name}, learning rate "
+            f"batches of {t.batch_size}, {t.optimizer.name}, learning rate "
             f"{t.optimizer.learning_rate}, {t.optimizer.bias_correction} bias correction"
             for t in tasks
         },
