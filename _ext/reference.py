@@ -20,6 +20,7 @@ CHAPTERS = (
     (r"A\.1|Figs?\. 9\b", "ntk_linearization"),
 )
 _NUMBERED = re.compile("|".join(f"({pattern})" for pattern, _ in CHAPTERS))
+_THE_PAPER = re.compile(r"[Pp]aper\b|Larsen et al")  # other papers have a Definition 2.1, too
 _LITERAL = re.compile(r"(``[^`]+``|`[^`]+`)")
 
 
@@ -43,13 +44,12 @@ def _plain(text: str, linked: bool) -> str:
 
 def make_safe(app: Sphinx, what, name, obj, options, lines: list[str]) -> None:
     """Rewrites the lines of a docstring in place; examples and tables stay as they are."""
-    example, source = False, False
+    example = False
     for number, line in enumerate(lines):
         bare = line.strip()
         example = bare.startswith(">>>") or (example and bool(bare))
-        source = bare.startswith(("Source:", "References:")) or (source and bool(bare))
         if not example:
-            lines[number] = _plain(line, linked=source or "paper" in bare)
+            lines[number] = _plain(line, linked=bool(_THE_PAPER.search(bare)))
 
 
 def tidy_signature(app: Sphinx, what, name, obj, options, signature, returns):
