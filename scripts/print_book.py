@@ -25,7 +25,6 @@ SCALE = 0.8  # of letters on paper to those on the screen
 WIDTH = int(658 / SCALE)  # of the text in px: A4 less twice 18 mm
 STYLE = """
 main > article { break-before: page } article h1 { margin-top: 0 } p, li { orphans: 3; widows: 3 }
-pre, pre * { white-space: pre-wrap !important; overflow-wrap: anywhere }
 .bd-article table { display: table; font-size: 0.8rem; width: auto; background: none }
 .bd-article .math, .cell_output, figure, table, pre { overflow: visible !important }
 mjx-container { background: none !important; overflow: visible !important }

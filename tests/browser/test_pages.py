@@ -239,6 +239,15 @@ def test_pages_read_in_the_dark(chromium, html):
     visit.page.close()
 
 
+def test_nothing_is_cut_on_paper(chromium, html):
+    for name in ("errata", "reproducing"):  # long lines of code, a table of nine columns
+        visit = Visit(chromium, html / "book" / f"{name}.html", 718)
+        visit.page.emulate_media(media="print")
+        boxes = visit.page.locator("article :is(table, pre):visible")
+        assert boxes.evaluate_all("all => all.every(x => x.scrollWidth <= x.clientWidth + 1)")
+        visit.page.close()
+
+
 def test_figures_lie_on_a_light_card_in_the_dark(chromium, html):
     visit = Visit(chromium, html / "book" / "gaussian_width.html", 1280, scheme="dark")
     picture = visit.page.locator("article figure img:visible").first.screenshot()
