@@ -56,9 +56,8 @@ def paired_gain(before: pd.Series, after: pd.Series) -> pd.DataFrame:
     first, second = _series("before", before, "d", "seed"), _series("after", after, "d", "seed")
     by_d = (second - first).dropna().groupby("d")
     found = by_d.agg(seeds="size", gain="mean", half_width=half_width)
-    ends = found[["gain", "half_width"]].to_numpy(float)
-    points = (f"{100 * gain:+z.1f} ± {100 * half:.1f}".replace("-", "−") for gain, half in ends)
-    return found.assign(points=[*points])
+    ends = 100 * found[["gain", "half_width"]].to_numpy(float)
+    return found.assign(points=[f"{x:+z.1f} ± {y:.1f}".replace("-", "−") for x, y in ends])
 
 
 def equal_dimensions(values: pd.Series, reference: pd.Series) -> pd.Series:
