@@ -32,7 +32,9 @@ def plot_success(
             key: phase_boundary(m.values, delta, kind=m.kind, present=m.present)
             for key, m in members.items()
         }
-        chosen = _middle(np.concatenate([*boundaries.values()])) if level is None else level
+        finite = [x for levels in boundaries.values() for x in levels[np.isfinite(levels)]]
+        middle = (min(finite) + max(finite)) / 2 if finite else 0.5
+        chosen = middle if level is None else level
         for key, member in members.items():
             look, d = styles[key.name], np.repeat(member.dims, len(member.seeds))
             dots = look | {"linestyle": "", "markersize": 3, "alpha": 0.5}
@@ -55,8 +57,3 @@ def plot_success(
         right.set(title=title, ylabel="success probability")
     style.draw_legend(figure, styles, 2, None)
     return figure
-
-
-def _middle(levels: np.ndarray) -> float:
-    finite = levels[np.isfinite(levels)]
-    return float((finite.min() + finite.max()) / 2) if finite.size else 0.5
