@@ -637,7 +637,7 @@ def test_a_run_record_says_each_thing_once():
         for epochs, source in ((20, "digits"), (5, "digits; 100 training images"))
     ]  # fmt: skip
     record = run_record(cells)
-    assert record["data"] == "digits; 100 training images"
+    assert record["data"] == "digits: all / 100 training images"
     assert record.epochs == "5, 20"
     assert record.training.count("batches of 128") == 1
     assert record["device and versions"].count("jax") == 1

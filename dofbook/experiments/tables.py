@@ -107,10 +107,12 @@ def _environment_line(environment: dict) -> str:
 def run_record(cells: Sequence[StoredCell]) -> pd.Series:
     """Say in words where a chapter's figures come from: data, training, time, device, versions."""
     about = summarize(cells)
-    sources = {data["source"] for data in about["datasets"]}
+    data: dict[str, list[str]] = {}
+    for name, _, part in sorted(source["source"].partition("; ") for source in about["datasets"]):
+        data.setdefault(name, []).append(part or "all")
     tasks = {cell.config.task for cell in cells if cell.config.place()["d"] is not None}
     parts = {
-        "data": {text for text in sources if sum(x.startswith(text) for x in sources) == 1},
+        "data": {f"{name}: {' / '.join(parts)}" for name, parts in data.items()},
         "network": {f"{task.network}, {task.pooling} pooling" for task in tasks},
         "cells": {str(len(about["cells"]))},
         "seeds": {", ".join(map(str, about["seeds"]))},
