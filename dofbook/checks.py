@@ -36,8 +36,8 @@ def integer_fields(owner: Any, least: int, *names: str, most: int | None = None)
     dofbook.errors.InputError: batch_size is 0; it must be a whole number of at least 1.
     """
     for name in names:
-        value = getattr(owner, name)
-        if value is not None or getattr(type(owner), name, 0) is not None:
+        value, default = getattr(owner, name), type(owner).__dataclass_fields__[name].default
+        if value is not None or default is not None:
             object.__setattr__(owner, name, integer(name, value, least, most))
 
 

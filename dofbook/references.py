@@ -77,7 +77,9 @@ def check_own_name(kind: type, attribute: str, base: type) -> None:
         said = "it must be a word"
     for other in subclasses(base) if name and not said else ():
         here, there = ((k.__module__, k.__qualname__) for k in (kind, other))
-        if here != there and getattr(other, attribute) == name:
+        again = here == there and "<locals>" not in here[1]  # a function makes different ones
+        again |= here[1] == there[1] and "__main__" in (here[0], there[0])  # a script, imported
+        if other is not kind and not again and getattr(other, attribute) == name:
             said = f"it needs a `{attribute}` of its own, such as {':'.join(here)!r}"
     if said:
         setattr(kind, attribute, "")  # the class may live on in a traceback
@@ -114,6 +116,15 @@ def resolve(reference: str) -> Callable:
     if not callable(found):
         raise InputError(f"{reference} is {found!r}; it must be a function.")
     return found
+
+
+def found_now(*names: str) -> tuple[Callable, ...]:
+    """Resolve those of some names that are references: what a cache by name must know, too.
+
+    >>> found_now("conv2", "math:prod")
+    (<built-in function prod>,)
+    """
+    return tuple(resolve(name) for name in names if is_reference(name))
 
 
 def call(reference: str, *arguments: Any) -> Any:

@@ -21,8 +21,7 @@ from dofbook.experiments.store import Store
 from dofbook.experiments.tables import write_table
 from dofbook.experiments.verification import repeats_bits
 from dofbook.methods import LotteryTicket, RandomAffine
-from dofbook.networks import paper
-from dofbook.training import Batching, make_task
+from dofbook.training import Batching
 
 TASK = TaskConfig(network="mlp", train_size=100, test_size=50, epochs=1)
 CELL = CellConfig(task=TASK, d=4, seeds=(0, 1))
@@ -50,8 +49,6 @@ def edit(tmp_path, monkeypatch):
         sys.modules.pop("edited_network", None)
         importlib.invalidate_caches()
         linecache.checkcache()
-        paper._named.cache_clear()
-        make_task.cache_clear()
 
     def write(text):
         (tmp_path / "edited_network.py").write_text(text)

@@ -83,6 +83,10 @@ class Cell:
         super().__init_subclass__(**options)
         if not cls.__module__.startswith("dofbook."):
             check_own_name(cls, "kind", Cell)
+            if issubclass(cls, CellConfig):  # which writes its own fields alone
+                raise InputError(
+                    f"{cls.__name__} extends CellConfig; a kind of its own extends Cell."
+                )
             if not is_reference(cls.kind):
                 own = f"{cls.__module__}:{cls.__qualname__}"
                 raise InputError(f"{own} has the kind {cls.kind!r}; it must be {own!r}.")
@@ -126,6 +130,14 @@ class Cell:
     def author(self) -> tuple[str, str]:
         """Module and name of the class whose code decides the rows; a reader's has own columns."""
         return author_of(self.kind, type(self))
+
+    @property
+    def by_seed(self) -> bool:
+        """Whether its rows of a seed are the same whatever other seeds it has."""
+        return self.author[0].startswith("dofbook.") or type(self).rows in (
+            Cell.rows,
+            CellConfig.rows,
+        )
 
     @property
     def names(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
+from itertools import product
 from typing import Any, Protocol
 
 import jax
@@ -119,6 +120,8 @@ def _relatives(cell: Cell) -> Iterator[Cell]:
 def _known_runs(cell: Cell, store: Store, task: Task) -> dict[int, StoredCell]:
     """Find runs of the cell in others of its family, computed from the same data and code."""
     found: dict[int, StoredCell] = {}
+    if not cell.by_seed:
+        return found
     for other in _relatives(cell):
         if found.keys() >= set(cell.seeds):
             break
@@ -210,6 +213,9 @@ def check_cells(
     """
     if missing:
         identity.check_machine_settings()
+    # Cells of one task and one author have the same sources, which take time to digest.
+    alike = {(cell.task, cell.author): cell for cell in missing}.values()
+    sources = {cell: identity.sources_of(cell) for cell in alike}
     untold = None
     for config in dict.fromkeys(cell.task for cell in (*missing, *(cell for cell, _ in present))):
         to_run, task = [cell for cell in missing if cell.task == config], None
@@ -224,8 +230,10 @@ def check_cells(
         for cell, stored in present:
             if cell.task == config:
                 identity.check_origin(stored, cell, task)
-    if store and any(map(identity.sources_of, missing)):
-        identity.check_sources(read_headers(store)[0].values(), missing)
+    identity.check_sources(sources.values())
+    others = read_headers(store)[0].values() if store and any(sources.values()) else ()
+    for (cell, own), stored in product(sources.items(), others):
+        identity.check_origin(stored, cell, make_task(cell.task, data_dir), own)
     return untold
 
 
@@ -279,7 +287,10 @@ def run_sweep(
         # A file that nothing has touched since it was verified is not read again.
         untouched = {n for n in stamps if present[n] and stamps[n] == store.stamp(n)}
         wanted = [name for name in stamps if name not in untouched | report.failures.keys()]
-        report.lost = [name for name in wanted if store.take(name) is None]
+        now = {name: store.take(name) for name in wanted}
+        report.lost = [name for name, cell in now.items() if cell is None]
+        for cell in (cell for cell in missing if executor and now.get(cell.name)):  # from elsewhere
+            identity.check_origin(now[cell.name], cell, make_task(cell.task, data_dir))
     counts = {"stored": report.stored, "computed": report.computed}
     notify({"event": "end", **counts, "failed": len(report.failures)})
     return report

@@ -6,16 +6,20 @@ What would give other numbers under the same name is refused; what may round oth
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NoReturn
 
 import jax
+import numpy as np
 
 from dofbook.errors import InputError
 from dofbook.experiments.config import Cell
 from dofbook.experiments.sources import source_digest
 from dofbook.experiments.store import StoredCell
+from dofbook.networks import Network
 from dofbook.references import is_reference
 from dofbook.training import Task
 
@@ -51,18 +55,36 @@ def settings() -> dict[str, object]:
 
 
 def code_of(cell: Cell, task: Task) -> dict[str, Any]:
-    """Describe the code behind a cell's names: D, the shapes of the weights, a reader's sources.
+    """Describe the code behind a cell's names: D, shapes and program of a network, and sources.
 
     >>> task = Task("mlp", "digits")
     >>> code_of(Cell(task=task.config), task)["D"]
     2410
     """
-    return {**_shapes(task), "sources": sources_of(cell)}
+    return {**_network(task), "sources": sources_of(cell)}
 
 
-def _shapes(task: Task) -> dict[str, Any]:
+def _network(task: Task) -> dict[str, Any]:
     layers = json.dumps([(layer.name, layer.shape) for layer in task.network.layers])
-    return {"D": task.network.D, "layers": hashlib.sha256(layers.encode()).hexdigest()[:16]}
+    about = {"D": task.network.D, "layers": hashlib.sha256(layers.encode()).hexdigest()[:16]}
+    if not (task.config and is_reference(task.config.network)):
+        return about
+    return about | {
+        "program": _program(task.network, task.data.input_shape, task.data.x_train.dtype)
+    }
+
+
+@lru_cache(maxsize=16)
+def _program(network: Network, shape: tuple[int, ...], dtype: Any) -> str:
+    """Hash what JAX makes of a reader's network, whatever its code reads; by version of JAX."""
+    w, x = (
+        jax.ShapeDtypeStruct(s, t) for s, t in (((network.D,), "float32"), ((2, *shape), dtype))
+    )
+    parts = jax.make_jaxpr(network.apply)(w, x), jax.make_jaxpr(network.init)(jax.random.key(0))
+    digest = hashlib.sha256(re.sub("0x[0-9a-f]+", "", str(parts)).encode())
+    for array in (array for part in parts for array in part.consts):
+        digest.update(np.asarray(array).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def sources_of(cell: Cell) -> dict[str, str | None]:
@@ -78,6 +100,13 @@ def sources_of(cell: Cell) -> dict[str, str | None]:
     return found
 
 
+def check_sources(sources: Iterable[dict[str, str | None]]) -> None:
+    """Refuse to store what a reader's code gives where its source cannot be read."""
+    for name in (name for found in sources for name, one in found.items() if one is None):
+        unseen = "the source of its code cannot be read, so that an edit would go unseen"
+        raise InputError(f"{name} cannot be stored: {unseen}; put it into a module.")
+
+
 def edited(then: dict[str, Any], now: dict[str, str | None]) -> list[str]:
     """Name the sources that differ; None, of those that cannot be read, differs from nothing.
 
@@ -87,39 +116,38 @@ def edited(then: dict[str, Any], now: dict[str, str | None]) -> list[str]:
     return [name for name, one in now.items() if one and one != (then.get(name) or one)]
 
 
-def check_sources(stored: Iterable[StoredCell], cells: Iterable[Cell]) -> None:
-    """Refuse to add cells to a store in which others are of other code under the same names."""
-    now = {name: one for cell in cells for name, one in sources_of(cell).items()}
-    for other in stored:
-        if names := edited((other.provenance.get("code") or {}).get("sources") or {}, now):
-            _refuse(other, f"with another {names[0]}: its code was edited since", "code")
-
-
-def _refuse(stored: StoredCell, other: str, same: str) -> NoReturn:
-    about = f"the store's cell {stored.config.name} was computed {other}"
-    raise InputError(f"{about}; use another store or the same {same}.")
-
-
-def check_origin(stored: StoredCell, cell: Cell, task: Task | None) -> None:
+def check_origin(
+    stored: StoredCell, cell: Cell, task: Task | None, sources: dict[str, str | None] | None = None
+) -> None:
     """Refuse to go on beside a stored cell of other data, weights or sources under the same names.
 
     ``task`` is what the names of ``cell`` stand for now; None, where its data cannot be had, leaves
-    the sources to compare.
+    the sources to compare, by default those of now.
     """
     origin, names, rows = stored.provenance, stored.config.task, stored.table
     then = origin.get("code") or {}
+
+    def refuse(other: str, same: str) -> NoReturn:
+        about = f"the store's cell {stored.config.name} was computed {other}"
+        raise InputError(f"{about}; use another store or the same {same}.")
 
     data = attrgetter("dataset", "train_size", "test_size")
     network = attrgetter("dataset", "network")
     known = (origin.get("dataset") or {}).get("fingerprint")
     if task and data(names) == data(cell.task) and known != task.data.fingerprint:
-        _refuse(stored, f"from other {names.dataset} data than {task.data.source}", "data")
+        refuse(f"from other {names.dataset} data than {task.data.source}", "data")
+    changed = edited(then.get("sources") or {}, sources_of(cell) if sources is None else sources)
     if task and network(names) == network(cell.task):
         other = f"with another {names.network}: it"
         D = rows["D"][0].as_py() if rows and "D" in rows.column_names else None
-        D, now = then.get("D") or D, _shapes(task)
+        D, now = then.get("D") or D, _network(task)
         if D not in (None, now["D"]):
-            _refuse(stored, f"{other} had D = {D} parameters, now it has {now['D']}", "network")
+            refuse(f"{other} had D = {D} parameters, now it has {now['D']}", "network")
         if then.get("layers", now["layers"]) != now["layers"]:
-            _refuse(stored, f"{other}s arrays had other names or shapes", "network")
-    check_sources([stored], [cell])
+            refuse(f"{other}s arrays had other names or shapes", "network")
+        jax_then = ((origin.get("environment") or {}).get("versions") or {}).get("jax")
+        same = jax_then == jax.__version__ and names.pooling == cell.task.pooling
+        if same and not changed and then.get("program", now.get("program")) != now.get("program"):
+            refuse(f"{other} computed otherwise, as by what its code reads", "network")
+    for name in changed:
+        refuse(f"with another {name}: its code was edited since", "code")

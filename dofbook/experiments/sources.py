@@ -4,10 +4,12 @@ import ast
 import hashlib
 import json
 import sys
+import sysconfig
 from collections.abc import Iterator
 from functools import lru_cache
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import find_spec, resolve_name
+from pathlib import Path
 
 _ALL = "*"
 _BRANCHES = ("body", "orelse", "finalbody")
@@ -26,7 +28,7 @@ def source_digest(module: str, name: str) -> str | None:
     True
     """
     try:
-        spec = None if module == "__main__" else find_spec(module)
+        spec = _find(module)
         if spec is None or _text(spec) is None:
             return None
         used = _used(module, name)
@@ -40,9 +42,12 @@ def _used(module: str, name: str) -> list:
     pending, found = [(module, name)], {}
     while pending:
         here = module, name = pending.pop()
-        if here in found or (spec := find_spec(module)) is None:
+        if here in found or (spec := _find(module)) is None:
             continue
         text = _text(spec) or ""
+        if _broken(text):  # an optional module that cannot be imported
+            found[here] = [text]
+            continue
         nodes = [node for key, node in _statements(text) if name in (key, _ALL) or not key]
         found[here] = [_form(node) for node in nodes]
         parts = [part for node in nodes for part in ast.walk(node)]
@@ -53,11 +58,35 @@ def _used(module: str, name: str) -> list:
     return sorted((place, forms) for place, forms in found.items() if forms)
 
 
+def _find(module: str) -> ModuleSpec | None:
+    return _main() if module == "__main__" else find_spec(module)
+
+
+@lru_cache(maxsize=1)
+def _main() -> ModuleSpec | None:
+    """Find the script that runs; a notebook is none."""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    loader = file and SourceFileLoader("__main__", file)
+    return ModuleSpec("__main__", loader, origin=file) if loader else None
+
+
+@lru_cache(maxsize=64)
+def _broken(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        return True
+    return False
+
+
 def _text(spec: ModuleSpec) -> str | None:
     """Read a module's source; what is imported stays as it was first read, whatever is edited."""
     held = vars(spec) if spec.name in sys.modules else {}  # each import has a spec of its own
     if "dofbook_source" not in held:
-        read = getattr(spec.loader, "get_source", None)
+        loader = spec.loader
+        if not hasattr(loader, "get_source") and (spec.origin or "").endswith(".py"):  # pytest's
+            loader = SourceFileLoader(spec.name, str(spec.origin))
+        read = getattr(loader, "get_source", None)
         held["dofbook_source"] = read(spec.name) if read else None
     return held["dofbook_source"]
 
@@ -96,8 +125,8 @@ def _named(nodes: list[ast.stmt]) -> list[tuple[str, ast.stmt]]:
             inside = any(isinstance(part, ast.Attribute | ast.Subscript) for part in parts)
             names = [] if inside else [part.id for part in parts if isinstance(part, ast.Name)]
             found += [(name, node) for name in names] or [("", node)]
-        elif isinstance(node, ast.If) and "__name__" in ast.dump(node.test):
-            found += _named(node.orelse)  # what comes before is a script's own part
+        elif isinstance(node, ast.If) and "__name__" in (test := ast.dump(node.test)):
+            found += _named(node.body if "NotEq()" in test else node.orelse)  # no script's part
         elif isinstance(node, ast.If | ast.Try):  # a matter of the names that its branches define
             branches = [*getattr(node, "handlers", ()), node]
             fields = [getattr(one, name, []) for one in branches for name in _BRANCHES]
@@ -144,12 +173,14 @@ def _imports(node: ast.AST, spec: ModuleSpec) -> Iterator[_Place]:
 def _beside(other: str, spec: ModuleSpec) -> ModuleSpec | None:
     """Find a module of the reader's: of the same package, or of another that is not installed."""
     top, root = other.partition(".")[0], spec.name.partition(".")[0]
-    if top in (*sys.stdlib_module_names, "dofbook") or (first := find_spec(top)) is None:
+    if top == "dofbook" or (first := find_spec(top)) is None:
         return None
-    place = next(iter(first.submodule_search_locations or ()), first.origin)
-    if place is None or (top != root and "-packages" in place):
+    place = Path(next(iter(first.submodule_search_locations or ()), first.origin or ""))
+    installed = {"site-packages", "dist-packages"} & set(place.parts)
+    python = not place.is_absolute() or place.is_relative_to(sysconfig.get_paths()["stdlib"])
+    if top != root and (installed or python):
         return None
     try:
         return find_spec(other)
-    except ModuleNotFoundError:  # optional, as in a try
+    except Exception:  # optional, as in a try; finding it imports the packages it is in
         return None

@@ -13,7 +13,7 @@ from dofbook.errors import InputError
 from dofbook.networks import NAMES, Network, Pooling, flatten, layers
 from dofbook.networks.layers import Derivatives
 from dofbook.provenance import cores
-from dofbook.references import call, check_name, is_reference
+from dofbook.references import call, check_name, found_now, is_reference
 
 _PARAMETER = jnp.float32  # also where JAX would take double precision
 
@@ -223,11 +223,11 @@ def paper_network(
     checks.choice("dtype", dtype, ("float32", "int32"))
     if not is_reference(name):
         build(name, num_classes, pooling)  # what is no name cannot be looked up
-    return _named(name, shape, num_classes, pooling, dtype)
+    return _named(name, shape, num_classes, pooling, dtype, found_now(name))
 
 
 @lru_cache(maxsize=32)
-def _named(name, input_shape, num_classes, pooling, dtype) -> Network:
+def _named(name, input_shape, num_classes, pooling, dtype, _) -> Network:
     module = build(name, num_classes, pooling)
     if name in _LEAST_SIDES:
         _check_images(name, input_shape)

@@ -15,6 +15,7 @@ from dofbook.datasets import NAMES as DATASETS, Dataset, load, subset
 from dofbook.errors import InputError
 from dofbook.keys import SEEDS, Role, run_key
 from dofbook.networks import Network, Pooling, flatten, paper_network
+from dofbook.references import found_now
 from dofbook.training import config as written
 from dofbook.training.config import MOMENTUM, OBJECTIVES, Convention, OptimizerConfig, TaskConfig
 from dofbook.training.objectives import Objective, classification, objective
@@ -45,8 +46,12 @@ def put(data: Dataset) -> DeviceData:
     return DeviceData(*map(jnp.asarray, (data.x_train, data.y_train, data.x_test, data.y_test)))
 
 
-@lru_cache(maxsize=1)
 def _load_part(name: str, train_size, test_size, data_dir: str | None) -> Dataset:
+    return _loaded(name, train_size, test_size, data_dir, found_now(name))
+
+
+@lru_cache(maxsize=1)
+def _loaded(name: str, train_size, test_size, data_dir: str | None, _) -> Dataset:
     return subset(load(name, data_dir), train_size, test_size)
 
 
@@ -93,6 +98,10 @@ class Task:
         settle = partial(object.__setattr__, self)
         checks.choice("convention", self.convention, written.CONVENTIONS)
         pooling, correction, extra = written.CONVENTIONS[self.convention]
+        if self.config:
+            checks.instance("config", self.config, TaskConfig)
+            if self.convention != "paper" and pooling != self.config.pooling:
+                raise InputError("convention decides the network's pooling; make the task with it.")
         pooling, names = self.config.pooling if self.config else pooling, self._names()
         if isinstance(self.data, str):
             settle("data", _load_part(self.data, None, None, None))
@@ -102,10 +111,11 @@ class Task:
         settle("network", _as_network(self.network, self.data, pooling))
         if not isinstance(self.objective, Objective):
             settle("objective", objective(self.objective))
-        settle("optimizer", self.optimizer or OptimizerConfig())
+        settle("optimizer", OptimizerConfig() if self.optimizer is None else self.optimizer)
         if self.convention != "paper" and isinstance(self.optimizer, OptimizerConfig):
             settle("optimizer", replace(self.optimizer, bias_correction=correction))
-        settle("burn_in_optimizer", self.burn_in_optimizer or MOMENTUM)
+        first = self.burn_in_optimizer
+        settle("burn_in_optimizer", MOMENTUM if first is None else first)
         settle("extra_burn_in_step", extra or self.extra_burn_in_step)
         written.check_settings(self)
         if self.epochs is None:
@@ -172,7 +182,6 @@ def _as_network(network: Any, data: Dataset, pooling: Pooling) -> Network:
     return flatten(network, data.x_train[:1])
 
 
-@lru_cache(maxsize=4)
 def make_task(config: TaskConfig, data_dir: str | None = None) -> Task:
     """Bring a written task to life; equal data and networks are shared between tasks.
 
@@ -181,6 +190,12 @@ def make_task(config: TaskConfig, data_dir: str | None = None) -> Task:
     >>> make_task(TaskConfig("digits", "mlp")).network.D
     2410
     """
+    now = found_now(config.dataset, config.network, config.objective)
+    return _made(config, data_dir, now)
+
+
+@lru_cache(maxsize=4)
+def _made(config: TaskConfig, data_dir: str | None, _) -> Task:
     data = _load_part(config.dataset, config.train_size, config.test_size, data_dir)
     settings = {name: getattr(config, name) for name in _SETTINGS}
     return Task(config.network, data, config.objective, config=config, **settings)
@@ -193,5 +208,5 @@ def seeds_of(seeds: int | Sequence[int] | np.ndarray) -> tuple[int, ...]:
     (0, 1, 2)
     """
     if np.ndim(seeds) == 0:
-        return tuple(range(checks.integer("seeds", seeds, 1)))
+        return tuple(range(checks.integer("seeds", seeds, 1, 10**6)))
     return tuple(checks.integers("seeds", seeds, 0, SEEDS - 1).tolist())
