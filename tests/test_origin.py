@@ -3,6 +3,8 @@
 import importlib
 import json
 import linecache
+import os
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -21,7 +23,7 @@ from dofbook.experiments.store import Store
 from dofbook.experiments.tables import write_table
 from dofbook.experiments.verification import repeats_bits
 from dofbook.methods import LotteryTicket, RandomAffine
-from dofbook.training import Batching
+from dofbook.training import Batching, make_task
 
 TASK = TaskConfig(network="mlp", train_size=100, test_size=50, epochs=1)
 CELL = CellConfig(task=TASK, d=4, seeds=(0, 1))
@@ -341,6 +343,11 @@ if RATE:
 
 if TYPE_CHECKING:
     from numpy import ndarray
+if __name__ != "__main__":
+    try:
+        from extras.fast import faster as half_or_faster
+    except ImportError:
+        half_or_faster = None
 try:
     import never_there
 except ImportError:
@@ -358,6 +365,8 @@ def used(x):
     """Describe."""
     from origin_helper import late
 
+    if half_or_faster:
+        half = half_or_faster
     return half(made(starred(step(x) * RATE)), anything) + float(fast.loads(KIND))
 
 
@@ -371,11 +380,12 @@ MADE = """
 if __name__ == "__main__":
     made = None
 else:
+    SHIFT = 0
 
     def doubled(start):
         class Doubled:
             def __call__(self, x):
-                return start + 2 * x
+                return start + 2 * x + SHIFT
 
         return Doubled
 
@@ -413,6 +423,9 @@ MODULES |= {"origin_effects": EFFECTS, "origin_lazy": LAZY, "origin_made": MADE}
         ("origin_effects", "append(1)", "append(2)", False),
         ("origin_lazy", "return 2.0", "return 3.0", False),
         ("origin_made", "2 * x", "3 * x", False),
+        ("origin_made", "SHIFT = 0", "SHIFT = 1", False),
+        ("origin_main", "extras.fast", "extras.slow", False),
+        ("origin_made", "made = None", "made = 1", True),
         ("origin_made", "doubled(0)", "doubled(1)", False),
     ],
 )
@@ -477,3 +490,109 @@ def test_a_table_of_cells_of_several_codes_says_so(tmp_path, edit, caplog):
     assert "edited_network:net was edited: its cells are of 2 versions of it." in caplog.text
     origin = json.loads((tmp_path / "both.provenance.json").read_text())
     assert len(origin["sources"]["edited_network:net"]) == 2
+
+
+def test_a_network_is_known_by_its_program_whatever_its_code_reads(tmp_path, edit):
+    text = NETWORK.replace("nn.relu(", "getattr(nn, Path(FILE).read_text())(")
+    file, store = tmp_path / "activation", Store(tmp_path / "store")
+    task = replace(TASK, network="edited_network:net")
+    cells = [CellConfig(task=task, d=d, seeds=(0,)) for d in (2, 4)]
+    for said in ("relu", "tanh"):
+        file.write_text(said)
+        edit(f"from pathlib import Path\nFILE = {str(file)!r}\n{text}")
+        if said == "relu":
+            assert run_sweep(cells[:1], store, progress=False).computed == 1
+    for wanted in (cells[:1], cells[1:]):
+        with pytest.raises(InputError, match="it computed otherwise, as by what its code reads"):
+            run_sweep(wanted, store, progress=False)
+
+
+def test_the_program_is_the_same_in_every_process(tmp_path):
+    code = (
+        "from dofbook.experiments.identity import _program; from dofbook.training import make_task,"
+        " TaskConfig; t = make_task(TaskConfig('digits', 'conv2'));"
+        "print(_program(t.network, t.data.input_shape, t.data.x_train.dtype))"
+    )
+    found = {
+        subprocess.check_output(
+            [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": n}
+        )
+        for n in "12"
+    }
+    assert len(found) == 1
+
+
+DATA = """
+import numpy as np
+from dofbook.datasets import Dataset
+
+def few(folder):
+    x, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
+    return Dataset.from_arrays(x * SCALE, y, x, y)
+"""
+
+
+def test_data_that_changed_are_not_mixed_with_cells_of_other_dimensions(tmp_path, edit):
+    task = replace(TASK, dataset="edited_network:few", train_size=None, test_size=None)
+    few, more = (CellConfig(task=task, d=d, seeds=(0,)) for d in (2, 4))
+    scale, store = tmp_path / "scale", Store(tmp_path / "store")
+    read = f"from pathlib import Path\nSCALE = float(Path({str(scale)!r}).read_text())\n"
+    for number in "12":
+        scale.write_text(number)
+        edit(read + DATA)
+        if number == "1":
+            assert run_sweep([few], store, progress=False).computed == 1
+    with pytest.raises(InputError, match="from other edited_network:few data"):
+        run_sweep([more], store, progress=False)
+
+    class Elsewhere:
+        """A worker that has other data."""
+
+        def map(self, run, cells):
+            for cell in cells:
+                rows = run_cell(cell)
+                origin = {"dataset": {"fingerprint": "other"}, "environment": {}}
+                Store(tmp_path / "away").write(cell, rows, origin)
+                yield cell, Outcome(0.0)
+
+    with pytest.raises(InputError, match="from other edited_network:few data"):
+        run_sweep([more], Store(tmp_path / "away"), Elsewhere(), progress=False)
+
+
+def test_a_module_that_is_loaded_anew_is_used_anew(tmp_path, edit):
+    edit(NETWORK)
+    module = importlib.import_module("edited_network")
+    before = make_task(replace(TASK, network="edited_network:net")).network.D
+    (tmp_path / "edited_network.py").write_text(NETWORK.replace("Dense(16)", "Dense(64)"))
+    importlib.reload(module)
+    assert (before, make_task(replace(TASK, network="edited_network:net")).network.D) == (
+        1210,
+        4810,
+    )
+
+
+def test_the_code_of_a_script_is_digested_and_that_of_a_notebook_is_not_stored(tmp_path):
+    script = tmp_path / "script.py"
+    text = (
+        "from flax import linen as nn\nimport dofbook as dof\n\n"
+        "def net(classes):\n"
+        "    return nn.Sequential([lambda x: x.reshape(len(x), -1), nn.Dense(classes)])\n\n"
+        "if __name__ == '__main__':\n"
+        "    task = dof.Task('__main__:net', 'digits', epochs=1)\n"
+        "    dof.sweep(task, dof.RandomAffine(), dims=[D], seeds=1, store='store')\n"
+    )
+    edited = text.replace("x.reshape", "x.T.T.reshape")
+    for source, code, said in (
+        (text.replace("[D]", "[2]"), 0, ""),
+        (edited.replace("[D]", "[4]"), 1, "another __main__:net: its code was edited since"),
+    ):
+        script.write_text(source)
+        done = subprocess.run(
+            [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == code and said in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", text.replace("[D]", "[2]").replace("'store'", "'other'")],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "__main__:net cannot be stored: the source of its code cannot be read" in done.stderr

@@ -9,12 +9,13 @@ import pytest
 
 from dofbook.cli import main
 from dofbook.errors import InputError
-from dofbook.experiments.config import Cell, canonical_json, cell_from_json, cell_kind
+from dofbook.experiments.config import Cell, CellConfig, canonical_json, cell_from_json, cell_kind
 from dofbook.experiments.cuts import CutCell
 from dofbook.experiments.executors import run_sweep
 from dofbook.experiments.published import read_provenance, read_published
 from dofbook.experiments.store import Store
 from dofbook.methods import Method, RandomAffine, methods
+from dofbook.training import TaskConfig
 
 MODULE = '''
     """Counts."""
@@ -126,6 +127,14 @@ class Odd(Cell):
         found = {"mixed": [1, "a"], "complex": [1j], "accuracy": [7.0], "seed": [9]}
         name = {"accuracy": "test_accuracy", "seed": "seed"}.get(self.what, "number")
         yield {name: found.get(self.what, [0])}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Together(Cell):
+    kind: ClassVar[str] = "own_odd:Together"
+
+    def rows(self, task, batching):
+        return pd.DataFrame({**self.names, "seed": self.seeds, "number": len(self.seeds)})
 
 
 @dataclass(frozen=True)
@@ -269,12 +278,33 @@ def test_fields_that_are_no_json_are_refused(odd, capsys):
         ("Cell", "kind", "cut", "has the kind 'cut'"),
         ("CutCell", "label", "", "has the kind 'cut'"),
         ("Cell", "label", "", "has the kind ''; it must be"),
+        ("CellConfig", "kind", "mine:Runs", "extends CellConfig; a kind of its own extends Cell"),
     ],
 )
 def test_a_class_that_would_share_the_cells_of_another_cannot_be_made(base, attribute, name, said):
     bases = {"Method": Method, "RandomAffine": RandomAffine, "Cell": Cell, "CutCell": CutCell}
+    bases["CellConfig"] = CellConfig
     with pytest.raises(InputError, match=re.escape(said)):
         type("Mine", (bases[base],), {attribute: name})
+
+
+def test_a_function_makes_methods_that_need_names_of_their_own():
+    def made(scale):
+        class Scaled(RandomAffine):
+            name = f"scaled {scale}"
+
+        return Scaled
+
+    assert made(1).name != made(2).name
+    with pytest.raises(InputError, match="it needs a `name` of its own"):
+        made(1)
+
+
+def test_seeds_of_a_cell_with_rows_of_its_own_are_not_taken_for_others(odd):
+    kind = cell_kind("own_odd:Together")
+    few, more = (kind(task=TaskConfig("digits", "mlp"), seeds=seeds) for seeds in ((0,), (0, 1)))
+    assert run_sweep([few, more], odd[1], progress=False).computed == 2
+    assert odd[1].read(more.name).table["number"].to_pylist() == [2, 2]
 
 
 def test_a_method_defined_twice_is_the_same():

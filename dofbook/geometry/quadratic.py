@@ -102,7 +102,8 @@ class ClosedForm(NamedTuple):
     `mu` is the confocal coordinate of w0, 0 if w0 is in S; `kappa` = 2 eps / mu, the ridge
     parameter, infinite there. `Q` = sum of s_i = r_i^2 / (mu + r_i^2) is within 2 of the
     statistical dimension, `codimension` = D - Q the centre of the transition in d. `sigma` = sqrt(2
-    sum s_i (1 - s_i)) is its width at fixed w0; random directions of w0 add `direction_sigma`^2.
+    sum s_i (1 - s_i)) is its width at fixed w0, `direction_sigma` what uniformly random directions
+    of w0 add in squares (mean-field).
     """
 
     mu: np.ndarray
