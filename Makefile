@@ -35,6 +35,8 @@ venv: $(STAMP) ## create .venv from requirements.lock and install the package, e
 $(STAMP): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || \
 	  { echo "error: there is no '$(PYTHON)' here; install Python 3.11 to 3.13, or name one: make PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(PY) || $(PYTHON) -V >/dev/null 2>&1 || \
+	  { echo "error: '$(PYTHON)' is here but does not run (pyenv has shims of versions that are not chosen); name one that does: make PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(PY) || $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "error: dofbook needs Python 3.11 to 3.13 and '$(PYTHON)' is $$($(PYTHON) -V 2>&1); name another: make PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV) || \

@@ -12,7 +12,7 @@ from scipy.stats import norm, t as student
 from dofbook.errors import InputError, RunFailed
 from dofbook.experiments.adaptive import AdaptiveConfig, probe_cell, run_adaptive, search
 from dofbook.experiments.config import SweepConfig, TaskConfig
-from dofbook.experiments.options import octaves
+from dofbook.experiments.options import make_sweep, octaves
 from dofbook.experiments.store import Store
 from dofbook.geometry.quadratic import (
     QuadraticWell,
@@ -190,6 +190,14 @@ def test_bad_wishes_are_refused(options, message):
     usual = {"sweep": SweepConfig(task=TASK), "levels": (0.5,)}
     with pytest.raises(InputError, match=message):
         AdaptiveConfig(**{**usual, **options})
+
+
+def test_a_metric_that_is_not_measured_is_refused_before_anything_trains(tmp_path):
+    sweep = make_sweep(network="mlp", dims=(1, 2), runs=2, baseline=False, epochs=1)
+    wanted = AdaptiveConfig(sweep, (0.5,), metric="test_error")
+    with pytest.raises(InputError, match="metric is 'test_error'; allowed: train_loss, train_acc"):
+        next(run_adaptive(wanted, sweep.methods[0], Store(tmp_path / "store")))
+    assert not (tmp_path / "store").exists()
 
 
 def test_methods_that_can_be_nested_are_searched_nested():

@@ -1,5 +1,6 @@
 """The command line: what it prints, writes and refuses."""
 
+import contextlib
 import dataclasses
 import gc
 import importlib.util
@@ -12,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -746,6 +748,31 @@ def test_thresholds_of_a_table_and_of_a_store(swept, capsys):
     for level, line in zip((0.05, 0.99), lines, strict=True):
         value = dofbook.threshold(runs, "train_accuracy", level, delta=0.5)
         assert value.value_text() in line and value.interval_text() in line
+
+
+def test_levels_and_files_that_cannot_be_are_refused(swept, tmp_path, capsys):
+    for level in ("2", "90", "-0.5"):
+        assert cli.main(["thresholds", str(swept / "store"), "--level", level]) == 2
+    assert cli.main(["table", "--store", str(swept / "store"), "--csv", "-o", str(tmp_path)]) == 2
+    assert f"{tmp_path} is a folder; name a file." in capsys.readouterr().err
+
+
+def test_in_a_terminal_a_sweep_speaks_at_once_and_names_the_cell_that_runs(tmp_path):
+    parent, child = os.openpty()
+    termios.tcsetwinsize(child, (24, 100))
+    command = [sys.executable, "-m", "dofbook", "sweep", *SMALL, "--no-baseline"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=child, stderr=child) as running:
+        os.close(child)
+        said = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while part := os.read(parent, 4096):
+                said += part
+    os.close(parent)
+    assert running.returncode == 0
+    first, *_, last = said.decode().split("\r\n")[:-1]
+    assert first == "2 cells, 0 of them in store"
+    assert "now affine, t = 0, d = 4" in said.decode()
+    assert last == "2 cells: 0 were stored, 2 computed, 0 failed."
 
 
 def test_tables_never_change_the_store_they_are_made_from(swept, capsys, monkeypatch):

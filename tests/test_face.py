@@ -1,12 +1,15 @@
 """The face of the package: what a reader gets from `import dofbook as dof` and from README."""
 
+import dataclasses
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
+from nbclient import NotebookClient
 
 import dofbook as dof
 from dofbook.errors import InputError
@@ -74,7 +77,8 @@ def test_the_first_experiment_of_the_readme_runs_word_for_word(monkeypatch):
         *[({"seeds": seeds}, "seeds") for seeds in ([2**32], [-1], [[0]], [True], 0, [1, 1])],
         *[({"methods": one}, "methods") for one in (None, dof.RandomAffine, "affine", 3, [])],
         ({"methods": [dof.RandomAffine(), dof.RandomAffine()]}, "its entries must differ"),
-        ({"store": 3}, "it must be the name of a folder"),
+        ({"dims": b"2"}, "dims"),
+        *[({"store": store}, "it must be the name of a folder") for store in (3, "")],
         ({"batching": "batched"}, "batching is 'batched'"),
         ({"task": "mlp"}, "task is 'mlp'"),
     ],
@@ -83,3 +87,25 @@ def test_what_a_sweep_cannot_use_is_refused_before_it_trains(wrong, said):
     given = {"task": dof.Task("mlp", "digits"), "methods": dof.RandomAffine(), "dims": [2]}
     with pytest.raises(InputError, match=said):
         dof.sweep(**{**given, "seeds": 1, "progress": False, **wrong})
+
+
+def test_a_sweep_in_a_notebook_shows_its_progress(tmp_path):
+    code = (
+        "import dofbook as dof\ntask = dof.Task('mlp', 'digits', epochs=1)\n"
+        "for store in (None, 'store'):\n"
+        "    dof.sweep(task, dof.RandomAffine(), dims=[2], seeds=1, store=store)"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    NotebookClient(notebook, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = "".join(output.text for output in notebook.cells[0].outputs)
+    assert shown.count("0%|") >= 2 and shown.count("100%|") >= 2 and "affine, t = 0, d = 2" in shown
+
+
+def test_conventions_and_written_tasks_are_checked():
+    task = dof.Task("conv2", "digits", epochs=1)
+    with pytest.raises(InputError, match="make the task with it"):
+        dataclasses.replace(task, convention="released_code")
+    with pytest.raises(InputError, match="config is 'x'"):
+        dof.Task("mlp", "digits", config="x")
+    with pytest.raises(InputError, match="optimizer is 0"):
+        dof.Task("mlp", "digits", optimizer=0)

@@ -49,6 +49,15 @@ def test_absent_python_gets_one_sentence(tmp_path):
     assert "error: there is no 'python-that-is-not-there' here" in result.stderr
 
 
+def test_a_shim_without_its_python_gets_one_sentence(tmp_path):
+    shim = tmp_path / "python3"
+    shim.write_text('#!/bin/sh\necho "pyenv: python3: command not found" >&2\nexit 127\n')
+    shim.chmod(0o755)
+    result = make("venv", f"PYTHON={shim}", f"VENV={tmp_path}/venv")
+    assert result.returncode != 0 and "pyenv: python3" not in result.stderr
+    assert f"error: '{shim}' is here but does not run" in result.stderr
+
+
 def test_python_that_cannot_make_environments_gets_one_sentence(tmp_path):
     python = fake_python(tmp_path, "3.12.3")
     result = make("venv", f"PYTHON={python}", f"VENV={tmp_path}/venv")

@@ -24,6 +24,7 @@ from dofbook.errors import InputError
 from dofbook.experiments import executors, store as store_module, timing
 from dofbook.experiments.config import CellConfig, TaskConfig, cell_from_json
 from dofbook.experiments.executors import Outcome, run_sweep
+from dofbook.experiments.index import read_headers
 from dofbook.experiments.store import (
     DamagedCell,
     Store,
@@ -601,6 +602,41 @@ def test_only_regular_files_of_bounded_size_are_opened(tmp_path, monkeypatch):
     record.unlink()
     record.symlink_to("/dev/zero")
     assert store.failures() == {}
+
+
+def test_a_cell_that_may_not_be_read_is_moved_aside_and_blocks_no_other(
+    tmp_path, monkeypatch, caplog
+):
+    store = Store(tmp_path)
+    store.write(CELL, real_rows(), PROVENANCE)
+    real = store_module.read_regular
+
+    def refused(path, largest):
+        if path == store.path(CELL.name):
+            raise PermissionError(13, "Permission denied")
+        return real(path, largest)
+
+    monkeypatch.setattr(store_module, "read_regular", refused)
+    assert "permission denied" in read_headers(store)[1][CELL.name]
+    assert store.take(CELL.name) is None
+    assert "it cannot be read: permission denied; moved to" in caplog.text and not store.names()
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300])
+def test_a_store_that_no_folder_can_be_is_one_sentence(tmp_path, name):
+    with pytest.raises(InputError, match="the store .* cannot be"):
+        Store(tmp_path / name)
+
+
+def test_cells_that_no_column_tells_apart_make_no_table(tmp_path):
+    store, other = Store(tmp_path), replace(TASK, extra_burn_in_step=1)
+    cells = [
+        CellConfig(task=task, d=d, seeds=(0,)) for task, d in ((TASK, 2), (other, 4), (TASK, 8))
+    ]
+    run_sweep(cells, store, progress=False)
+    with pytest.raises(InputError, match="differ in extra_burn_in_step, and would make one curve"):
+        table(store)
+    assert table(store, [cells[0].name, cells[2].name]).d.unique().tolist() == [2, 8]
 
 
 def test_a_link_to_itself_is_moved_aside_as_what_is_no_file(tmp_path, caplog):

@@ -103,6 +103,8 @@ def check_file(path: Path, store: Path) -> None:
     """Refuse a file that cannot be written, or lies in the store it is made from."""
     if store.resolve() in path.resolve().parents:
         raise InputError(f"{path} lies in the store {store}, which it would change; name another.")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file.")
     check_folder(path.absolute().parent, path)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,9 @@ def sweep_command(
 
         print_plan(cells, place, where, out, "at most " if search else "", measure)
         return 0
+    if out.for_people and sys.stderr.isatty():  # at once: JAX takes seconds to load
+        there = sum(place.path(cell.name).exists() for cell in cells)
+        sys.stderr.write(f"{len(cells)} cells, {there} of them in {place.root}\n")
     keywords = where.keywords(out)
     try:
         if search:

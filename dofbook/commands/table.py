@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from dofbook import checks
 from dofbook.commands.describing import described, describes_sweep
 from dofbook.commands.options import OutFile, Place, Real, Reals
 from dofbook.commands.output import Output, check_file
@@ -74,6 +75,9 @@ def thresholds_command(
         delta: Failure probability that d* allows.
         csv: Print CSV.
     """
+    if metric.endswith("accuracy"):
+        for one in level:
+            checks.real("level", one, 0, 1)
     found = threshold_table(read_runs(source), metric, level, delta=delta, interval="inverted")
     if csv:
         sys.stdout.write(found.to_csv(index=False))

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.experiments.config import Cell, CellConfig, SweepConfig
-from dofbook.experiments.executors import check_cells
+from dofbook.experiments.executors import check_cells, is_hidden
 from dofbook.experiments.store import Store
 from dofbook.experiments.sweeping import run_cells
 from dofbook.methods import Method
@@ -25,6 +25,7 @@ from dofbook.success.bisection import Search, quantile_interval, reach
 from dofbook.success.probability import success_indicator
 from dofbook.success.tables import metric_kind
 from dofbook.success.thresholds import Threshold
+from dofbook.training import make_task
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,9 @@ def run_adaptive(
         nonlocal checked
         cells = [probe_cell(config, method, probe) for probe in probes]
         if not (checked or all(store.path(cell.name).exists() for cell in cells)):
+            measured = make_task(config.sweep.task, how.get("data_dir")).objective.metric_names
+            if config.metric not in measured:
+                raise InputError(f"metric is {config.metric!r}; allowed: {', '.join(measured)}.")
             check_cells(config.cells(), (), how.get("data_dir"), store)
             checked = True
         found = run_cells(cells, store, progress=None, **how)
@@ -173,5 +177,5 @@ def run_adaptive(
         return reached
 
     checked = False
-    with tqdm(unit=" trainings", disable=None if progress else True) as bar:
+    with tqdm(unit=" trainings", disable=is_hidden(progress)) as bar:
         yield from search(config, attempt)

@@ -49,6 +49,7 @@ class CutCell(Cell):
         Columns: place ("grid" or one of ``PLACES``), x and y (distances from w0 in weight space),
         test_loss, test_accuracy.
         """
+        from dofbook.experiments.executors import is_hidden
         from dofbook.experiments.linearized import weights_after
         from dofbook.landscape.linearization import linearize
         from dofbook.landscape.slices import plane_through, slice_metrics
@@ -60,7 +61,7 @@ class CutCell(Cell):
         corners = np.array([plane.coordinates(w) for w in points])
         models = {"network": network, "linearized": linearize(network, first)}
         lines = [(name, *line) for name in models for line in _places(corners, self.grid)]
-        for name, place, x, y in tqdm(lines, unit="row", leave=False, disable=None):
+        for name, place, x, y in tqdm(lines, unit="row", leave=False, disable=is_hidden(True)):
             values = slice_metrics(task, models[name], plane, x, np.array([y]), "test")[0]
             found = dict(zip(task.objective.metric_names[2:], values.T, strict=True))
             yield {"model": name, "place": place, "x": x, "y": y, **found}

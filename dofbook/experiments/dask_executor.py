@@ -68,6 +68,8 @@ class DaskExecutor:
         Raises RunFailed if no scheduler answers, a worker has another version of dofbook, or the
         store cannot be written.
         """
+        for name in (cell.author[1] for cell in cells if cell.author[0] == "__main__"):
+            raise InputError(f"workers cannot import {name} of a script; put it into a module.")
         left, losses = {cell.name: cell for cell in cells}, 0
         with self._cluster() as address:
             while left:

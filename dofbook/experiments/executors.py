@@ -7,6 +7,7 @@ one cell to the store itself, so that it may be sent to other processes or hosts
 import contextlib
 import logging
 import platform
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -271,10 +272,12 @@ def run_sweep(
         store.prepare()
         here = replace(store, root=store.root.absolute())  # workers may have another folder
         run = partial(compute, store=here, data_dir=data_dir, run_cell=run_cell)
-        with heard_interrupts() as caught, _Progress(cells, missing, stored, progress) as line:
+        line = _Progress(cells, missing, stored, progress)
+        with heard_interrupts() as caught, line:
             for attempt in range(retries + 1):
                 tried = [c for c in missing if attempt == 0 or c.name in report.failures]
-                outcomes = executor.map(run, tried) if executor else ((c, run(c)) for c in tried)
+                here_by_turns = ((c, run(line.begun(c))) for c in tried)
+                outcomes = executor.map(run, tried) if executor else here_by_turns
                 for cell, outcome in outcomes:
                     state = _note(report, here, cell, outcome, attempt < retries)
                     about = {"state": state, "seconds": outcome.seconds, "error": outcome.error}
@@ -291,6 +294,8 @@ def run_sweep(
         report.lost = [name for name, cell in now.items() if cell is None]
         for cell in (cell for cell in missing if executor and now.get(cell.name)):  # from elsewhere
             identity.check_origin(now[cell.name], cell, make_task(cell.task, data_dir))
+    if report.computed:
+        read_headers(store)  # which keeps what they say beside many cells
     counts = {"stored": report.stored, "computed": report.computed}
     notify({"event": "end", **counts, "failed": len(report.failures)})
     return report
@@ -314,15 +319,30 @@ def _note(report: SweepReport, store: Store, cell: Cell, outcome: Outcome, again
     return "found" if outcome.found else "done"
 
 
+def is_hidden(progress: bool | None) -> bool | None:
+    """Tell tqdm whether its line is hidden; None, where it is asked for: but in a terminal.
+
+    >>> is_hidden(False)
+    True
+    """
+    return ("ipykernel" not in sys.modules and None) if progress else True
+
+
 class _Progress(tqdm):
     """Show the cells done, and the time left by the wall times seen so far."""
 
     def __init__(self, cells, missing, known: list[StoredCell], shown: bool | None):
         form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} cells [{elapsed}{postfix}]"
-        done, disable = len(cells) - len(missing), None if shown else True
-        super().__init__(total=len(cells), initial=done, bar_format=form, disable=disable)
+        done, hidden = len(cells) - len(missing), is_hidden(shown)
+        super().__init__(total=len(cells), initial=done, bar_format=form, disable=hidden)
         self._missing = {cell.name: cell for cell in missing}
-        self._done, self._known = [], known
+        self._done, self._known, self._left = [], known, ""
+
+    def begun(self, cell: Cell) -> Cell:
+        """Name the cell that runs now, and give it."""
+        method, t, d = cell.place().values()
+        self.set_postfix_str(f"{self._left}now {method}, t = {t}, d = {d or 'full'}")
+        return cell
 
     def ended(self, cell: Cell, outcome: Outcome) -> None:
         """Move on by a cell; when it is tried again it does not count again."""
@@ -338,5 +358,6 @@ class _Progress(tqdm):
         left = timing.predict(rates, list(self._missing.values()))
         if done and left is not None:
             seconds = self.format_dict["elapsed"] * left / done
-            self.set_postfix_str(f"about {tqdm.format_interval(seconds)} left", refresh=False)
+            self._left = f"about {tqdm.format_interval(seconds)} left, "
+            self.set_postfix_str(self._left[:-2], refresh=False)
         self.update()

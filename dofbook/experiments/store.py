@@ -247,7 +247,13 @@ class Store:
 
     def __post_init__(self):
         object.__setattr__(self, "root", Path(self.root))
-        if self.root.exists() and not self.root.is_dir():
+        try:
+            file = stat.S_ISDIR(self.root.stat().st_mode) is False
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            file = False
+        except (OSError, ValueError) as problem:  # too long, or a name that none can have
+            raise InputError(f"the store {str(self.root)!r:.80} cannot be: {problem}.") from None
+        if file:
             raise InputError(f"the store {self.root} is a file; name a folder.")
 
     def prepare(self) -> None:
@@ -275,6 +281,8 @@ class Store:
             data = read_regular(path, _LARGEST_FILE)
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(path) from None
+        except PermissionError:
+            raise DamagedCell("it cannot be read: permission denied") from None
         except OSError as problem:
             raise StoreError(f"cannot read {path}: {problem.strerror}.") from problem
         return decode(name, data)

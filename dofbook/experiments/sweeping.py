@@ -13,7 +13,7 @@ from dofbook.errors import InputError, RunFailed
 from dofbook.experiments import tables
 from dofbook.experiments.cell import run_cell, training_rows
 from dofbook.experiments.config import Cell, CellConfig, check_integers, grid_of
-from dofbook.experiments.executors import run_sweep
+from dofbook.experiments.executors import is_hidden, run_sweep
 from dofbook.experiments.store import Store, StoredCell
 from dofbook.methods import Method
 from dofbook.training import Batching, Task
@@ -45,7 +45,8 @@ def sweep(
         raise InputError(f"methods is {methods!r}; give one such as RandomAffine(), or several.")
     if len(set(chosen)) < len(chosen):
         raise InputError(f"methods is {methods!r}; its entries must differ.")
-    listed = list(dims) if isinstance(dims, Iterable) and not isinstance(dims, str) else [dims]
+    one = isinstance(dims, str | bytes) or not isinstance(dims, Iterable)
+    listed = [dims] if one else list(dims)  # type: ignore[arg-type]  # iterable
     sizes = check_integers("dims", tuple(checks.integers("dims", listed, 1).tolist()), 1)
     numbers = check_integers("seeds", seeds_of(seeds), 0)
     grid = grid_of(chosen, sizes)
@@ -60,7 +61,7 @@ def sweep(
         found = run_cells(cells, store, None, progress, run_cell=run)
         return tables.compact(found).to_pandas(use_threads=False)
     parts = []
-    with tqdm(grid, unit="cell", disable=None if progress else True) as line:
+    with tqdm(grid, unit="cell", disable=is_hidden(progress)) as line:
         for method, d in line:
             line.set_postfix_str(f"{method.label}, d = {d or task.network.D}")
             parts.append(training_rows(task, method, d, numbers, batching=batching))
@@ -77,7 +78,7 @@ def run_cells(
     Arguments as of ``run_sweep``. Raises InputError if the cells cannot run, RunFailed if one
     failed; the others are kept.
     """
-    if not isinstance(store, str | Path | Store):
+    if not (isinstance(store, str | Path | Store) and str(store)):
         raise InputError(f"the store is {store!r}; it must be the name of a folder.")
     place = store if isinstance(store, Store) else Store(Path(store))
     report = run_sweep(cells, place, data_dir=data_dir, progress=progress, **how)

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dofbook.errors import InputError
-from dofbook.experiments.config import SCHEMA_VERSION, canonical_json
+from dofbook.experiments.config import SCHEMA_VERSION, CellConfig, canonical_json
 from dofbook.experiments.published import publish
 from dofbook.experiments.store import Store, StoredCell
+from dofbook.success.tables import CONFIGURATION, CURVE
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +42,14 @@ def compact(cells: Iterable[StoredCell]) -> pa.Table:
     """Join cells into one table sorted by ``ORDER``, one row per run and checkpoint.
 
     A run that is in several cells, as with seeds 0 to 2 and 0 to 9, is taken from the first. Raises
-    InputError for cells of several kinds, which have no columns in common.
+    InputError for cells of several kinds, which have no columns in common, and for cells that would
+    make one curve though they differ in more than d and seeds.
     """
     parts, seen, cells = [], set(), list(cells)
     if len(kinds := sorted({cell.config.kind or "runs" for cell in cells})) > 1:
         together = f"{' and '.join(kinds)} make no table together"
         raise InputError(f"{together}; choose one, by a figure or the options of its sweep.")
+    _check_curves(cells)
     for cell in cells:
         family = cell.config.with_seed(0).name
         fresh = [seed for seed in cell.config.seeds if (family, seed) not in seen]
@@ -55,6 +58,24 @@ def compact(cells: Iterable[StoredCell]) -> pa.Table:
         parts.append(cell.table.filter(keep))
     table = pa.concat_tables(parts, promote_options="permissive")
     return table.sort_by([(name, "ascending") for name in ORDER if name in table.column_names])
+
+
+def _check_curves(cells: Iterable[StoredCell]) -> None:
+    """Refuse cells that no column tells apart, but by d and seeds, though they differ."""
+    known: dict[tuple, tuple[str, dict]] = {}
+    for cell in cells:
+        names = [n for n in (*CURVE, "variant", *CONFIGURATION) if n in cell.table.schema.names]
+        if not isinstance(cell.config, CellConfig) or not set(CURVE) <= set(names):
+            continue
+        label = tuple(cell.table[name][0].as_py() for name in names)
+        content = cell.config.content() | {"d": None, "seeds": None}
+        content = {**content.pop("task"), **content}
+        name, other = known.setdefault(label, (cell.config.name, content))
+        keys = sorted(content.keys() | other.keys())
+        if differ := [key for key in keys if content.get(key) != other.get(key)]:
+            pair = f"the cells {name} and {cell.config.name} differ in {', '.join(differ)}"
+            way = "choose one by its sweep's options"
+            raise InputError(f"{pair}, and would make one curve; {way}.")
 
 
 def table(store: Store, names: Iterable[str] | None = None) -> pd.DataFrame:
