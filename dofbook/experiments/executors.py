@@ -292,8 +292,9 @@ def run_sweep(
         wanted = [name for name in stamps if name not in untouched | report.failures.keys()]
         now = {name: store.take(name) for name in wanted}
         report.lost = [name for name, cell in now.items() if cell is None]
-        for cell in (cell for cell in missing if executor and now.get(cell.name)):  # from elsewhere
-            identity.check_origin(now[cell.name], cell, make_task(cell.task, data_dir))
+        for cell in missing if executor else ():  # computed elsewhere
+            if came := now.get(cell.name):
+                identity.check_origin(came, cell, make_task(cell.task, data_dir))
     if report.computed:
         read_headers(store)  # which keeps what they say beside many cells
     counts = {"stored": report.stored, "computed": report.computed}

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -68,8 +69,8 @@ def _check_curves(cells: Iterable[StoredCell]) -> None:
         if not isinstance(cell.config, CellConfig) or not set(CURVE) <= set(names):
             continue
         label = tuple(cell.table[name][0].as_py() for name in names)
-        content = cell.config.content() | {"d": None, "seeds": None}
-        content = {**content.pop("task"), **content}
+        content: dict[str, Any] = cell.config.content() | {"d": None, "seeds": None}
+        content |= {f"task.{key}": value for key, value in content.pop("task").items()}
         name, other = known.setdefault(label, (cell.config.name, content))
         keys = sorted(content.keys() | other.keys())
         if differ := [key for key in keys if content.get(key) != other.get(key)]:
@@ -137,7 +138,7 @@ def run_record(cells: Sequence[StoredCell]) -> pd.Series:
         "network": {f"{task.network}, {task.pooling} pooling" for task in tasks},
         "cells": {str(len(about["cells"]))},
         "seeds": {", ".join(map(str, about["seeds"]))},
-        "epochs": {", ".join(map(str, sorted({task.epochs for task in tasks})))},
+        "epochs": {", ".join(map(str, sorted({task.epochs or 0 for task in tasks})))},
         "training": {
             f"batches of {t.batch_size}, {t.optimizer.name}, learning rate "
             f"{t.optimizer.learning_rate}, {t.optimizer.bias_correction} bias correction"
