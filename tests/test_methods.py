@@ -156,8 +156,9 @@ def test_bad_numbers_are_refused(task, method):
     for t in (-1, 1.5, True):
         with pytest.raises(InputError, match=f"burn_in_steps is {t}"):
             replace(method, t=t)
-    with pytest.raises(InputError, match="d is 0"):
-        method.subspace(task, 0, 0)
+    for d in (0, 2.5, "4"):
+        with pytest.raises(InputError, match=f"d is {d!r}"):
+            method.subspace(task, 0, d)
     D = task.network.D
     with pytest.raises(InputError, match=f"d is {D + 1}"):
         method.subspace(task, 0, D + 1)

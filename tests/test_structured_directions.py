@@ -125,9 +125,9 @@ def test_sparse_columns_have_root_d_entries_by_default(D, nnz):
     assert sparse(jax.random.key(0), 1, D).values.shape == (1, nnz)
 
 
-@pytest.mark.parametrize("nnz", [0, 11])
+@pytest.mark.parametrize("nnz", [0, 11, 2.5])
 def test_numbers_of_entries_out_of_range_are_refused(nnz):
-    with pytest.raises(InputError, match=f"nnz is {nnz}; it must lie between 1 and D = 10"):
+    with pytest.raises(InputError, match=f"nnz is {nnz}; it must be a whole number from 1 to 10"):
         sparse(jax.random.key(0), 2, 10, nnz)
 
 

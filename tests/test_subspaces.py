@@ -135,9 +135,9 @@ def test_kinds_differ_between_keys():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("d", [0, -1, 11])
+@pytest.mark.parametrize("d", [0, -1, 11, 2.5])
 def test_dimensions_out_of_range_are_refused(kind, d):
-    with pytest.raises(InputError, match=f"d is {d}; it must lie between 1 and D = 10"):
+    with pytest.raises(InputError, match=f"d is {d}; it must be a whole number from 1 to 10"):
         directions(kind, jax.random.key(0), d, 10)
 
 

@@ -64,7 +64,7 @@ class LotterySubspace(Method):
     def subspace(self, task, seed, d):
         import jax.numpy as jnp
 
-        checks.integer("d", d, 1)
+        d = checks.integer("d", d, 1)
         rows = self.spectrum(task, seed).rows
         if d > len(rows):
             steps = self.trajectory_steps or task.steps

@@ -104,7 +104,7 @@ def keep_random(key: "jax.Array", count: int, D: int) -> np.ndarray:
     """
     import jax
 
-    subspaces.check_dimension(count, D)
+    count = subspaces.check_dimension(count, D)
     return np.sort(np.asarray(jax.random.permutation(key, D))[:count])
 
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import jax
 
-from dofbook.errors import InputError
+from dofbook import checks
 
 
 class Directions(Protocol):
@@ -55,12 +55,11 @@ class AffineSubspace:
         return self.offset + self.directions.lift(theta)
 
 
-def check_dimension(d: int, D: int, name: str = "d") -> None:
-    """Refuse a training dimension, or another number, that does not lie between 1 and D.
+def check_dimension(d: int, D: int, name: str = "d") -> int:
+    """Require a training dimension, or another number, to be a whole number from 1 to D.
 
     >>> check_dimension(3, 2)
     Traceback (most recent call last):
-    dofbook.errors.InputError: d is 3; it must lie between 1 and D = 2.
+    dofbook.errors.InputError: d is 3; it must be a whole number from 1 to 2.
     """
-    if not 1 <= d <= D:
-        raise InputError(f"{name} is {d}; it must lie between 1 and D = {D}.")
+    return checks.integer(name, d, 1, checks.integer("D", D, 1))

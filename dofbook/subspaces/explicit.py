@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.subspaces.affine import check_dimension
 
@@ -55,8 +56,7 @@ def gaussian(key: jax.Array, d: int, D: int) -> Dense:
     >>> gaussian(jax.random.key(0), 2, 5).rows.shape
     (2, 5)
     """
-    check_dimension(d, D)
-    return Dense(_gaussian_rows(key, d, D))
+    return Dense(_gaussian_rows(key, check_dimension(d, D), D))
 
 
 @jax.tree_util.register_dataclass
@@ -110,9 +110,8 @@ def sparse(key: jax.Array, d: int, D: int, nnz: int | None = None) -> Sparse:
     >>> sparse(jax.random.key(0), 2, 10, nnz=5).indices.shape
     (2, 5)
     """
-    check_dimension(d, D)
-    nnz = isqrt(D - 1) + 1 if nnz is None else nnz
-    check_dimension(nnz, D, "nnz")
+    d = check_dimension(d, D)
+    nnz = isqrt(D - 1) + 1 if nnz is None else check_dimension(nnz, D, "nnz")
     return Sparse(*_draw_sparse(key, d, D, nnz), D=D)
 
 
@@ -170,7 +169,7 @@ def axis_aligned(indices: ArrayLike, D: int) -> AxisAligned:
     >>> axis_aligned([4, 0], 5).lift(jnp.array([1.0, 2.0]))
     Array([2., 0., 0., 0., 1.], dtype=float32)
     """
-    given = np.asarray(indices)
+    given, D = np.asarray(indices), checks.integer("D", D, 1)
     if given.ndim != 1 or not given.size or given.dtype.kind not in "iu":
         found = f"shape {given.shape} and type {given.dtype}"
         raise InputError(f"indices have {found}; they must be a list of at least one integer.")

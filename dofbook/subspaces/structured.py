@@ -138,8 +138,7 @@ def fastfood(key: jax.Array, d: int, D: int) -> Fastfood:
     >>> fastfood(jax.random.key(0), 2, 5).lift(jnp.ones(2)).shape
     (5,)
     """
-    check_dimension(d, D)
-    return Fastfood(*_draw_fastfood(key, D), d=d)
+    return Fastfood(*_draw_fastfood(key, D), d=check_dimension(d, D))
 
 
 @jax.tree_util.register_dataclass
@@ -189,5 +188,4 @@ def hadamard(key: jax.Array, d: int, D: int) -> Hadamard:
     >>> A.project(A.lift(jnp.array([1.0, 2.0]))).round(5)
     Array([1., 2.], dtype=float32)
     """
-    check_dimension(d, D)
-    return Hadamard(*_draw_hadamard(key, D), d=d)
+    return Hadamard(*_draw_hadamard(key, D), d=check_dimension(d, D))
