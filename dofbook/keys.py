@@ -9,11 +9,13 @@ from enum import IntEnum
 from functools import reduce
 from typing import TYPE_CHECKING
 
+from dofbook import checks
+
 if TYPE_CHECKING:
     import jax
 
 SEEDS = 2**32
-"""Number of different seeds: JAX takes a seed modulo this, so larger ones would repeat runs."""
+"""Number of different seeds: JAX takes a seed modulo this, so larger ones would repeat runs and are refused."""
 
 
 class Role(IntEnum):
@@ -35,10 +37,14 @@ class Role(IntEnum):
 def run_key(seed: int, role: Role, *numbers: int) -> "jax.Array":
     """Derive the key of one purpose of one run; ``numbers``, such as d, distinguish draws.
 
+    InputError unless the seed, where it is known, is a whole number from 0 to 2**32 - 1.
+
     >>> w0, A = (run_key(0, role) for role in (Role.INITIALIZATION, Role.DIRECTIONS))
     >>> bool(w0 == A)
     False
     """
     import jax
 
+    if not isinstance(seed, jax.core.Tracer):
+        seed = checks.integer("seed", seed, 0, SEEDS - 1)
     return reduce(jax.random.fold_in, (int(role), *numbers), jax.random.key(seed))

@@ -195,6 +195,28 @@ def test_keys_of_different_roles_and_seeds_differ():
     assert len(keys) == 5 * len(Role) * 4
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32, 2.0, True, "0", None])
+def test_seeds_that_are_none_are_refused(task, seed):
+    subspace = AffineSubspace(task.initialization(0), Identity(task.network.D))
+    for use in (
+        task.initialization,
+        lambda seed: RandomAffine().subspace(task, seed, 2),
+        lambda seed: train(task, subspace, seed),
+    ):
+        with pytest.raises(InputError, match=f"seed is {seed!r}; .* from 0 to 4294967295"):
+            use(seed)
+
+
+def test_the_key_of_a_seed_is_the_same_however_it_is_written():
+    for seed in (0, 7, 2**32 - 1):
+        wanted = jax.random.fold_in(jax.random.key(seed), 0)
+        for written in (seed, np.uint32(seed), np.int64(seed), jnp.uint32(seed)):
+            assert run_key(written, Role.INITIALIZATION) == wanted
+    seeds = jnp.arange(3)
+    keys = jax.jit(jax.vmap(lambda seed: run_key(seed, Role.DIRECTIONS)))(seeds)
+    assert (keys == jnp.stack([run_key(int(seed), Role.DIRECTIONS) for seed in seeds])).all()
+
+
 def test_bad_numbers_are_refused(network, data):
     for epochs in (0, 1.5, True):
         with pytest.raises(InputError, match=f"epochs is {epochs}"):
