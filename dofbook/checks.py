@@ -3,6 +3,7 @@
 The first argument, but of `key`, is the name that the sentence uses.
 """
 
+import os
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -80,6 +81,14 @@ def choice(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     return value
 
 
+def text(name: str, value: Any, allowed: Iterable[str]) -> str:
+    """Require text, for what is one of some names or else a reference."""
+    if not isinstance(value, str):
+        listed = ", ".join(allowed)
+        raise InputError(f"{name} is {_shown(value)}; allowed: {listed}, or module:function.")
+    return value
+
+
 def function(name: str, value: Any) -> Any:
     """Require something that can be called."""
     if not callable(value):
@@ -106,6 +115,25 @@ def key(value: Any) -> Any:
     if not typed and raw != ("uint32", (2,)):
         wanted = "one key, as jax.random.key(7) makes it"
         raise InputError(f"key is {_shown(value)}; it must be {wanted}.")
+    return value
+
+
+def floats(name: str, value: Any, shape: tuple[int, ...]) -> Any:
+    """Require an array of floats of a shape, of NumPy or JAX or traced; its numbers are not read.
+
+    >>> floats("w", np.zeros(2), (3,))
+    Traceback (most recent call last):
+    dofbook.errors.InputError: w is an array of shape (2,); it must be an array of floats (3,).
+    """
+    if getattr(value, "shape", None) != shape or "float" not in str(getattr(value, "dtype", "")):
+        raise InputError(f"{name} is {_shown(value)}; it must be an array of floats {shape}.")
+    return value
+
+
+def path(name: str, value: Any) -> Any:
+    """Require the path of a folder, or None."""
+    if not isinstance(value, str | os.PathLike | None):
+        raise InputError(f"{name} is {_shown(value)}; it must be the path of a folder.")
     return value
 
 
@@ -195,7 +223,7 @@ def _inside(found: np.ndarray, least: float, most: float, open: Open) -> np.ndar
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, np.ndarray) and value.ndim:
+    if hasattr(value, "dtype") and getattr(value, "shape", ()):
         return f"an array of shape {value.shape}"
     return repr(value.item() if isinstance(value, np.ndarray | np.generic) else value)[:80]
 

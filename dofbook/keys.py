@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import jax
 
 SEEDS = 2**32
-"""Number of different seeds: JAX takes a seed modulo this, so larger ones would repeat runs and are refused."""
+"""Number of different seeds: JAX takes a seed modulo this, so larger ones, refused, repeat runs."""
 
 
 class Role(IntEnum):
@@ -44,7 +44,8 @@ def run_key(seed: int, role: Role, *numbers: int) -> "jax.Array":
     False
     """
     import jax
+    from jax.core import Tracer
 
-    if not isinstance(seed, jax.core.Tracer):
+    if not isinstance(seed, Tracer):
         seed = checks.integer("seed", seed, 0, SEEDS - 1)
     return reduce(jax.random.fold_in, (int(role), *numbers), jax.random.key(seed))

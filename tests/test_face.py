@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
@@ -109,3 +110,22 @@ def test_conventions_and_written_tasks_are_checked():
         dof.Task("mlp", "digits", config="x")
     with pytest.raises(InputError, match="optimizer is 0"):
         dof.Task("mlp", "digits", optimizer=0)
+
+
+def test_a_level_in_percent_is_refused_wherever_it_is_asked_for():
+    table = {"dataset": "x", "network": "y", "method": "affine", "burn_in_steps": 0, "step": 1}
+    runs = pd.DataFrame({**table, "d": [4, 8], "seed": 0, "best_train_accuracy": [0.2, 0.9]})
+    for ask in (dof.threshold, dof.success_probability, dof.plot_success):
+        with pytest.raises(InputError, match="level is 90; it must be a number between 0 and 1"):
+            ask(runs, "train_accuracy", 90)
+
+
+def test_data_in_the_home_of_nobody_are_refused():
+    with pytest.raises(InputError, match="data_dir is ~nouser/x; there is no such home folder"):
+        dof.load("mnist", "~nouser/x")
+
+
+def test_a_subspace_of_another_network_is_refused():
+    task, other = dof.Task("mlp", "digits"), dof.subspaces.Identity(3)
+    with pytest.raises(InputError, match="offset is an array of shape .3,.; it must be .*2410"):
+        dof.train(task, dof.AffineSubspace(np.zeros(3, np.float32), other))

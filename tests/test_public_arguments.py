@@ -1,4 +1,6 @@
-"""Every public function of success and geometry, with every kind of wrong argument.
+"""Every public function, with every kind of wrong argument.
+
+Of success and geometry all functions are tried; of the other packages and the face what they offer.
 
 A wrong argument is refused by an `InputError`; never by another error, never by a silent answer,
 but where the value has a documented meaning, which `ALLOWED` lists. The functions are found by
@@ -14,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import dofbook as dof
 import dofbook.geometry
 import dofbook.success
 from dofbook.errors import InputError
@@ -26,6 +29,18 @@ from dofbook.success.tables import RunValues
 from dofbook.success.thresholds import Threshold
 
 KEY = jax.random.key(0)
+ONES = np.ones((6, 2), np.float32)
+DATA = dof.Dataset.from_arrays(ONES, [0, 1, 0, 1, 0, 1], ONES, [0, 1, 0, 1, 0, 1])
+TASK = dof.Task("mlp", DATA, epochs=1)
+D = TASK.network.D
+SPACE = dof.RandomAffine().subspace(TASK, 0, 2)
+W = np.zeros(D, np.float32)
+RUN = {"task": TASK, "seed": 0, "d": 2}
+ADAM = dof.training.OptimizerConfig()
+SETTINGS = {"batch_size": 4, "checkpoints_per_epoch": 1, "optimizer": ADAM,
+            "burn_in_optimizer": ADAM, "extra_burn_in_step": 0}  # fmt: skip
+DRAWN = {"key": KEY, "d": 2, "D": 9}
+LINE = np.linspace(-1, 1, 5)
 WELL = QuadraticWell([1.0, 2.0, 4.0], [1.0, -1.0, 2.0])
 VALUES = np.array([[0.9, 0.8], [0.6, 0.4], [0.1, 0.2]])
 RUNS = pd.DataFrame({
@@ -44,6 +59,72 @@ BY_SEED = pd.Series({(d, seed): d / 32 + seed / 8 for d in (4, 8) for seed in (0
 BY_SEED = BY_SEED.rename_axis(["d", "seed"])
 MONTE_CARLO = {"support": ball(1.0), **SAMPLED}
 CALLS = {
+    "dofbook.Dataset": {"name": "x", "x_train": ONES, "y_train": DATA.y_train, "x_test": ONES,
+                        "y_test": DATA.y_test, "num_classes": 2, "source": "here",
+                        "fingerprint": "none", "mean_image": None},
+    "dofbook.Dataset.from_arrays": {"x_train": ONES, "y_train": DATA.y_train, "x_test": ONES,
+                                    "y_test": DATA.y_test, "name": "x"},
+    "dofbook.FullSpace": {"t": 0},
+    "dofbook.FullSpace.subspace": {**RUN, "d": D},
+    "dofbook.LotterySubspace": {"t": 0, "basis": "centred", "spacing": 5, "trajectory_steps": 9,
+                                "extra_first_step": 1},
+    "dofbook.LotterySubspace.subspace": RUN,
+    "dofbook.LotteryTicket": {"t": 0, "pruning_epochs": 1, "iterations": 1,
+                              "retraining": "common", "weight_decay": 0.1},
+    "dofbook.LotteryTicket.subspace": RUN,
+    "dofbook.RandomAffine": {"t": 0, "directions": "sparse", "directions_seed": 1,
+                             "nested": False},
+    "dofbook.RandomAffine.subspace": RUN,
+    "dofbook.RandomPruning": {"t": 0, "nested": False, "retraining": "common"},
+    "dofbook.RandomPruning.subspace": RUN,
+    "dofbook.load": {"name": "digits", "data_dir": None},
+    "dofbook.octaves": {"largest": 8, "smallest": 1, "factor": 2.0},
+    "dofbook.plot_success": {"runs": RUNS, "metric": "test_accuracy", "level": 0.5, "delta": 0.2},
+    "landscape.line_hits": {"x": LINE, "y": LINE, "loss": np.ones((5, 5)), "eps": 0.1,
+                            "point": (0.0, 0.0), "angles": [0.0, 1.0], "samples": 9},
+    "landscape.plane_through": {"origin": [0.0, 0.0], "first": [1.0, 0.0], "second": [0.0, 1.0]},
+    "landscape.slice_metrics": {"task": TASK, "network": TASK.network, "x": [0.0], "y": [0.0],
+                                "plane": dof.landscape.plane_through(W, W + 1, np.arange(D)),
+                                "splits": "test"},
+    "networks.Network": {"init": TASK.network.init, "apply": TASK.network.apply, "D": D,
+                         "layers": TASK.network.layers, "evaluation_chunk": 9,
+                         "gradient_chunk": 9, "name": "x"},
+    "networks.build": {"name": "mlp", "num_classes": 2, "pooling": "max"},
+    "networks.flatten": {"module": dof.networks.MLP((3,), 2), "example": ONES, "trainable": None,
+                         "evaluation_chunk": 9, "gradient_chunk": 9, "name": "x"},
+    "networks.paper_network": {"name": "mlp", "input_shape": (2,), "num_classes": 2,
+                               "pooling": "max", "dtype": "float32"},
+    "subspaces.AffineSubspace": {"offset": W, "directions": SPACE.directions},
+    "subspaces.Identity": {"D": 9},
+    "subspaces.axis_aligned": {"indices": [0, 2], "D": 9},
+    "subspaces.check_dimension": {"d": 2, "D": 9, "name": "d"},
+    "subspaces.directions": {"kind": "sparse", **DRAWN},
+    "subspaces.fastfood": DRAWN,
+    "subspaces.gaussian": DRAWN,
+    "subspaces.hadamard": DRAWN,
+    "subspaces.sparse": {**DRAWN, "nnz": 3},
+    "training.Batching": {"strategy": "batched", "chunk": 2, "precision": "tf32"},
+    "training.Objective": {"name": "x", "loss": max, "metrics": [("most", max)]},
+    "training.OptimizerConfig": {"name": "adam", "learning_rate": 0.1, "b1": 0.9, "b2": 0.9,
+                                 "eps": 0.1, "momentum": 0.5, "bias_correction": "constant",
+                                 "schedule": None},
+    "training.Task": {"network": "mlp", "data": DATA, "objective": "classification", "epochs": 1,
+                      **SETTINGS, "convention": "paper", "config": None},
+    "training.TaskConfig": {"dataset": "digits", "network": "mlp", "pooling": "max",
+                            "train_size": 20, "test_size": 20, "epochs": 1, **SETTINGS,
+                            "objective": "classification", "linearized_at": 1,
+                            "solver": "exact"},
+    "training.batches_key": {"seed": 0},
+    "training.burn_in": {"task": TASK, "w0": W, "key": KEY, "steps": 1},
+    "training.evaluate": {"task": TASK, "w": W},
+    "training.fit": {"task": TASK, "subspace": SPACE, "key": KEY, "optimizer": None, "epochs": 1,
+                     "decay": W, "at_offset": np.zeros(4)},
+    "training.make_optimizer": {"optimizer": ADAM},
+    "training.make_task": {"config": dof.training.TaskConfig("digits", "mlp"), "data_dir": None},
+    "training.start_key": {"seed": 0},
+    "training.train": {"task": TASK, "subspace": SPACE, "seed": 0},
+    "training.train_runs": {"task": TASK, "build": lambda run: SPACE, "keys": [KEY],
+                            "optimizer": None, "batching": None, "at_offset": None},
     "affine.mean_distance": {"dimension": 9, "n": 3, "d": 2, "norm": 1.5},
     "affine.mean_squared_distance": {"dimension": 9, "n": 3, "d": 2, "norm": 1.5},
     "affine.simulate_distances": {"dimension": 4, "n": 1, "d": 1, "key": KEY, "runs": 2,
@@ -169,11 +250,22 @@ INTERNAL = {
     "checks", "precision", "montecarlo.as_partial", "montecarlo.Estimate",
     "gaussian_width.unit_vectors", "quadratic.climb", "quadratic.ClosedForm", "cones.ConeEstimate",
     "elliptic_cones.ConeSize", "tables.CurveKey", "means.Rise",
+    # What a function makes and checks, or holds, and the modules of Flax, which flatten checks.
+    "AxisAligned", "Dense", "Directions", "Fastfood", "Hadamard", "Sparse", "Layer",
+    "sweep",  # in test_face.py
+    "BatchNorm", "Conv", "ConvNet", "LeNet", "MLP", "ResNet20", "ResidualBlock",
 }  # fmt: skip
 WRONG = {
     "nan": np.nan, "negative": -1, "fraction": 2.5, "word": "word", "None": None,
     "shape": np.full((2, 3, 4), 0.5), "ragged": [[1.0], [1.0, 2.0]], "bool": True,
 }  # fmt: skip
+DEFAULT_NONE = (
+    "mean_image", "trajectory_steps", "directions_seed", "plot_success:level", "trainable",
+    "gradient_chunk", "num_classes", "nnz", "epochs", "optimizer", "burn_in_optimizer", "decay",
+    "at_offset", "batching", "schedule", "train_size", "test_size", "linearized_at", "Task:config",
+    "FullSpace.subspace:d",
+)  # fmt: skip
+WORDS = ("Dataset:name", "source", "fingerprint", "Network:name", "Objective:name")
 # parameter, or function:parameter -> kinds of wrong value that have a documented meaning.
 ALLOWED = {
     **dict.fromkeys(["distance", "high", "large", "norm", "R", "radius"], {"fraction"}),
@@ -202,6 +294,17 @@ ALLOWED = {
     "expected_minimum_loss:d": {"fraction", "shape", "bool"},
     "predicted_success:d": {"fraction", "shape", "bool"},
     "ridge_parameter:d": {"fraction", "shape", "bool"},
+    # None is the default, or stands for what there is not; names are any words.
+    **dict.fromkeys(DEFAULT_NONE, {"None"}),
+    **dict.fromkeys(WORDS, {"word"}),
+    **dict.fromkeys(["Dataset.from_arrays:name", "flatten:name"], {"word", "None"}),
+    **dict.fromkeys(["largest", "smallest", "factor"], {"fraction"}),
+    **dict.fromkeys(["learning_rate", "weight_decay"], {"fraction"}),
+    **dict.fromkeys(["line_hits:eps", "line_hits:loss"], {"negative", "fraction"}),
+    "nested": {"bool"},
+    "data_dir": {"None", "word"},  # the digits come with scikit-learn
+    "flatten:example": {"shape"},
+    "check_dimension:name": set(WRONG),
     # What lies on the grid, or has no interval.
     "Threshold:value": {"fraction", "bool"},
     "Threshold:lower": {"nan", "fraction", "bool"},
@@ -231,15 +334,29 @@ def defined_in(module):
 
 
 def public():
-    """Find what both packages offer, by module and name."""
+    """Find what the packages offer, by module, or package, and name."""
     found = {}
     for package in (dofbook.success, dofbook.geometry):
         for file in pkgutil.iter_modules(package.__path__):
             module = importlib.import_module(f"{package.__name__}.{file.name}")
             found |= {f"{file.name}.{name}": thing for name, thing in defined_in(module)}
-    return {name: f for name, f in found.items() if not {name, name.split(".")[0]} & INTERNAL}
+    for package in (dof.subspaces, dof.landscape, dof.training, dof.networks, dof):
+        for name in getattr(package, "__all__", dir(package)):
+            thing = getattr(package, name)
+            ours = getattr(thing, "__module__", "").startswith("dofbook.")
+            ours = ours and (inspect.isroutine(thing) or inspect.isclass(thing)) and name[0] != "_"
+            if ours and thing not in found.values():
+                found[f"{package.__name__.removeprefix('dofbook.')}.{name}"] = thing
+    found["dofbook.Dataset.from_arrays"] = dof.Dataset.from_arrays
+    for method in METHODS:
+        found[f"dofbook.{type(method).__name__}.subspace"] = method.subspace
+    return {name: f for name, f in found.items() if not {name, *name.split(".")} & INTERNAL}
 
 
+METHODS = (
+    dof.FullSpace(), dof.LotterySubspace(spacing=1, trajectory_steps=3), dof.RandomAffine(),
+    dof.LotteryTicket(pruning_epochs=1), dof.RandomPruning(),
+)  # fmt: skip
 PUBLIC = public()
 
 
@@ -254,7 +371,8 @@ def test_every_public_function_has_an_example_of_all_its_arguments():
     assert set(PUBLIC) == set(CALLS)
     for name, arguments in CALLS.items():
         parameters = inspect.signature(PUBLIC[name]).parameters.values()
-        flags = {p.name for p in parameters if p.annotation is bool}  # any truth value will do
+        # Any truth value will do, and what begins with _ is not for people.
+        flags = {p.name for p in parameters if p.annotation is bool or p.name[0] == "_"}
         assert {p.name for p in parameters} - flags <= set(arguments), name
         call(name, arguments)
 

@@ -214,3 +214,24 @@ def test_subspaces_pass_through_jit_and_vmap():
     np.testing.assert_allclose(
         points[3], stacked.offset[3] + stacked.directions.rows[3].sum(0), rtol=1e-5
     )
+
+
+def test_what_is_no_affine_subspace_is_refused():
+    """Where people make one; the trees that JAX makes of it hold anything."""
+    offset, A = jnp.zeros(4), Identity(4)
+    wrong = [("word", A), (jnp.zeros(5), A), (jnp.zeros(4, int), A), (offset, None), (None, A)]
+    wrong += [(offset, Dense("word")), (offset, Dense(jnp.zeros(4))), (offset, Dense)]
+    for parts in wrong:
+        with pytest.raises(InputError, match="offset is|directions is|directions raised"):
+            AffineSubspace(*parts)
+    subspace = AffineSubspace(offset, gaussian(jax.random.key(0), 2, 4))
+    for leaf in (None, "word", object(), 0):
+        tree = jax.tree.map(lambda _, leaf=leaf: leaf, subspace)
+        assert (tree.offset, tree.directions.rows) == (leaf, leaf)
+    axes = jax.tree.map(lambda _: 0, subspace)
+    stacked = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), subspace)
+    assert jax.vmap(AffineSubspace.point, (axes, 0))(stacked, jnp.ones((2, 2))).shape == (2, 4)
+    assert jax.eval_shape(lambda: subspace).offset.shape == (4,)
+    leaves = jax.tree_util.tree_leaves_with_path(subspace)
+    paths = [jax.tree_util.keystr(path) for path, _ in leaves]
+    assert paths == [".offset", ".directions.rows"]

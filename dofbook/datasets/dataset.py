@@ -56,6 +56,7 @@ class Dataset:
                 check_labels(f"y_{part} of {self.name}", y, self.num_classes)
             x.flags.writeable = y.flags.writeable = False
         if self.mean_image is not None:
+            checks.floats("mean_image", self.mean_image, self.x_train.shape[1:])
             self.mean_image.flags.writeable = False
 
     @classmethod

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dofbook import checks
 from dofbook.datasets.dataset import Dataset, from_pixels
 from dofbook.datasets.official import RELEASES
 from dofbook.datasets.prepared import find_prepared, read_tfds
@@ -65,6 +66,7 @@ def load(name: str, data_dir: str | os.PathLike | None = None, *, verify: bool =
     >>> load("digits").fingerprint[:12]
     'fd6a6a77bc3e'
     """
+    checks.path("data_dir", data_dir)
     if is_reference(name):
         found = call(name, data_dir or os.environ.get("DOFBOOK_DATA_DIR"))
         if not isinstance(found, Dataset):
@@ -87,6 +89,7 @@ def locate(name: str, data_dir: str | os.PathLike | None = None) -> str | None:
     'scikit-learn'
     """
     _check_name(name)
+    checks.path("data_dir", data_dir)
     if name == "digits":
         return "scikit-learn"
     root = _folder(data_dir)
@@ -96,7 +99,7 @@ def locate(name: str, data_dir: str | os.PathLike | None = None) -> str | None:
 
 
 def _check_name(name):
-    if name not in NAMES:
+    if not isinstance(name, str) or name not in NAMES:
         raise InputError(f"There is no data set {name!r}; choose one of {', '.join(NAMES)}.")
 
 
@@ -106,9 +109,11 @@ def _folder(data_dir: str | os.PathLike | None) -> Path | None:
         what, value = "$DOFBOOK_DATA_DIR", os.environ.get("DOFBOOK_DATA_DIR")
     if not value:
         return None
-    if not isinstance(value, str | os.PathLike):
-        raise InputError(f"{what} is {value!r:.80}; it must be the path of a folder.")
-    if not (folder := Path(value).expanduser()).is_dir():
+    try:
+        folder = Path(value).expanduser()
+    except RuntimeError:
+        raise InputError(f"{what} is {value}; there is no such home folder.") from None
+    if not folder.is_dir():
         fault = "is no folder" if folder.exists() else "does not exist"
         raise InputError(f"{what} names {folder}, which {fault}; name the folder of the files.")
     return folder

@@ -20,8 +20,9 @@ def octaves(largest: int, smallest: int = 1, factor: float = 2.0) -> tuple[int, 
     >>> octaves(16), octaves(64, 16, 2**0.5)
     ((1, 2, 4, 8, 16), (16, 23, 32, 45, 64))
     """
-    numbers = all(isinstance(value, Real) for value in (largest, smallest, factor))
-    if not (numbers and 1 <= smallest <= largest and 1.01 <= factor < float("inf")):
+    given, inf = (largest, smallest, factor), float("inf")
+    numbers = all(isinstance(value, Real) and not isinstance(value, bool) for value in given)
+    if not (numbers and 1 <= smallest <= largest < inf and 1.01 <= factor < inf):
         needed = "1 <= first <= last and a factor of at least 1.01"
         given = f"the dimensions {smallest}:{largest}:x{factor}"
         raise InputError(f"{given} make no progression; it needs {needed}.")

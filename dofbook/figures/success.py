@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from dofbook.figures import style
 from dofbook.success import phase_boundary, success_counts, wilson_interval
+from dofbook.success.checks import check_level
 
 
 @style.in_style
@@ -23,6 +24,8 @@ def plot_success(
     >>> len(plot_success(style.example_runs()).axes)
     2
     """
+    if level is not None:
+        check_level(level, metric)
     blocks, scale = style.block_runs(runs, metric, "best"), style.percent_scale(metric)
     styles, words = style.choose_styles(blocks), style.metric_label(metric)
     height, count = style.PANEL_HEIGHT * len(blocks) + 0.7, len(blocks)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
+from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.networks import Network
 from dofbook.training import Task
@@ -44,8 +45,9 @@ def plane_through(origin: np.ndarray, first: np.ndarray, second: np.ndarray) -> 
     array([[0., 1.],
            [1., 0.]])
     """
-    start = np.asarray(origin, float)
-    a, b = np.asarray(first, float) - start, np.asarray(second, float) - start
+    start = checks.finite("origin", origin, ("D",))
+    a = checks.finite("first", first, start.shape) - start
+    b = checks.finite("second", second, start.shape) - start
     e1 = a / max(np.linalg.norm(a), 1e-300)
     rest = b - (b @ e1) * e1
     if np.linalg.norm(a) == 0 or np.linalg.norm(rest) <= 1e-9 * np.linalg.norm(b):
@@ -66,7 +68,11 @@ def slice_metrics(
     >>> slice_metrics(task, task.network, plane, np.zeros(1), np.zeros(1)).shape
     (1, 1, 4)
     """
-    data = task.arrays
+    data = checks.instance("task", task, Task).arrays
+    D = checks.instance("network", network, Network).D
+    checks.floats("origin of the plane", checks.instance("plane", plane, Plane).origin, (D,))
+    x, y = checks.finite("x", x, ("nx",)), checks.finite("y", y, ("ny",))
+    checks.choice("splits", splits, ("both", "test"))
     parts = [(data.x_train, data.y_train), (data.x_test, data.y_test)]
     wanted = parts if splits == "both" else parts[1:]
     program = compiled_evaluation(network, task.objective)
@@ -94,6 +100,13 @@ def line_hits(
     >>> line_hits(x, x, valley, 0.1, (0.0, 1.0), np.array([0.0, np.pi / 2]))
     array([False,  True])
     """
+    x, y = checks.finite("x", x, ("nx",)), checks.finite("y", y, ("ny",))
+    if not all((np.diff(axis) > 0).all() for axis in (x, y)):
+        raise InputError("x and y must be strictly increasing.")
+    loss, eps = checks.array("loss", loss, (len(y), len(x))), checks.real("eps", eps)
+    checks.finite("point", point, (2,))
+    angles = checks.finite("angles", angles, ("lines",))
+    samples = checks.integer("samples", samples, 1)
     if not (x[0] <= point[0] <= x[-1] and y[0] <= point[1] <= y[-1]):
         raise InputError(f"the point {point} lies outside the slice.")
     inside = RegularGridInterpolator((y, x), loss, bounds_error=False, fill_value=np.inf)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dofbook import subspaces
+from dofbook import checks, subspaces, training
 from dofbook.errors import InputError
 from dofbook.methods.base import Method
 
@@ -24,7 +24,8 @@ class FullSpace(Method):
             raise InputError(f"burn_in_steps is {self.t}; full training starts at w0 (0).")
 
     def subspace(self, task, seed, d=None):
-        directions = subspaces.Identity(task.network.D)
+        D = checks.instance("task", task, training.Task).network.D
+        directions = subspaces.Identity(D if d is None else checks.integer("d", d, D, D))
         return subspaces.AffineSubspace(task.initialization(seed), directions)
 
     def dims(self, dims):

@@ -64,7 +64,8 @@ class LotterySubspace(Method):
     def subspace(self, task, seed, d):
         import jax.numpy as jnp
 
-        d = checks.integer("d", d, 1)
+        d = training.task.check_run(task, d)
+        offset = self.offset(task, seed)
         rows = self.spectrum(task, seed).rows
         if d > len(rows):
             steps = self.trajectory_steps or task.steps
@@ -73,7 +74,7 @@ class LotterySubspace(Method):
                 f"{len(rows)} directions; take a smaller d, more steps or a smaller spacing."
             )
         directions = subspaces.Dense(jnp.asarray(rows[:d]))
-        return subspaces.AffineSubspace(self.offset(task, seed), directions)
+        return subspaces.AffineSubspace(offset, directions)
 
     def check(self, task, d):
         super().check(task, d)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from dofbook import checks, subspaces, training
+from dofbook import checks, training
 from dofbook.cache import Cache
 from dofbook.keys import Role, run_key
 from dofbook.methods.full_space import FullSpace
@@ -59,6 +59,7 @@ class LotteryTicket(Pruned):
         object.__setattr__(self, "weight_decay", checks.real("weight_decay", self.weight_decay, 0))
 
     def subspace(self, task, seed, d):
+        d = training.task.check_run(task, d)
         w_t = self.offset(task, seed)
         return masked(w_t, self.kept(task, seed, d, w_t))
 
@@ -67,7 +68,6 @@ class LotteryTicket(Pruned):
 
         The first round is ``trained``; later ones train what is left from ``rewound`` (D,).
         """
-        d = subspaces.check_dimension(d, task.network.D)
         once, *rounds = keep_schedule(task.network.D, d, self.iterations)
         kept = keep_largest(self.trained(task, seed), once)
         for i, count in enumerate(rounds, start=1):

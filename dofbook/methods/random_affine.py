@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dofbook import checks, subspaces
+from dofbook import checks, subspaces, training
 from dofbook.keys import SEEDS, Role, run_key
 from dofbook.methods.base import Method
 
@@ -36,7 +36,7 @@ class RandomAffine(Method):
         checks.integer_fields(self, 0, "directions_seed", most=SEEDS - 1)
 
     def subspace(self, task, seed, d):
-        d = subspaces.check_dimension(d, task.network.D)
+        d = training.task.check_run(task, d)
         own = seed if self.directions_seed is None else self.directions_seed
         key = run_key(own, Role.DIRECTIONS, *(() if self.nested else (d,)))
         drawn = subspaces.directions(self.directions, key, d, task.network.D)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dofbook import subspaces
+from dofbook import training
 from dofbook.keys import Role, run_key
 from dofbook.methods.pruning import Pruned, Retraining, keep_random, masked
 
@@ -30,7 +30,7 @@ class RandomPruning(Pruned):
     }  # fmt: skip
 
     def subspace(self, task, seed, d):
-        d = subspaces.check_dimension(d, task.network.D)
+        d = training.task.check_run(task, d)
         key = run_key(seed, Role.DIRECTIONS, *(() if self.nested else (d,)))
         kept = keep_random(key, d, task.network.D)
         return masked(self.offset(task, seed), kept)

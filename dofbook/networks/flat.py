@@ -48,7 +48,11 @@ class Network:
     _variant: Callable[[str], "Network"] | None = field(default=None, repr=False)
 
     def __post_init__(self):
-        checks.integer_fields(self, 1, "evaluation_chunk", "gradient_chunk")
+        checks.integer_fields(self, 1, "D", "evaluation_chunk", "gradient_chunk")
+        for name in ("init", "apply"):
+            checks.function(name, getattr(self, name))
+        checks.instance("layers", self.layers, tuple)
+        checks.instance("name", self.name, str)
 
     def with_derivatives(self, kind: str) -> "Network":
         """Give the same function with other derivatives: "gradient", "linear" or "all".

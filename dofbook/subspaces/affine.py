@@ -6,6 +6,8 @@ from typing import Protocol
 import jax
 
 from dofbook import checks
+from dofbook.errors import InputError
+from dofbook.references import own_code
 
 
 class Directions(Protocol):
@@ -25,7 +27,6 @@ class Directions(Protocol):
         ...
 
 
-@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class AffineSubspace:
     """Hold the affine subspace {offset + A theta} (paper, Eq. 2.2).
@@ -40,6 +41,15 @@ class AffineSubspace:
     offset: jax.Array
     directions: Directions
 
+    def __post_init__(self):
+        A = self.directions
+        if not all(hasattr(A, part) for part in ("d", "lift", "project")):
+            wanted = "it must offer d, lift and project, as those of dofbook.subspaces"
+            raise InputError(f"directions is {A!r:.80}; {wanted}.")
+        with own_code("directions"):
+            lifted = jax.eval_shape(A.lift, jax.ShapeDtypeStruct((A.d,), "float32"))
+        checks.floats("offset", self.offset, lifted.shape)
+
     @property
     def d(self) -> int:
         """Training dimension."""
@@ -53,6 +63,21 @@ class AffineSubspace:
     def point(self, theta: jax.Array) -> jax.Array:
         """Map theta (d,) to the weights w = offset + A theta, (D,)."""
         return self.offset + self.directions.lift(theta)
+
+
+def _flat(subspace: AffineSubspace) -> tuple[tuple, None]:
+    names = "offset", "directions"
+    return tuple((jax.tree_util.GetAttrKey(n), getattr(subspace, n)) for n in names), None
+
+
+def _bare(_, parts) -> AffineSubspace:
+    """Make one without checks: JAX has trees of other things than arrays."""
+    made = object.__new__(AffineSubspace)
+    vars(made).update(zip(("offset", "directions"), parts, strict=True))
+    return made
+
+
+jax.tree_util.register_pytree_with_keys(AffineSubspace, _flat, _bare)
 
 
 def check_dimension(d: int, D: int, name: str = "d") -> int:

@@ -56,7 +56,7 @@ def gaussian(key: jax.Array, d: int, D: int) -> Dense:
     >>> gaussian(jax.random.key(0), 2, 5).rows.shape
     (2, 5)
     """
-    return Dense(_gaussian_rows(key, check_dimension(d, D), D))
+    return Dense(_gaussian_rows(checks.key(key), check_dimension(d, D), D))
 
 
 @jax.tree_util.register_dataclass
@@ -112,7 +112,7 @@ def sparse(key: jax.Array, d: int, D: int, nnz: int | None = None) -> Sparse:
     """
     d = check_dimension(d, D)
     nnz = isqrt(D - 1) + 1 if nnz is None else check_dimension(nnz, D, "nnz")
-    return Sparse(*_draw_sparse(key, d, D, nnz), D=D)
+    return Sparse(*_draw_sparse(checks.key(key), d, D, nnz), D=D)
 
 
 @jax.tree_util.register_dataclass
@@ -152,6 +152,9 @@ class Identity:
 
     D: int = field(metadata={"static": True})
 
+    def __post_init__(self):
+        checks.integer_fields(self, 1, "D")
+
     @property
     def d(self) -> int:
         return self.D
@@ -169,6 +172,7 @@ def axis_aligned(indices: ArrayLike, D: int) -> AxisAligned:
     >>> axis_aligned([4, 0], 5).lift(jnp.array([1.0, 2.0]))
     Array([2., 0., 0., 0., 1.], dtype=float32)
     """
+    checks.array("indices", indices)
     given, D = np.asarray(indices), checks.integer("D", D, 1)
     if given.ndim != 1 or not given.size or given.dtype.kind not in "iu":
         found = f"shape {given.shape} and type {given.dtype}"

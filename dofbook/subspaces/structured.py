@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dofbook import checks
 from dofbook.subspaces.affine import Directions, check_dimension
 
 _BITS = 5
@@ -138,7 +139,8 @@ def fastfood(key: jax.Array, d: int, D: int) -> Fastfood:
     >>> fastfood(jax.random.key(0), 2, 5).lift(jnp.ones(2)).shape
     (5,)
     """
-    return Fastfood(*_draw_fastfood(key, D), d=check_dimension(d, D))
+    d = check_dimension(d, D)
+    return Fastfood(*_draw_fastfood(checks.key(key), D), d=d)
 
 
 @jax.tree_util.register_dataclass
@@ -188,4 +190,5 @@ def hadamard(key: jax.Array, d: int, D: int) -> Hadamard:
     >>> A.project(A.lift(jnp.array([1.0, 2.0]))).round(5)
     Array([1., 2.], dtype=float32)
     """
-    return Hadamard(*_draw_hadamard(key, D), d=check_dimension(d, D))
+    d = check_dimension(d, D)
+    return Hadamard(*_draw_hadamard(checks.key(key), D), d=d)

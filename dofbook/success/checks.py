@@ -36,6 +36,12 @@ def check_levels(levels: ArrayLike) -> np.ndarray:
     return checks.finite("levels", np.atleast_1d(checks.finite("levels", levels)), ("levels",))
 
 
+def check_level(level: float, metric: str) -> float:
+    """Require a level that a metric may reach: a fraction, not percent, of an accuracy."""
+    metric_kind(metric)
+    return checks.real("level", level, *((0, 1) if metric.endswith("accuracy") else ()))
+
+
 def check_values(values: ArrayLike, present: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:
     """Require a number or NaN per dimension and run, and a run at each: values and mask."""
     array = checks.array("values", values, ("dims", "runs"))

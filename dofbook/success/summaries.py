@@ -11,8 +11,8 @@ from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.success import tables
 from dofbook.success.bisection import hit_dimensions
-from dofbook.success.checks import check_levels, check_runs
-from dofbook.success.tables import REQUIRED, CurveKey, metric_kind, run_values
+from dofbook.success.checks import check_level, check_levels, check_runs
+from dofbook.success.tables import REQUIRED, CurveKey, run_values
 from dofbook.success.thresholds import Threshold
 
 
@@ -124,8 +124,7 @@ def compare_hits(
 
 def _table(runs, metric: str, level: float, dims: ArrayLike | None) -> pd.DataFrame:
     """Check what is asked, and give the table, or make one of an array."""
-    metric_kind(metric)
-    checks.real("level", level, *((0, 1) if metric.endswith("accuracy") else ()))
+    check_level(level, metric)
     if dims is None:
         if not isinstance(runs, pd.DataFrame):
             raise InputError("runs are no table; an array of runs needs dims, one d for each row.")

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from dofbook import checks
 from dofbook.errors import RunFailed
 from dofbook.networks import Network
 from dofbook.subspaces import AffineSubspace
@@ -47,9 +48,15 @@ def train_runs(
     >>> train_runs(task, build, keys)[0].step.tolist()
     [0, 12]
     """
-    batching = batching or Batching()
-    optimizer = optimizer or task.optimizer
-    at_offset = at_offset or (lambda s: loop.evaluate(task, s.offset))
+    checks.instance("task", task, Task)
+    checks.function("build", build)
+    keys = [checks.key(key) for key in (keys if hasattr(keys, "__len__") else [keys])]
+    batching = Batching() if batching is None else batching
+    checks.instance("batching", batching, Batching)
+    optimizer = task.optimizer if optimizer is None else optimizer
+    if at_offset is None:
+        at_offset = lambda s: loop.evaluate(task, s.offset)  # noqa: E731
+    checks.function("at_offset", at_offset)
 
     def train_one(space, key):
         return loop.fit(task, space, key, optimizer=optimizer, at_offset=at_offset(space)).history

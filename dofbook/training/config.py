@@ -82,7 +82,7 @@ class OptimizerConfig:
         checks.choice("optimizer name", self.name, get_args(OptimizerName))
         checks.choice("optimizer bias_correction", self.bias_correction, get_args(BiasCorrection))
         known = (None, "released_code") if self.name == "momentum" else (None,)
-        if self.schedule not in known:
+        if not isinstance(self.schedule, str | None) or self.schedule not in known:
             given = f"optimizer schedule is {self.schedule!r} with {self.name!r}"
             raise InputError(f"{given}; allowed: None, or 'released_code' with 'momentum'.")
         settle = partial(object.__setattr__, self)  # 1 and 1.0 are one configuration, hashed alike
@@ -144,9 +144,11 @@ class TaskConfig:
     solver: Solver = "descent"
 
     def __post_init__(self):
-        check_name("dataset", self.dataset, DATASETS)
-        check_name("network", self.network, NETWORKS)
-        check_name("objective", self.objective, OBJECTIVES)
+        for name in ("optimizer", "burn_in_optimizer"):
+            checks.instance(name, getattr(self, name), OptimizerConfig)
+        names = {"dataset": DATASETS, "network": NETWORKS, "objective": OBJECTIVES}
+        for what, ours in names.items():
+            check_name(what, checks.text(what, getattr(self, what), ours), ours)
         checks.choice("pooling", self.pooling, get_args(Pooling))
         checks.choice("solver", self.solver, get_args(Solver))
         if self.epochs is None:

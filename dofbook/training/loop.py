@@ -14,6 +14,7 @@ import optax
 import pandas as pd
 from jax import lax
 
+from dofbook import checks
 from dofbook.keys import Role, run_key
 from dofbook.networks import Network
 from dofbook.subspaces import AffineSubspace, Identity
@@ -111,6 +112,7 @@ def evaluate(task: Task, w: jax.Array) -> jax.Array:
     >>> evaluate(Task("mlp", "digits"), jnp.zeros(2410))[0].round(4)  # log 10
     Array(2.3026, dtype=float32)
     """
+    checks.floats("w", w, (checks.instance("task", task, Task).network.D,))
     program, data = compiled_evaluation(task.network, task.objective), task.arrays
     train = program(w, data.x_train, data.y_train)
     return jnp.concatenate([train, program(w, data.x_test, data.y_test)])
@@ -201,7 +203,16 @@ def fit(
     >>> fit(task, space, jax.random.key(0), epochs=2).history.step.tolist()
     [0, 12, 24]
     """
-    optimizer = optimizer or task.optimizer
+    D = checks.instance("task", task, Task).network.D
+    checks.floats("offset", checks.instance("subspace", subspace, AffineSubspace).offset, (D,))
+    checks.key(key)
+    if decay is not None:
+        checks.floats("decay", decay, (D,))
+    if at_offset is not None:
+        checks.floats("at_offset", at_offset, (len(task.objective.metric_names),))
+    epochs = task.epochs if epochs is None else checks.integer("epochs", epochs, 1)
+    optimizer = task.optimizer if optimizer is None else optimizer
+    state = initial_state(subspace.d, optimizer)
     program = compiled_descent(task.network, task.objective, optimizer)
     x, y = task.arrays.x_train, task.arrays.y_train
     programs = Programs(
@@ -210,7 +221,6 @@ def fit(
         order=lambda epoch: epoch_order(key, epoch, len(y)),
     )
     at_offset = evaluate(task, subspace.offset) if at_offset is None else at_offset
-    state = initial_state(subspace.d, optimizer)
     made, table, state = follow(programs, task, subspace, state, at_offset, epochs)
     return Trained(make_history(task, made, table), state.theta)
 
@@ -261,5 +271,7 @@ def burn_in(task: Task, w0: jax.Array, key: jax.Array, steps: int) -> jax.Array:
     >>> burn_in(Task("mlp", "digits"), jnp.ones(2410), jax.random.key(0), 0)[0]
     Array(1., dtype=float32)
     """
-    (moved,) = deque(_full_training(task, w0, key, steps, steps), maxlen=1)
+    checks.floats("w0", w0, (checks.instance("task", task, Task).network.D,))
+    steps = checks.integer("steps", steps)
+    (moved,) = deque(_full_training(task, w0, checks.key(key), steps, steps), maxlen=1)
     return w0 + moved

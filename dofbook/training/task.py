@@ -16,6 +16,7 @@ from dofbook.errors import InputError
 from dofbook.keys import SEEDS, Role, run_key
 from dofbook.networks import Network, Pooling, flatten, paper_network
 from dofbook.references import found_now
+from dofbook.subspaces import check_dimension
 from dofbook.training import config as written
 from dofbook.training.config import MOMENTUM, OBJECTIVES, Convention, OptimizerConfig, TaskConfig
 from dofbook.training.objectives import Objective, classification, objective
@@ -98,7 +99,7 @@ class Task:
         settle = partial(object.__setattr__, self)
         checks.choice("convention", self.convention, written.CONVENTIONS)
         pooling, correction, extra = written.CONVENTIONS[self.convention]
-        if self.config:
+        if self.config is not None:
             checks.instance("config", self.config, TaskConfig)
             if self.convention != "paper" and pooling != self.config.pooling:
                 raise InputError("convention decides the network's pooling; make the task with it.")
@@ -190,6 +191,8 @@ def make_task(config: TaskConfig, data_dir: str | None = None) -> Task:
     >>> make_task(TaskConfig("digits", "mlp")).network.D
     2410
     """
+    checks.instance("config", config, TaskConfig)
+    checks.path("data_dir", data_dir)
     now = found_now(config.dataset, config.network, config.objective)
     return _made(config, data_dir, now)
 
@@ -199,6 +202,11 @@ def _made(config: TaskConfig, data_dir: str | None, _) -> Task:
     data = _load_part(config.dataset, config.train_size, config.test_size, data_dir)
     settings = {name: getattr(config, name) for name in _SETTINGS}
     return Task(config.network, data, config.objective, config=config, **settings)
+
+
+def check_run(task: Task, d: int) -> int:
+    """Require a task, and a number of dimensions that it has."""
+    return check_dimension(d, checks.instance("task", task, Task).network.D)
 
 
 def seeds_of(seeds: int | Sequence[int] | np.ndarray) -> tuple[int, ...]:
