@@ -220,10 +220,12 @@ def test_what_is_no_affine_subspace_is_refused():
     """Where people make one; the trees that JAX makes of it hold anything."""
     offset, A = jnp.zeros(4), Identity(4)
     wrong = [("word", A), (jnp.zeros(5), A), (jnp.zeros(4, int), A), (offset, None), (None, A)]
-    wrong += [(offset, Dense("word")), (offset, Dense(jnp.zeros(4))), (offset, Dense)]
+    wrong += [(offset, Dense("word")), (offset, Dense(jnp.zeros(4)))]
     for parts in wrong:
         with pytest.raises(InputError, match="offset is|directions is|directions raised"):
             AffineSubspace(*parts)
+    with pytest.raises(InputError, match="register their class"):
+        AffineSubspace(offset, Dense)
     subspace = AffineSubspace(offset, gaussian(jax.random.key(0), 2, 4))
     for leaf in (None, "word", object(), 0):
         tree = jax.tree.map(lambda _, leaf=leaf: leaf, subspace)

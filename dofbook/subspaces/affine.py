@@ -27,6 +27,9 @@ class Directions(Protocol):
         ...
 
 
+_lift = jax.jit(lambda A, theta: A.lift(theta))  # traced once for directions of a shape
+
+
 @dataclass(frozen=True)
 class AffineSubspace:
     """Hold the affine subspace {offset + A theta} (paper, Eq. 2.2).
@@ -46,8 +49,9 @@ class AffineSubspace:
         if not all(hasattr(A, part) for part in ("d", "lift", "project")):
             wanted = "it must offer d, lift and project, as those of dofbook.subspaces"
             raise InputError(f"directions is {A!r:.80}; {wanted}.")
-        with own_code("directions"):
-            lifted = jax.eval_shape(A.lift, jax.ShapeDtypeStruct((A.d,), "float32"))
+        advice = "register their class, as with jax.tree_util.register_dataclass"
+        with own_code("directions", (("abstract array", advice),)):
+            lifted = jax.eval_shape(_lift, A, jax.ShapeDtypeStruct((A.d,), "float32"))
         checks.floats("offset", self.offset, lifted.shape)
 
     @property
