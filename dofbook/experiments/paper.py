@@ -64,6 +64,9 @@ def lottery_chapter(profile: str = "reduced", **options: Any) -> dict[str, Sweep
 
     To those of ``table_1_sweeps``, whose arguments it takes, it adds the other two bases of lottery
     subspaces, iterative pruning, structured directions up to large d, and the baseline ("affine").
+
+    >>> [*lottery_chapter()][3:5]
+    ['centred', 'uncentred']
     """
     table_1 = {sweep.methods[0].name: sweep for sweep in table_1_sweeps(profile, **options)}
     reduced = profile == "reduced"
@@ -117,7 +120,11 @@ def linearization_cells(
 def linearization_chapter(
     profile: str = "reduced", steps_per_epoch: int = 12, dataset: str = "digits"
 ) -> list[CellConfig]:
-    """List what the chapter on linearization compares on one data set, "reduced" or "paper"."""
+    """List what the chapter on linearization compares on one data set, "reduced" or "paper".
+
+    >>> len(linearization_chapter())
+    81
+    """
     if profile == "reduced":  # the exact minima are 0 at d = 181
         return linearization_cells(
             TaskConfig(dataset=dataset, epochs=20), 40 * steps_per_epoch, (0, 1, 2),

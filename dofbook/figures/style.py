@@ -60,7 +60,11 @@ use = partial(looks.use, "dofbook.figures.book")
 
 
 class NotebookFigure(Figure):
-    """A matplotlib Figure that a notebook shows even if pyplot was never imported."""
+    """A matplotlib Figure that a notebook shows even if pyplot was never imported.
+
+    >>> NotebookFigure().in_format("svg")[:5]
+    b'<?xml'
+    """
 
     def _repr_svg_(self) -> str:
         return self.in_format("svg").decode()

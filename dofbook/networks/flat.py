@@ -19,7 +19,11 @@ from dofbook.references import own_code
 
 
 class Layer(NamedTuple):
-    """One parameter array, such as "Conv_0/kernel", and its coordinates [start, stop) of w."""
+    """One parameter array, such as "Conv_0/kernel", and its coordinates [start, stop) of w.
+
+    >>> Layer("Dense_0/bias", (3,), 6, 9).stop
+    9
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -36,6 +40,10 @@ class Network:
     show ``name``. ``evaluation_chunk`` inputs are evaluated at once, ``gradient_chunk`` inputs are
     differentiated at once where a batch is a multiple of it (None: the whole batch). They set speed
     and memory and, with on-the-fly batch normalization, the batch of the statistics.
+
+    >>> line = Network(jax.random.normal, lambda w, x: x * w, 1, (Layer("w", (1,), 0, 1),))
+    >>> line.apply(jnp.full(1, 2.0), jnp.ones((1, 1)))
+    Array([[2.]], dtype=float32)
     """
 
     init: Callable[[jax.Array], jax.Array]

@@ -11,7 +11,12 @@ from dofbook.references import own_code
 
 
 class Directions(Protocol):
-    """Offer a linear map A from R^d to R^D and its transpose."""
+    """Offer a linear map A from R^d to R^D and its transpose.
+
+    >>> from dofbook.subspaces import axis_aligned
+    >>> axis_aligned([2], 3).project(jax.numpy.arange(3.0))
+    Array([2.], dtype=float32)
+    """
 
     @property
     def d(self) -> int:

@@ -226,7 +226,11 @@ def fit(
 
 
 def batches_key(seed: int) -> jax.Array:
-    """Derive the key of the order of the batches inside a subspace, shared by all d of a seed."""
+    """Derive the key of the order of the batches inside a subspace, shared by all d of a seed.
+
+    >>> bool(batches_key(0) == batches_key(1))
+    False
+    """
     return run_key(seed, Role.SUBSPACE_BATCHES)
 
 

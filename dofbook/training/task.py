@@ -33,7 +33,11 @@ class DeviceData(NamedTuple):
 
 
 def start_key(seed: int) -> jax.Array:
-    """Derive the key of the initialization, the same for every method, d and t of a seed."""
+    """Derive the key of the initialization, the same for every method, d and t of a seed.
+
+    >>> bool(start_key(0) == start_key(1))
+    False
+    """
     return run_key(seed, Role.INITIALIZATION)
 
 
