@@ -9,7 +9,7 @@ import pytest
 from dofbook.datasets import Dataset
 from dofbook.errors import InputError
 from dofbook.training.objectives import (
-    NAMES,
+    OBJECTIVES,
     Objective,
     classification,
     next_token,
@@ -80,8 +80,8 @@ def test_columns_are_named_split_by_split_in_order():
 
 
 def test_objectives_are_found_by_name_and_hashable():
-    assert NAMES == ("classification", "regression", "next_token")
-    assert [objective(name).name for name in NAMES] == list(NAMES)
+    assert OBJECTIVES == ("classification", "regression", "next_token")
+    assert [objective(name).name for name in OBJECTIVES] == list(OBJECTIVES)
     assert objective("regression") is regression
     assert len({classification, regression, next_token, objective("classification")}) == 3
     for name in ("classify", None, [], 3):

@@ -29,7 +29,7 @@ Between batched and sequential runs of Conv-2 on digits (480 steps, 359 test ima
 12 runs) these differed by at most 0.065 (0.1 + loss) and 0.009; single checkpoints may by more.
 """
 
-State = Literal["identical", "close", "different"]
+Agreement = Literal["identical", "close", "different"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Check:
 
     cell: Cell
     seed: int
-    state: State
+    state: Agreement
     bits_expected: bool
     loss_difference: float
     accuracy_difference: float
@@ -72,7 +72,7 @@ def repeats_bits(stored: StoredCell, batching: Batching) -> bool:
     )
 
 
-def compare(stored: pd.DataFrame, repeated: pd.DataFrame) -> tuple[State, float, float]:
+def compare(stored: pd.DataFrame, repeated: pd.DataFrame) -> tuple[Agreement, float, float]:
     """Give state, loss and accuracy difference of a ``Check`` of two runs.
 
     Every number is compared bit by bit, and by tolerance the best values, or all without any.

@@ -15,7 +15,7 @@ from scipy.stats import nct, norm
 
 from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.success.checks import Arrays, Kind, check_dims, check_levels, check_runs
+from dofbook.success.checks import Arrays, Way, check_dims, check_levels, check_runs
 from dofbook.success.probability import success_indicator
 from dofbook.success.thresholds import Threshold
 
@@ -123,7 +123,7 @@ def quantile_interval(
 
 
 def threshold_band(
-    dims: ArrayLike, values: ArrayLike, levels: ArrayLike, *, kind: Kind, delta: float = 0.1,
+    dims: ArrayLike, values: ArrayLike, levels: ArrayLike, *, kind: Way, delta: float = 0.1,
     confidence: float = 0.95,
 ) -> Arrays:  # fmt: skip
     """Bound d* at each level by `quantile_interval` of two or more runs' hits: two ends (levels,).
@@ -163,7 +163,7 @@ def reach(threshold: Threshold) -> float:
 
 
 def hit_dimensions(
-    dims: ArrayLike, values: ArrayLike, level: float, *, kind: Kind, interpolate: bool = False
+    dims: ArrayLike, values: ArrayLike, level: float, *, kind: Way, interpolate: bool = False
 ) -> np.ndarray:
     """Find d_hit of each run: the smallest d of the grid at which it reached the level, or inf.
 

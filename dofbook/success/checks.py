@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 from dofbook import checks
 from dofbook.errors import InputError
 
-Kind = Literal["loss", "accuracy"]
+Way = Literal["loss", "accuracy"]
 """Which way a metric counts: "loss" for lower is better, "accuracy" for higher is better."""
-KINDS = get_args(Kind)
+WAYS = get_args(Way)
 Arrays = tuple[np.ndarray, ...]
 
 
@@ -87,7 +87,7 @@ def check_grid_counts(
     return grid, k, n
 
 
-def metric_kind(metric: str) -> Kind:
+def metric_kind(metric: str) -> Way:
     """Tell which way a metric counts.
 
     >>> metric_kind("train_loss"), metric_kind("test_error"), metric_kind("test_r2")

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.success import tables
-from dofbook.success.checks import Kind, metric_kind, require_columns
+from dofbook.success.checks import Way, metric_kind, require_columns
 from dofbook.success.probability import running_maximum
 from dofbook.success.tables import BASELINE, Value
 from dofbook.success.thresholds import Interval
@@ -39,7 +39,7 @@ def nested_best(table: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     return changed
 
 
-def _carried(rows: pd.DataFrame, column: str, kind: Kind) -> np.ndarray:
+def _carried(rows: pd.DataFrame, column: str, kind: Way) -> np.ndarray:
     """Take the better of a row's value and the best of its seed's runs at smaller d."""
     better = np.fmin if kind == "loss" else np.fmax
     runs = rows.groupby(["d", "seed"])[column].agg("min" if kind == "loss" else "max")

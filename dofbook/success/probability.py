@@ -12,19 +12,19 @@ from numpy.typing import ArrayLike
 from scipy.special import betaincinv, ndtri
 
 from dofbook import checks
-from dofbook.success.checks import KINDS, Arrays, Kind, check_counts, check_levels, check_values
+from dofbook.success.checks import WAYS, Arrays, Way, check_counts, check_levels, check_values
 
 LEVEL_RTOL = 2.0**-22
 """A value this close to a level (relative) lies on it: tables hold float32, levels are decimals."""
 
 
-def success_indicator(values: ArrayLike, levels: ArrayLike, *, kind: Kind) -> np.ndarray:
+def success_indicator(values: ArrayLike, levels: ArrayLike, *, kind: Way) -> np.ndarray:
     """Mark which run reached which level: <= for a loss, >= for an accuracy; (dims, runs, levels).
 
     >>> success_indicator([[0.3, 0.2], [0.1, float("nan")]], 0.2, kind="loss")[..., 0].tolist()
     [[False, True], [True, False]]
     """
-    checks.choice("kind", kind, KINDS)
+    checks.choice("kind", kind, WAYS)
     array, _ = check_values(values, None)
     grid = check_levels(levels)
     slack, each = LEVEL_RTOL * np.abs(grid), array[:, :, None]
@@ -32,7 +32,7 @@ def success_indicator(values: ArrayLike, levels: ArrayLike, *, kind: Kind) -> np
 
 
 def success_counts(
-    values: ArrayLike, levels: ArrayLike, *, kind: Kind, present: ArrayLike | None = None
+    values: ArrayLike, levels: ArrayLike, *, kind: Way, present: ArrayLike | None = None
 ) -> Arrays:
     """Count successes (dims, levels) and runs (dims,) among those made, `present` (dims, runs).
 
@@ -46,7 +46,7 @@ def success_counts(
 
 
 def success_fraction(
-    values: ArrayLike, levels: ArrayLike, *, kind: Kind, present: ArrayLike | None = None
+    values: ArrayLike, levels: ArrayLike, *, kind: Way, present: ArrayLike | None = None
 ) -> np.ndarray:
     """Estimate P_s(d, eps) by the fraction of runs that reached each level, shape (dims, levels).
 
@@ -89,7 +89,7 @@ def jeffreys_interval(successes: ArrayLike, runs: ArrayLike, confidence: float =
     return np.where(k == 0, 0.0, lower), np.where(k == n, 1.0, upper)
 
 
-def running_maximum(values: ArrayLike, *, kind: Kind = "accuracy") -> np.ndarray:
+def running_maximum(values: ArrayLike, *, kind: Way = "accuracy") -> np.ndarray:
     """Carry each run's best value over to every larger d, shape (dims, runs) like `values`.
 
     Where subspaces are nested the larger contains the smaller one's best point, so the running
@@ -98,5 +98,5 @@ def running_maximum(values: ArrayLike, *, kind: Kind = "accuracy") -> np.ndarray
     >>> running_maximum([[0.4, 0.3], [0.9, 0.2]], kind="loss").tolist()
     [[0.4, 0.3], [0.4, 0.2]]
     """
-    best = np.fmax if checks.choice("kind", kind, KINDS) == "accuracy" else np.fmin
+    best = np.fmax if checks.choice("kind", kind, WAYS) == "accuracy" else np.fmin
     return best.accumulate(check_values(values, None)[0], axis=0)

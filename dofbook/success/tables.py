@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.success.checks import KINDS, Kind, check_levels, metric_kind, require_columns
+from dofbook.success.checks import WAYS, Way, check_levels, metric_kind, require_columns
 from dofbook.success.probability import success_counts, wilson_interval
 from dofbook.success.thresholds import Interval, threshold_dimensions
 
@@ -67,10 +67,10 @@ class RunValues:
     seeds: np.ndarray
     values: np.ndarray
     present: np.ndarray
-    kind: Kind
+    kind: Way
 
     def __post_init__(self):
-        checks.choice("kind", self.kind, KINDS)
+        checks.choice("kind", self.kind, WAYS)
         lengths = [len(checks.array(n, getattr(self, n), (n,))) for n in ("dims", "seeds")]
         for name in ("values", "present"):
             checks.array(name, getattr(self, name), tuple(lengths))

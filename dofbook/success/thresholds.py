@@ -14,7 +14,7 @@ from scipy.special import betaincinv
 
 from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.success.checks import KINDS, Arrays, Kind, check_grid_counts, check_runs
+from dofbook.success.checks import WAYS, Arrays, Way, check_grid_counts, check_runs
 from dofbook.success.probability import success_counts, wilson_interval
 
 Interval = Literal["inverted"]
@@ -124,7 +124,7 @@ def first_threshold(
 
 
 def phase_boundary(
-    values: ArrayLike, delta: float, *, kind: Kind, present: ArrayLike | None = None
+    values: ArrayLike, delta: float, *, kind: Way, present: ArrayLike | None = None
 ) -> np.ndarray:
     """Find the best level with d* <= d, for every d: Definition 2.1 read the other way.
 
@@ -136,7 +136,7 @@ def phase_boundary(
     >>> phase_boundary([[0.9, 0.7], [0.4, 0.5]], 0.1, kind="loss")
     array([0.9, 0.5])
     """
-    checks.choice("kind", kind, KINDS)
+    checks.choice("kind", kind, WAYS)
     array = checks.array("values", values)
     mask = np.ones(array.shape) if present is None else checks.finite("present", present)
     if array.ndim < 2 or array.size == 0 or mask.shape != array.shape:
@@ -212,7 +212,7 @@ def inverted_interval(
 
 
 def threshold_dimensions(
-    dims: ArrayLike, values: ArrayLike, levels: ArrayLike, *, kind: Kind, delta: float = 0.1,
+    dims: ArrayLike, values: ArrayLike, levels: ArrayLike, *, kind: Way, delta: float = 0.1,
     present: ArrayLike | None = None, interval: Interval | None = None, confidence: float = 0.95,
 ) -> list[Threshold]:  # fmt: skip
     """Find the threshold training dimension at each level by `first_threshold`.

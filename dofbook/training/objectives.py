@@ -16,7 +16,7 @@ import optax
 from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.references import call, check_name, own_code
-from dofbook.training.config import OBJECTIVES as NAMES
+from dofbook.training.config import OBJECTIVES
 
 PerExample = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -161,7 +161,7 @@ def objective(name: str) -> Objective:
     """
     if isinstance(name, str) and name in _KNOWN:
         return _KNOWN[name]
-    check_name("objective", checks.text("objective", name, NAMES), NAMES)
+    check_name("objective", checks.text("objective", name, OBJECTIVES), OBJECTIVES)
     found = call(name)
     if not isinstance(found, Objective):
         raise InputError(f"{name} gave {type(found).__name__}; it must give an Objective.")
