@@ -1,6 +1,8 @@
 """Every cell of Table 1 is an affine subspace around the same w0 or w_t of a seed."""
 
+import ast
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -289,3 +291,22 @@ def test_a_default_is_left_out_of_what_is_hashed(given):
     assert method.variant == ", ".join(
         f"directions seed {v}" if k == "directions_seed" else v for k, v in given.items()
     )
+
+
+def test_nothing_outside_its_package_knows_a_method_by_name():
+    allowed = {
+        ("success/tables.py", "full"),  # what a table calls its baseline
+        ("commands/status.py", "full"), ("commands/describing.py", "affine"),  # words of options
+        ("subspaces/__init__.py", "affine"),  # a module
+    }  # fmt: skip
+    names, package, found = set(methods()), Path(subspaces.__file__).parents[1], set()
+    for file in package.rglob("*.py"):
+        place = file.relative_to(package).as_posix()
+        if not place.startswith("methods/"):
+            words = {n.value for n in ast.walk(ast.parse(file.read_text())) if is_text(n)}
+            found |= {(place, name) for name in names & words}
+    assert found <= allowed
+
+
+def is_text(node):
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)

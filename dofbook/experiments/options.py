@@ -8,7 +8,7 @@ from typing import Any
 from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.experiments.config import SweepConfig
-from dofbook.methods import Method, method_class, methods
+from dofbook.methods import Method, RandomAffine, method_class, methods
 from dofbook.training.config import OptimizerConfig, TaskConfig, follow_convention
 
 
@@ -91,7 +91,7 @@ def _join(profile: str | None, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_sweep(
-    profile: str | None = None, *, method: str = "affine", convention: str | None = None,
+    profile: str | None = None, *, method: str = RandomAffine.name, convention: str | None = None,
     learning_rate: float | None = None, baseline: bool = True, **options: Any,
 ) -> SweepConfig:  # fmt: skip
     """Build a sweep from a profile and options by name.

@@ -89,7 +89,7 @@ def lottery_chapter(profile: str = "reduced", **options: Any) -> dict[str, Sweep
     found = {name: make_sweep(profile, **own, **few) for name, own in compared.items()}
     # Last: a sweep of the phase transition running beside this one has stored it by then.
     affine = make_sweep(profile, **{"burn_in_steps": (0, 16), **options})
-    return {**table_1, **found, "affine": affine}
+    return {**table_1, **found, RandomAffine.name: affine}
 
 
 def linearization_cells(

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from dofbook.errors import InputError
 from dofbook.figures import style
+from dofbook.methods import LotterySubspace
 from dofbook.success.checks import require_columns
 from dofbook.success.tables import CurveKey, RunValues, Value
 
@@ -79,7 +80,8 @@ def figure_10(spectra: pd.DataFrame, *, columns: int = 2) -> Figure:
     blocks = list(spectra.groupby(["dataset", "network"]))
     blocks.sort(key=lambda block: style.dataset_place(block[0][0]))
     bases = sorted(spectra["basis"].unique())
-    names = [("lottery_subspace", 0, "" if basis == "increments" else basis) for basis in bases]
+    paths = [LotterySubspace(basis=basis) for basis in bases]
+    names = [(path.name, path.t, path.variant) for path in paths]
     styles = style.choose_styles({("", ""): [CurveKey("", "", *name) for name in names]})
     looks: dict[str, dict] = dict(zip(bases, (styles[name] for name in names), strict=True))
     figure, axes, _ = style.panel_grid(len(blocks), columns, 0.5)

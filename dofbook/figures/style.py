@@ -23,7 +23,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from dofbook.checks import integer, positive
 from dofbook.errors import InputError
-from dofbook.methods import label, methods
+from dofbook.methods import RandomAffine, label, methods
 from dofbook.success import CurveKey, RunValues, phase_boundary, threshold_band
 from dofbook.success.tables import Value, baseline_accuracy, curve_runs, metric_kind
 
@@ -173,7 +173,9 @@ def example_runs() -> pd.DataFrame:
     """Make a small table with the columns of a sweep, for examples."""
     axes = {"burn_in_steps": (0, 4), "d": (8, 16), "seed": (0, 1), "step": (0, 9)}
     rows = pd.DataFrame(itertools.product(*axes.values()), columns=list(axes))
-    rows = rows.assign(dataset="digits", network="mlp", method="affine", variant="", D=2410)
+    rows = rows.assign(
+        dataset="digits", network="mlp", method=RandomAffine.name, variant="", D=2410
+    )
     accuracy = (rows.d + rows.seed + rows.burn_in_steps) / 32 * (1 + rows.step) / 10
     for split in ("train", "test"):
         for prefix in ("", "best_"):
