@@ -68,6 +68,7 @@ class LotteryTicket(Pruned):
 
         The first round is ``trained``; later ones train what is left from ``rewound`` (D,).
         """
+        d = training.task.check_run(task, d)
         once, *rounds = keep_schedule(task.network.D, d, self.iterations)
         kept = keep_largest(self.trained(task, seed), once)
         for i, count in enumerate(rounds, start=1):
