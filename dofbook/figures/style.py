@@ -173,9 +173,8 @@ def example_runs() -> pd.DataFrame:
     """Make a small table with the columns of a sweep, for examples."""
     axes = {"burn_in_steps": (0, 4), "d": (8, 16), "seed": (0, 1), "step": (0, 9)}
     rows = pd.DataFrame(itertools.product(*axes.values()), columns=list(axes))
-    rows = rows.assign(
-        dataset="digits", network="mlp", method=RandomAffine.name, variant="", D=2410
-    )
+    names = {"dataset": "digits", "network": "mlp", "method": RandomAffine.name, "variant": ""}
+    rows = rows.assign(**names, D=2410)
     accuracy = (rows.d + rows.seed + rows.burn_in_steps) / 32 * (1 + rows.step) / 10
     for split in ("train", "test"):
         for prefix in ("", "best_"):
