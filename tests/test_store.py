@@ -634,7 +634,7 @@ def test_cells_that_no_column_tells_apart_make_no_table(tmp_path):
         CellConfig(task=task, d=d, seeds=(0,)) for task, d in ((TASK, 2), (other, 4), (TASK, 8))
     ]
     run_sweep(cells, store, progress=False)
-    with pytest.raises(InputError, match="differ in task.extra_burn_in_step, and would make one curve"):
+    with pytest.raises(InputError, match="task.extra_burn_in_step, and would make one curve"):
         table(store)
     assert table(store, [cells[0].name, cells[2].name]).d.unique().tolist() == [2, 8]
 

@@ -287,19 +287,31 @@ def run_sweep(
                         raise KeyboardInterrupt
                 if not report.failures:
                     break
-        # A file that nothing has touched since it was verified is not read again.
-        untouched = {n for n in stamps if present[n] and stamps[n] == store.stamp(n)}
-        wanted = [name for name in stamps if name not in untouched | report.failures.keys()]
-        now = {name: store.take(name) for name in wanted}
-        report.lost = [name for name, cell in now.items() if cell is None]
-        for cell in missing if executor else ():  # computed elsewhere
-            if came := now.get(cell.name):
-                identity.check_origin(came, cell, make_task(cell.task, data_dir))
+        known_as = {name: stamp for name, stamp in stamps.items() if present[name] and stamp}
+        wanted = [name for name in stamps if name not in report.failures]
+        elsewhere = missing if executor else ()
+        report.lost = _lost(store, wanted, known_as, elsewhere, data_dir)
     if report.computed:
         read_headers(store)  # which keeps what they say beside many cells
     counts = {"stored": report.stored, "computed": report.computed}
     notify({"event": "end", **counts, "failed": len(report.failures)})
     return report
+
+
+def _lost(
+    store: Store, names: Sequence[str], known_as: dict[str, tuple], elsewhere: Sequence[Cell],
+    data_dir: str | None,
+) -> list[str]:  # fmt: skip
+    """Name the cells that are gone; refuse those computed ``elsewhere`` from other data or code.
+
+    A file that nothing has touched since it was verified, ``known_as`` its stamp, is not read.
+    """
+    touched = [name for name in names if known_as.get(name, ()) != store.stamp(name)]
+    now = {name: store.take(name) for name in touched}
+    for cell in elsewhere:
+        if came := now.get(cell.name):
+            identity.check_origin(came, cell, make_task(cell.task, data_dir))
+    return [name for name, cell in now.items() if cell is None]
 
 
 def _note(report: SweepReport, store: Store, cell: Cell, outcome: Outcome, again: bool) -> str:
