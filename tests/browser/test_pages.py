@@ -229,6 +229,16 @@ def test_phase_transition_shows_its_figures(chromium, html):
     visit.page.close()
 
 
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_the_first_screen_has_the_sheet_and_its_first_control(chromium, html, width, height):
+    page = chromium.new_page(viewport={"width": width, "height": height})
+    page.goto((html / f"{PAGES[0]}.html").as_uri(), wait_until="load")
+    for part in (".explore svg[role=img]", ".explore input"):
+        box = page.locator(part).first.bounding_box()
+        assert box["y"] > 0 and box["y"] + box["height"] <= height, part
+    page.close()
+
+
 def test_pages_read_in_the_dark(chromium, html):
     # The theme's first visit in dark mode once logged an error, and a light logo can vanish.
     visit = Visit(chromium, html / f"{PAGES[0]}.html", 1280, scheme="dark")
