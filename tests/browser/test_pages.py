@@ -184,6 +184,31 @@ def test_page(visit):
     assert page.locator(".cell_output .traceback, .cell_output .stderr").count() == 0
 
 
+# Each explorable figure: its page, and a slider and a key that change a number it reads.
+EXPLORABLE = {
+    "sheet": ("book/intro", 1, "End", "sheet"),
+    "threshold": ("book/phase_transition", 0, "Home", "star"),
+    "width": ("book/gaussian_width", 0, "PageUp", "support"),
+    "near_far": ("book/gaussian_width", 0, "End", "threshold"),
+    "well": ("book/quadratic_well", 0, "End", "paper"),
+}
+
+
+def test_explorable_figures_answer_the_keyboard(visit):
+    boxes = visit.page.locator(".explore:visible")
+    names = boxes.evaluate_all("all => all.map(box => box.dataset.explore)")
+    assert names == [name for name, (page, *_) in EXPLORABLE.items() if page == visit.name]
+    for name in names:
+        _, which, key, reading = EXPLORABLE[name]
+        box = visit.page.locator(f".explore[data-explore={name}]")
+        read = box.locator(f"[data-reading={reading}]")
+        before = re.findall(r"[\d.]+", read.inner_text())
+        box.locator("input").nth(which).press(key)
+        after = re.findall(r"[\d.]+", read.inner_text())
+        assert before and after != before, name
+    assert visit.complaints == []
+
+
 # Lists in long signatures are Sphinx's own.
 AXE_LEAVES = {"exclude": [["mjx-container svg"]]}  # thousands of paths without text
 AXE = {"resultTypes": ["violations"], "rules": {"definition-list": {"enabled": False}}}
