@@ -17,12 +17,15 @@ import yaml
 from PIL import Image
 from sphinx_external_toc.parsing import parse_toc_yaml
 
+from dofbook.experiments.published import published_names
+
 pytestmark = pytest.mark.browser
 
 ROOT = Path(os.environ.get("DOFBOOK_ROOT", Path(__file__).parents[2]))
 HTML = ROOT / "_build" / "html"
 PAGES = [str(page) for page in parse_toc_yaml(ROOT / "_toc.yml")]
 WIDTHS = (1280, 390)
+PUBLISHED = set(published_names(ROOT / "results"))
 BASE = yaml.safe_load((ROOT / "_config.yml").read_text())["html"]["baseurl"]
 MOST_BYTES, MOST_ICONS = 2_000_000, 200_000  # a page loads, beside MathJax
 LETTERS = 10 * 4 / 3  # px of the text in a figure that is not scaled
@@ -179,6 +182,10 @@ def test_page(visit):
     # Nothing is shown as a mere description of a Python object.
     outputs = page.locator(".cell_output").all_inner_texts()
     assert not [text for text in outputs if re.search(r"<Figure size|<\w[\w.]* object at 0x", text)]
+
+    # Tables have words, but where a published run is named.
+    heads = set(page.locator("article table th").all_text_contents())
+    assert {text for text in heads if re.fullmatch(r"\w*[a-z]_[a-z]\w*", text)} <= PUBLISHED
 
     # No cell failed, and none printed a warning.
     assert page.locator(".cell_output .traceback, .cell_output .stderr").count() == 0
