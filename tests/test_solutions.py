@@ -36,3 +36,9 @@ def test_the_check_of_a_solution_is_folded_with_it(name):
     for match in SOLUTION.finditer(TEXTS[name]):
         after = TEXTS[name][match.end() :].lstrip()
         assert not after.startswith("```{code-cell}"), match["a"] or match["b"]
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_every_chapter_with_exercises_has_one_project(name):
+    projects = re.findall(r"^`{3,}\{exercise\} \(project\) \S", TEXTS[name], re.MULTILINE)
+    assert len(projects) == (name != "errata"), projects
