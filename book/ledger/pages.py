@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from IPython.display import HTML, Markdown
+
 from ledger.criteria import FIG2_PANELS, FIG3_PANELS
 from ledger.panels import panel_label
 from ledger.questions import QUESTIONS
@@ -184,6 +186,19 @@ def card(number: int, judgement: Judgement, book: Path) -> str:
         f"<details><summary>Criterion</summary><p>{escape(c.criterion)}</p>{amended}</details>"
         f"{_missing(rest)}{shown}</article>"
     )
+
+
+def verdict_card(number: int, judgement: Judgement) -> HTML:
+    """Show one card on another page than the ledger's, which runs in the folder of the sources."""
+    return HTML(typeset(STYLE + card(number, judgement, Path())))
+
+
+def verdict_sentence(judgement: Judgement) -> Markdown:
+    """Show the outcome of the one finding, with what was measured."""
+    (finding,) = judgement.findings
+    said = " ".join(filter(None, (finding.measured and finding.measured + ".", finding.note)))
+    verdict = f"**Verdict on {finding.subject}: {finding.outcome}.**"
+    return Markdown(typeset(f"{verdict} Measured: {said}"))
 
 
 def _findings(findings: list[Finding]) -> str:
