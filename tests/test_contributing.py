@@ -57,7 +57,7 @@ def test_data_set_network_objective_and_method_train_together(written):
     data = written("data set", "contributed_moons").load_moons()
     network = written("network", "contributed_linear").Linear(2)
     objective = written("objective", "contributed_hinge").hinge_loss
-    method = written("method", "contributed_directions").GradientDirections(batch_size=32)
+    method = written("method", "contributed_directions").GradientDirections(batch=32)
     flat = dof.flatten(network, data.x_train[:1])
     assert (len(data.y_train), len(data.y_test), flat.D) == (800, 200, 6)
     task = dof.Task(flat, data, objective=objective, epochs=2)
