@@ -32,6 +32,18 @@ def _loss(problem):
     return loss
 
 
+def test_a_hessian_of_low_rank_has_no_negative_curvature_beside_large_features():
+    """What all classes share has no part in it, however large: as few images once ended Newton."""
+    problem = _problem(images=2, d=40)
+    shared = 1e4 * np.random.default_rng(1).standard_normal((2, 1, 40))
+    _, hessian = convex.derivatives(
+        problem._replace(features=problem.features + shared), np.zeros(40)
+    )
+    _, expected = convex.derivatives(problem, np.zeros(40))
+    assert np.linalg.eigvalsh(hessian)[0] > -1e-12 * np.trace(hessian)
+    np.testing.assert_allclose(hessian, expected, atol=1e-9)
+
+
 def test_loss_and_derivatives_equal_autodiff(monkeypatch):
     monkeypatch.setattr(convex, "_BLOCK", 25)  # the last block is a short one
     problem = _problem()

@@ -83,8 +83,8 @@ def derivatives(problem: LinearLogits, theta: np.ndarray) -> tuple[np.ndarray, n
     for i in range(0, len(p), _BLOCK):
         B, q = problem.features[i : i + _BLOCK], p[i : i + _BLOCK, :, None]
         gradient += np.tensordot(error[i : i + _BLOCK], B, 2)
-        spread, mean = (np.sqrt(q) * B).reshape(-1, d), (q * B).sum(axis=1)
-        hessian += spread.T @ spread - mean.T @ mean
+        spread = (np.sqrt(q) * (B - (q * B).sum(axis=1, keepdims=True))).reshape(-1, d)
+        hessian += spread.T @ spread
     return gradient / len(p), hessian / len(p)
 
 
