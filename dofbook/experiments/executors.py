@@ -354,7 +354,7 @@ class _Progress(tqdm):
     def begun(self, cell: Cell) -> Cell:
         """Name the cell that runs now, and give it."""
         method, t, d = cell.place().values()
-        self.set_postfix_str(f"{self._left}now {method}, t = {t}, d = {d or 'full'}")
+        self.set_postfix_str(f"{self._left}now {method}, t = {t}, d = {d or 'D'}")
         return cell
 
     def ended(self, cell: Cell, outcome: Outcome) -> None:
