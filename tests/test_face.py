@@ -80,7 +80,7 @@ def test_the_first_experiment_of_the_readme_runs_word_for_word(monkeypatch):
         ({"methods": [dof.RandomAffine(), dof.RandomAffine()]}, "its entries must differ"),
         ({"dims": b"2"}, "dims"),
         *[({"store": store}, "it must be the name of a folder") for store in (3, "")],
-        ({"batching": "batched"}, "batching is 'batched'"),
+        *[({"batching": one}, "batching is ") for one in ("batched", {}, np.zeros(2))],
         ({"task": "mlp"}, "task is 'mlp'"),
     ],
 )

@@ -40,7 +40,7 @@ def sweep(
     """
     chosen = tuple(methods) if isinstance(methods, Sequence) else (methods,)
     checks.instance("task", task, Task)
-    checks.instance("batching", batching or Batching(), Batching)
+    checks.instance("batching", Batching() if batching is None else batching, Batching)
     if not chosen or not all(isinstance(m, Method) for m in chosen):
         raise InputError(f"methods is {methods!r}; give one such as RandomAffine(), or several.")
     if len(set(chosen)) < len(chosen):
