@@ -81,14 +81,6 @@ def choice(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     return value
 
 
-def text(name: str, value: Any, allowed: Iterable[str]) -> str:
-    """Require text, for what is one of some names or else a reference."""
-    if not isinstance(value, str):
-        listed = ", ".join(allowed)
-        raise InputError(f"{name} is {_shown(value)}; allowed: {listed}, or module:function.")
-    return value
-
-
 def function(name: str, value: Any) -> Any:
     """Require something that can be called."""
     if not callable(value):

@@ -93,8 +93,8 @@ def check_name(what: str, name: object, ours: Iterable[str]) -> None:
     Traceback (most recent call last):
     dofbook.errors.InputError: network is 'conv9'; allowed: conv2, mlp, or module:function.
     """
-    if not is_reference(name) and name not in tuple(ours):
-        raise InputError(f"{what} is {name!r}; allowed: {', '.join(ours)}, or module:function.")
+    if not (is_reference(name) or (isinstance(name, str) and name in tuple(ours))):
+        raise InputError(f"{what} is {name!r:.80}; allowed: {', '.join(ours)}, or module:function.")
 
 
 def resolve(reference: str) -> Callable:
@@ -174,7 +174,7 @@ def sentence_on(error: Exception) -> str | None:
     for frame in reversed(frames):
         if frame.filename.startswith(_OURS):
             return None
-        if not _is_installed(frame.filename):
+        if not is_installed(frame.filename):
             return _told("a function of yours", error)
     return None
 
@@ -194,10 +194,15 @@ def _words(error: BaseException) -> str:
     return ""
 
 
-def _is_installed(file: str) -> bool:
-    """Tell whether code is Python's or of an installed package; compiled code has no path."""
-    inside = file.startswith(sysconfig.get_paths()["stdlib"]) or "-packages" in file
-    return inside or not Path(file).is_absolute()
+def is_installed(file: str) -> bool:
+    """Tell whether code is Python's or of an installed package; compiled code has no path.
+
+    >>> is_installed(re.__file__), is_installed("<frozen os>"), is_installed("/my-packages/net.py")
+    (True, True, False)
+    """
+    place, python = Path(file), sysconfig.get_paths()["stdlib"]
+    packages = {"site-packages", "dist-packages"} & set(place.parts)
+    return bool(packages) or not place.is_absolute() or place.is_relative_to(python)
 
 
 def _place(error: BaseException) -> str:
@@ -205,6 +210,6 @@ def _place(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f" (at {error.filename}, line {error.lineno})"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not (frame.filename.startswith(_OURS) or _is_installed(frame.filename)):
+        if not (frame.filename.startswith(_OURS) or is_installed(frame.filename)):
             return f" (in {frame.name} at {frame.filename}, line {frame.lineno})"
     return ""

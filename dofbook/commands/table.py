@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from dofbook import checks
 from dofbook.commands.describing import described, describes_sweep
 from dofbook.commands.options import OutFile, Place, Real, Reals
 from dofbook.commands.output import Output, check_file
@@ -16,6 +15,7 @@ from dofbook.experiments import tables
 from dofbook.experiments.config import CellConfig
 from dofbook.experiments.published import check_table_path
 from dofbook.experiments.store import read_parquet, write_atomically
+from dofbook.success.checks import check_level
 from dofbook.success.tables import threshold_table
 
 
@@ -75,9 +75,8 @@ def thresholds_command(
         delta: Failure probability that d* allows.
         csv: Print CSV.
     """
-    if metric.endswith("accuracy"):
-        for one in level:
-            checks.real("level", one, 0, 1)
+    for one in level:
+        check_level(one, metric)
     found = threshold_table(read_runs(source), metric, level, delta=delta, interval="inverted")
     if csv:
         sys.stdout.write(found.to_csv(index=False))

@@ -185,14 +185,15 @@ def _outcomes(
     """
     import distributed
 
-    from dofbook.experiments.identity import sources_of
+    from dofbook.experiments.identity import sources_of_each
 
+    sources = sources_of_each(left.values())
     ready, sent, ours = distributed.as_completed(loop=client.loop), {}, _version()
 
     def send(cell, **options):
         # Never taken from dask's memory: what counts is in the store.
         how = {"pure": False, "key": f"{cell.name}-{time.time_ns()}", **options}
-        future = client.submit(_run_there, run, ours, cell.name, sources_of(cell), cell, **how)
+        future = client.submit(_run_there, run, ours, cell.name, sources[cell], cell, **how)
         sent[future] = cell
         ready.add(future)
 

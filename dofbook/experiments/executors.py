@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from itertools import product
 from typing import Any, Protocol
 
 import jax
@@ -214,11 +213,9 @@ def check_cells(
     """
     if missing:
         identity.check_machine_settings()
-    # Cells of one task and one author have the same sources, which take time to digest.
-    alike = {(cell.task, cell.author): cell for cell in missing}.values()
-    sources = {cell: identity.sources_of(cell) for cell in alike}
+    sources = identity.sources_of_each([*missing, *(cell for cell, _ in present)])
     untold = None
-    for config in dict.fromkeys(cell.task for cell in (*missing, *(cell for cell, _ in present))):
+    for config in dict.fromkeys(cell.task for cell in sources):
         to_run, task = [cell for cell in missing if cell.task == config], None
         try:
             task = make_task(config, data_dir)
@@ -230,11 +227,14 @@ def check_cells(
             untold = f"stored cells were not compared with the data and code of today: {problem}"
         for cell, stored in present:
             if cell.task == config:
-                identity.check_origin(stored, cell, task)
-    identity.check_sources(sources.values())
-    others = read_headers(store)[0].values() if store and any(sources.values()) else ()
-    for (cell, own), stored in product(sources.items(), others):
-        identity.check_origin(stored, cell, make_task(cell.task, data_dir), own)
+                identity.check_origin(stored, cell, task, sources[cell])
+    identity.check_sources(sources[cell] for cell in missing)
+    own = {(cell.task, *sources[cell].items()): cell for cell in missing if sources[cell]}
+    others = read_headers(store)[0] if store and own else {}
+    for cell in own.values():
+        task = make_task(cell.task, data_dir)
+        for name in others.keys() - {known.name for known, _ in present}:
+            identity.check_origin(others[name], cell, task, sources[cell])
     return untold
 
 
@@ -291,7 +291,7 @@ def run_sweep(
         wanted = [name for name in stamps if name not in report.failures]
         elsewhere = missing if executor else ()
         report.lost = _lost(store, wanted, known_as, elsewhere, data_dir)
-    if report.computed:
+    if report.computed and progress is not None:
         read_headers(store)  # which keeps what they say beside many cells
     counts = {"stored": report.stored, "computed": report.computed}
     notify({"event": "end", **counts, "failed": len(report.failures)})

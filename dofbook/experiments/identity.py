@@ -95,8 +95,21 @@ def sources_of(cell: Cell) -> dict[str, str | None]:
     """
     names = attrgetter("dataset", "network", "objective")(cell.task)
     found = {name: source_digest(*name.split(":")) for name in names if is_reference(name)}
-    if not cell.author[0].startswith("dofbook."):
-        found[str(cell.place()["method"])] = source_digest(*cell.author)
+    if name := _own_name(cell):
+        found[name] = source_digest(*cell.author)
+    return found
+
+
+def _own_name(cell: Cell) -> str | None:
+    return None if cell.author[0].startswith("dofbook.") else str(cell.place()["method"])
+
+
+def sources_of_each(cells: Iterable[Cell]) -> dict[Cell, dict[str, str | None]]:
+    """Digest the sources of many cells, once for those of one task and author: it takes time."""
+    found, known = {}, {}
+    for cell in cells:
+        alike = cell.task, cell.author, _own_name(cell)
+        found[cell] = known[alike] = known[alike] if alike in known else sources_of(cell)
     return found
 
 

@@ -4,12 +4,12 @@ import ast
 import hashlib
 import json
 import sys
-import sysconfig
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import find_spec, resolve_name
-from pathlib import Path
+
+from dofbook.references import is_installed
 
 _ALL = "*"
 _BRANCHES = ("body", "orelse", "finalbody")
@@ -45,15 +45,16 @@ def _used(module: str, name: str) -> list:
         if here in found or (spec := _find(module)) is None:
             continue
         text = _text(spec) or ""
-        if _broken(text):  # an optional module that cannot be imported
+        if (parsed := _parsed(text)) is None:  # an optional module that cannot be imported
             found[here] = [text]
             continue
-        nodes = [node for key, node in _statements(text) if name in (key, _ALL) or not key]
+        statements, unmentioned = parsed
+        nodes = [node for key, node in statements if name in (key, _ALL) or not key]
         found[here] = [_form(node) for node in nodes]
         parts = [part for node in nodes for part in ast.walk(node)]
         pending += [(module, part.id) for part in parts if isinstance(part, ast.Name)]
         pending += [place for part in parts for place in _imports(part, spec)]
-        effects = [place for node in _unmentioned(text) for place in _imports(node, spec)]
+        effects = [place for node in unmentioned for place in _imports(node, spec)]
         pending += [place for place in effects if place[1] == _ALL]
     return sorted((place, forms) for place, forms in found.items() if forms)
 
@@ -70,15 +71,6 @@ def _main() -> ModuleSpec | None:
     return ModuleSpec("__main__", loader, origin=file) if loader else None
 
 
-@lru_cache(maxsize=64)
-def _broken(text: str) -> bool:
-    try:
-        ast.parse(text)
-    except SyntaxError:
-        return True
-    return False
-
-
 def _text(spec: ModuleSpec) -> str | None:
     """Read a module's source; what is imported stays as it was first read, whatever is edited."""
     held = vars(spec) if spec.name in sys.modules else {}  # each import has a spec of its own
@@ -92,19 +84,19 @@ def _text(spec: ModuleSpec) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _statements(text: str) -> list[tuple[str, ast.stmt]]:
-    """List a module's statements by the names they define; what has no one name counts for all."""
-    return _named(ast.parse(text).body)
+def _parsed(text: str) -> tuple[list[tuple[str, ast.stmt]], list[ast.stmt]] | None:
+    """List a module's statements by the names they define; None if Python cannot read it.
 
-
-@lru_cache(maxsize=64)
-def _unmentioned(text: str) -> list[ast.stmt]:
-    """List imports of what the module does not mention: they may be there for their effects."""
-    used = {part.id for part in ast.walk(ast.parse(text)) if isinstance(part, ast.Name)}
-    kinds = ast.Import | ast.ImportFrom
-    return [
-        node for name, node in _statements(text) if isinstance(node, kinds) and name not in used
-    ]
+    What has no one name counts for all. Beside them stand imports of what the module does not
+    mention: they may be there for their effects.
+    """
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return None
+    named, kinds = _named(tree.body), ast.Import | ast.ImportFrom
+    used = {part.id for part in ast.walk(tree) if isinstance(part, ast.Name)}
+    return named, [n for name, n in named if isinstance(n, kinds) and name not in used]
 
 
 def _named(nodes: list[ast.stmt]) -> list[tuple[str, ast.stmt]]:
@@ -175,10 +167,8 @@ def _beside(other: str, spec: ModuleSpec) -> ModuleSpec | None:
     top, root = other.partition(".")[0], spec.name.partition(".")[0]
     if top == "dofbook" or (first := find_spec(top)) is None:
         return None
-    place = Path(next(iter(first.submodule_search_locations or ()), first.origin or ""))
-    installed = {"site-packages", "dist-packages"} & set(place.parts)
-    python = not place.is_absolute() or place.is_relative_to(sysconfig.get_paths()["stdlib"])
-    if top != root and (installed or python):
+    place = next(iter(first.submodule_search_locations or ()), first.origin or "")
+    if top != root and is_installed(place):
         return None
     try:
         return find_spec(other)

@@ -248,7 +248,7 @@ class Store:
     def __post_init__(self):
         object.__setattr__(self, "root", Path(self.root))
         try:
-            file = stat.S_ISDIR(self.root.stat().st_mode) is False
+            file = not stat.S_ISDIR(self.root.stat().st_mode)
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             file = False
         except (OSError, ValueError) as problem:  # too long, or a name that none can have

@@ -201,7 +201,7 @@ def build(name: str, num_classes: int | None, pooling: Pooling = "max") -> Any:
     checks.choice("pooling", pooling, get_args(Pooling))
     if num_classes is not None:
         checks.integer("num_classes", num_classes, 1)
-    check_name("network", checks.text("network", name, NAMES), NAMES)
+    check_name("network", name, NAMES)
     if is_reference(name):
         return call(name, num_classes)
     return _BUILDERS[name](1 if num_classes is None else num_classes, pooling)

@@ -148,7 +148,7 @@ class TaskConfig:
             checks.instance(name, getattr(self, name), OptimizerConfig)
         names = {"dataset": DATASETS, "network": NETWORKS, "objective": OBJECTIVES}
         for what, ours in names.items():
-            check_name(what, checks.text(what, getattr(self, what), ours), ours)
+            check_name(what, getattr(self, what), ours)
         checks.choice("pooling", self.pooling, get_args(Pooling))
         checks.choice("solver", self.solver, get_args(Solver))
         if self.epochs is None:

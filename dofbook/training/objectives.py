@@ -161,7 +161,7 @@ def objective(name: str) -> Objective:
     """
     if isinstance(name, str) and name in _KNOWN:
         return _KNOWN[name]
-    check_name("objective", checks.text("objective", name, OBJECTIVES), OBJECTIVES)
+    check_name("objective", name, OBJECTIVES)
     found = call(name)
     if not isinstance(found, Objective):
         raise InputError(f"{name} gave {type(found).__name__}; it must give an Objective.")
