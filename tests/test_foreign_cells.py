@@ -26,7 +26,7 @@ from dofbook.training import TaskConfig
 
 @dataclass(frozen=True)
 class Mine(RandomAffine):
-    depth: int = 2
+    foreign_depth: int = 2  # another name than the options of other tests
     name: ClassVar[str] = "foreign_code:Mine"
 
 

@@ -209,12 +209,12 @@ class ForeignMethod(Method):
 
 
 def methods() -> dict[str, type[Method]]:
-    """List the methods there are, the reader's own included, by name.
+    """List the methods there are, ours by name before the reader's own.
 
     >>> methods()["affine"].__name__
     'RandomAffine'
     """
-    kinds = sorted(subclasses(Method), key=lambda kind: kind.name)
+    kinds = sorted(subclasses(Method), key=lambda kind: (is_reference(kind.name), kind.name))
     return {kind.name: kind for kind in kinds if kind.name}
 
 
