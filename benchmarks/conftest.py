@@ -3,7 +3,12 @@
 
 def pytest_terminal_summary(terminalreporter, config):
     session = getattr(config, "_benchmarksession", None)
-    rows = [b for b in getattr(session, "benchmarks", []) if "ms_per_run_step" in b.extra_info]
+    found = getattr(session, "benchmarks", [])
+    if answers := [b for b in found if "megabytes" in b.extra_info]:
+        terminalreporter.section("answers of the command line")
+    for b in answers:
+        terminalreporter.write_line(f"{b.param:18s} {b.extra_info['megabytes']:5} MB")
+    rows = [b for b in found if "ms_per_run_step" in b.extra_info]
     if not rows:
         return
     terminalreporter.section("training steps")

@@ -23,6 +23,8 @@ def integer(name: str, value: Any, least: int | None = 0, most: int | None = Non
     found = _numbers(value, "iu", scalar=True)
     if found is not None and (least is None or found >= least) and (most is None or found <= most):
         return int(found)
+    if most is None and isinstance(value, int) and value.bit_length() > 63:
+        most = 2**63 - 1  # what arrays hold
     above = "" if least is None else f" of at least {least}"
     allowed = above if most is None else f" from {least} to {most}"
     raise InputError(f"{name} is {_shown(value)}; it must be a whole number{allowed}.")

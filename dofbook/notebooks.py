@@ -15,6 +15,7 @@ from typing import Any
 from dofbook.errors import InputError, RunFailed
 from dofbook.parameters import check_parameters, declared_parameters
 
+_QUIET = ["--log-level=ERROR"]  # a kernel's: no remark on unencrypted TCP
 INJECTED, BOOK_RUN = "injected-parameters", "book-run"  # papermill's tag, and ours
 _PLACES = {"store", "data_dir"}  # parameters that change nothing but where things lie
 
@@ -41,7 +42,7 @@ class JupytextHandler:
 
         if index is not None:
             notebook.cells[index].metadata["dofbook"] = "checked"
-            _check_in_papermill()
+        _prepare_papermill()
         place = f"import os\n\nos.chdir({str(chapter.parent)!r})  # as the book's build does"
         notebook.cells.insert(0, nbformat.v4.new_code_cell(place))
         return nbformat.writes(nbformat.v4.upgrade(notebook))
@@ -62,9 +63,10 @@ class JupytextHandler:
         return path.removeprefix(cls.SCHEME)
 
 
-def _check_in_papermill() -> None:
-    """Have papermill check and type what it injects into chapters, before it starts a kernel."""
+def _prepare_papermill() -> None:
+    """Have papermill check and type what it injects into chapters, and start quiet kernels."""
     from click import ClickException
+    from papermill.engines import NBClientEngine, papermill_engines
     from papermill.models import Parameter
     from papermill.translators import PythonTranslator, papermill_translators
 
@@ -90,7 +92,14 @@ def _check_in_papermill() -> None:
             except InputError as problem:
                 raise ClickException(str(problem)) from problem
 
+    class Quiet(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, *arguments: Any, **options: Any) -> Any:
+            options = {"extra_arguments": _QUIET, **options}
+            return super().execute_managed_notebook(*arguments, **options)
+
     papermill_translators.register("python", Checked)
+    papermill_engines.register(None, Quiet)
 
 
 def _injected(values: Mapping[str, object]) -> str:
@@ -196,7 +205,7 @@ def run_chapter(
         papermill.execute_notebook(
             notebook, temporary, cwd=chapter.absolute().parent, start_timeout=start_timeout,
             execution_timeout=cell_timeout, progress_bar=progress and sys.stderr.isatty(),
-            extra_arguments=["--log-level=ERROR"],  # no remark on unencrypted TCP
+            extra_arguments=_QUIET,
         )  # fmt: skip
         os.replace(temporary, output)
         failed.unlink(missing_ok=True)

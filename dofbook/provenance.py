@@ -1,5 +1,6 @@
 """What a result was computed with: versions, device, commit. Never part of a result itself."""
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -47,7 +48,8 @@ def devices() -> list[dict[str, str]]:
 def commit() -> dict[str, Any] | None:
     """Identify the git commit of the checkout this package lies in.
 
-    "dirty" says whether tracked files differ from it. None outside a checkout or without git.
+    "dirty" says whether tracked files differ from it; where the package's do, "edits" digests how.
+    None outside a checkout or without git.
     """
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():  # else git would find a repository the package is not part of
@@ -57,9 +59,11 @@ def commit() -> dict[str, Any] | None:
     try:
         head = read([*git, "rev-parse", "HEAD"])
         changes = read([*git, "status", "--porcelain", "-uno"])
+        edits = changes and read([*git, "diff", "HEAD", "--", "dofbook"])
     except (OSError, subprocess.SubprocessError):
         return None
-    return {"commit": head.strip(), "dirty": bool(changes.strip())}
+    found = {"commit": head.strip(), "dirty": bool(changes.strip())}
+    return found | ({"edits": hashlib.sha256(edits.encode()).hexdigest()[:16]} if edits else {})
 
 
 @lru_cache(maxsize=1)

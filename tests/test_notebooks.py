@@ -312,7 +312,8 @@ def test_none_takes_any_literal_or_text():
 
 def papermill(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     command = [sys.executable, "-W", "ignore", "-m", "papermill", "--no-progress-bar", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
+    unset = {**os.environ, "IPYTHONDIR": str(cwd)}  # no configuration that silences kernels
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=unset, timeout=120)
 
 
 def test_quoted_numbers_have_a_minus_and_words_keep_their_hyphens(monkeypatch):
@@ -328,6 +329,7 @@ def test_papermill_itself_runs_chapters_from_any_folder_with_lists(chapter, tmp_
     done = papermill("jupytext:book/chapter.md", "out.ipynb", *lists, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "unknown parameter" not in done.stderr
+    assert "TCP" not in done.stderr  # the kernel's remark, where no configuration silences it
     values, beside = printed(tmp_path / "out.ipynb")
     assert ast.literal_eval(values)[:6] == [7, 0.05, "digits", False, (8, 16), [1.0, 2.5]]
     assert beside == "read from the chapter's folder"

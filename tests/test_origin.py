@@ -12,6 +12,7 @@ import jax
 import pandas as pd
 import pytest
 
+from dofbook import provenance
 from dofbook.cli import main
 from dofbook.errors import InputError, RunFailed
 from dofbook.experiments import executors, index
@@ -195,6 +196,43 @@ def test_another_commit_is_mentioned(tmp_path, monkeypatch, caplog, capsys):
         assert (sentence in caplog.text) == said
         assert main(["status", "--store", str(tmp_path)]) == 0
         assert ("computed by dofbook at other commits" in capsys.readouterr().err) == said
+
+
+def test_an_edit_of_the_package_before_its_commit_is_mentioned(tmp_path, monkeypatch, caplog):
+    """As after a method of ours was edited between two sweeps: both have the same commit."""
+    here = {"commit": "b" * 40, "dirty": True, "edits": "1" * 16}
+    monkeypatch.setattr(index, "commit", lambda: here)
+    monkeypatch.setattr(executors, "environment", lambda: {"git": here})
+    cells = [CellConfig(task=TASK, d=d) for d in (2, 4, 8)]
+    run_sweep(cells[:1], Store(tmp_path), progress=False)
+    run_sweep(cells[:2], Store(tmp_path), progress=False)
+    assert "other commits" not in caplog.text
+    monkeypatch.setattr(index, "commit", lambda: {**here, "edits": "2" * 16})
+    run_sweep(cells, Store(tmp_path), progress=False)
+    assert "such as bbbbbbbbbb, edited; this is bbbbbbbbbb, edited." in caplog.text
+
+
+def test_the_package_is_digested_where_it_differs_from_its_commit(tmp_path, monkeypatch):
+    package, file = tmp_path / "dofbook", tmp_path / "dofbook" / "provenance.py"
+    package.mkdir()
+    monkeypatch.setattr(provenance, "__file__", str(file))
+    assert provenance.commit() is None
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for name in ("dofbook/provenance.py", "other.txt"):
+        (tmp_path / name).write_text("1")
+    for line in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *line], check=True)
+    found = provenance.commit()
+    assert set(found) == {"commit", "dirty"} and not found["dirty"]
+    (tmp_path / "other.txt").write_text("2")
+    assert provenance.commit() == found | {"dirty": True}
+    digests = set()
+    for text in ("2", "3"):
+        file.write_text(text)
+        digests.add(provenance.commit()["edits"])
+    assert len(digests) == 2
+    file.write_text("1")
+    assert "edits" not in provenance.commit()
 
 
 def test_a_search_mentions_another_commit_once(tmp_path, monkeypatch, capsys):

@@ -1,11 +1,13 @@
 """``dofbook table`` and ``dofbook thresholds``: what a store holds, as tables."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from dofbook.cli import EXIT_FAILED
 from dofbook.commands.describing import described, describes_sweep
 from dofbook.commands.options import OutFile, Place, Real, Reals
 from dofbook.commands.output import Output, check_file
@@ -14,7 +16,7 @@ from dofbook.errors import InputError
 from dofbook.experiments import tables
 from dofbook.experiments.config import CellConfig
 from dofbook.experiments.published import check_table_path
-from dofbook.experiments.store import read_parquet, write_atomically
+from dofbook.experiments.store import Store, StoredCell, read_parquet, write_atomically
 from dofbook.success.checks import check_level
 from dofbook.success.tables import threshold_table
 
@@ -37,24 +39,34 @@ def table_command(
     """
     config, found = described(chosen), existing_store(store)
     names = [cell.name for cell in config.cells()] if config else None
-    if output is None:
+    if output is None and not csv:
+        raise InputError("name the table with -o, or print it with --csv.")
+    if output:
+        check_file(output, found.root)
         if not csv:
-            raise InputError("name the table with -o, or print it with --csv.")
-        sys.stdout.write(tables.table(found, names).to_csv(index=False))
-        return 0
-    check_file(output, found.root)
+            check_table_path(output)
+    cells, code = _read_cells(found, names)
     if csv:
-        rows = tables.table(found, names)
-        write_atomically(output, rows.to_csv(index=False).encode())
-        count = len(rows)
+        rows = tables.compact(cells).to_pandas(use_threads=False)
+        text, count = rows.to_csv(index=False), len(rows)
+        if output is None:
+            sys.stdout.write(text)
+            return code
+        write_atomically(output, text.encode())
     else:
-        check_table_path(output)
-        count = tables.write_table(found, output, names)
+        count = tables.publish_cells(output, cells)
     missing = sum(not found.path(name).exists() for name in names or ())
     note = f"; {missing} of {len(names or ())} cells are missing" if missing else ""
     out.say(f"{output}: {count} rows{note}.")
     out.event({"event": "table", "path": str(output), "rows": count})
-    return 0
+    return code
+
+
+def _read_cells(store: Store, names: Iterable[str] | None = None) -> tuple[list[StoredCell], int]:
+    """Read cells, and give the exit code: not 0 where some are there and cannot be read."""
+    there = [name for name in (store.names() if names is None else names) if store.stamp(name)]
+    cells = tables.read_cells(store, names)
+    return cells, EXIT_FAILED if len(cells) < len(there) else 0
 
 
 def thresholds_command(
@@ -77,27 +89,28 @@ def thresholds_command(
     """
     for one in level:
         check_level(one, metric)
-    found = threshold_table(read_runs(source), metric, level, delta=delta, interval="inverted")
+    rows, code = _read_runs(source)
+    found = threshold_table(rows, metric, level, delta=delta, interval="inverted")
     if csv:
         sys.stdout.write(found.to_csv(index=False))
-        return 0
+        return code
     variant = ["variant"] if found["variant"].any() else []
     columns = ["dataset", "network", "method", "burn_in_steps", *variant, "level", "text"]
     lines = found[[*columns, "interval", "runs"]]
     lines = lines.rename(columns={"burn_in_steps": "t", "text": "d*"})
     sys.stdout.write(lines.to_string(index=False) + "\n")
-    return 0
+    return code
 
 
-def read_runs(source: Path) -> pd.DataFrame:
-    """Read runs from a table, or from a store, whose other kinds of cells are left out."""
+def _read_runs(source: Path) -> tuple[pd.DataFrame, int]:
+    """Read runs from a table, or as `_read_cells` from a store, but no other kinds of cells."""
     if source.is_dir():
-        cells = tables.read_cells(existing_store(source))
+        cells, code = _read_cells(existing_store(source))
         runs = [cell for cell in cells if isinstance(cell.config, CellConfig)]
         if not runs:
             raise InputError(f"the store {source} holds no runs.")
-        return tables.compact(runs).to_pandas(use_threads=False)
-    return read_table(source)
+        return tables.compact(runs).to_pandas(use_threads=False), code
+    return read_table(source), 0
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import contextlib
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from operator import itemgetter, methodcaller
 from typing import Any
 
 import pyarrow as pa
@@ -80,13 +81,15 @@ def _read(store: Store) -> dict[str, dict[str, Any]]:
 
 
 def other_commits(stored: Iterable[StoredCell]) -> str | None:
-    """Say in a sentence how many cells were computed at other commits of dofbook than this one."""
-    origins = [(cell.provenance.get("environment") or {}).get("git") or {} for cell in stored]
-    here, found = (commit() or {}).get("commit"), [origin.get("commit") for origin in origins]
-    others = [other for other in found if other and other != here]
-    if not (here and others):
+    """Say in a sentence how many cells were computed at other commits or edits of dofbook."""
+    found = [(cell.provenance.get("environment") or {}).get("git") or {} for cell in stored]
+    here, others = commit() or {}, [origin for origin in found if origin.get("commit")]
+    alike = itemgetter("commit"), methodcaller("get", "edits")
+    others = [origin for origin in others if here and any(f(origin) != f(here) for f in alike)]
+    if not others:
         return None
+    there, now = (git["commit"][:10] + ", edited" * ("edits" in git) for git in (others[0], here))
     return (
         f"{len(others)} of {len(found)} stored cells were computed by dofbook at other commits, "
-        f"such as {others[0][:10]}; this is {here[:10]}."
+        f"such as {there}; this is {now}."
     )

@@ -113,7 +113,11 @@ def summarize(cells: Sequence[StoredCell]) -> dict:
 
 def write_table(store: Store, path: Path, names: Iterable[str] | None = None) -> int:
     """Write the tidy table of ``table``, and its origin beside it, as ``publish`` does."""
-    cells = read_cells(store, names)
+    return publish_cells(path, read_cells(store, names))
+
+
+def publish_cells(path: Path, cells: Sequence[StoredCell]) -> int:
+    """Write cells as one tidy table, and its origin beside it, as ``publish`` does."""
     return publish(path, compact(cells), summarize(cells), {"dofbook.schema": str(SCHEMA_VERSION)})
 
 
