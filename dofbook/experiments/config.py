@@ -106,7 +106,7 @@ class Cell:
 
     def content(self) -> dict[str, Any]:
         """Give what is hashed beside the schema, ready for JSON."""
-        return {**asdict(self), "kind": self.kind, "task": written_task(self.task)}
+        return {**asdict(self), "kind": self.kind, "task": _written_task(self.task)}
 
     @classmethod
     def read(cls, content: dict[str, Any]) -> "Cell":
@@ -187,7 +187,7 @@ class CellConfig(Cell):
             checks.integer_fields(self, 1, "d")
 
     def content(self):
-        own = {"task": written_task(self.task), "d": self.d, "seeds": self.seeds}
+        own = {"task": _written_task(self.task), "d": self.d, "seeds": self.seeds}
         return own | self.method.written()
 
     @classmethod
@@ -223,7 +223,7 @@ class CellConfig(Cell):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForeignCell(Cell):
+class _ForeignCell(Cell):
     """Stand for a stored cell of a reader's kind whose code is not imported: it cannot run."""
 
     text: str
@@ -267,8 +267,8 @@ _LATER = {"objective": "classification", "linearized_at": None, "solver": "desce
 
 
 @lru_cache(maxsize=64)
-def written_task(task: TaskConfig) -> dict[str, Any]:
-    """Give what is hashed of a task, ready for JSON and shared; ``read_task`` reads it."""
+def _written_task(task: TaskConfig) -> dict[str, Any]:
+    """Give what is hashed of a task, ready for JSON and shared."""
     content = {k: v for k, v in asdict(task).items() if (k, v) not in _LATER.items()}
     for name in ("optimizer", "burn_in_optimizer"):
         if content[name]["schedule"] is None:
@@ -277,7 +277,7 @@ def written_task(task: TaskConfig) -> dict[str, Any]:
 
 
 def read_task(content: dict[str, Any]) -> TaskConfig:
-    """Make the task that ``written_task`` described."""
+    """Make the task that a configuration describes."""
     return _task_of(json.dumps(content))
 
 
@@ -324,7 +324,7 @@ def cell_from_json(text: str) -> Cell:
     try:
         if "method" in raw:
             return CellConfig.read(raw)
-        kind = ForeignCell if is_foreign(raw["kind"]) else cell_kind(raw["kind"])
+        kind = _ForeignCell if is_foreign(raw["kind"]) else cell_kind(raw["kind"])
         return kind.read(raw)
     except (KeyError, TypeError) as problem:
         raise InputError(f"the cell's configuration is not one of dofbook's: {problem}.") from None
