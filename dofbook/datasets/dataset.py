@@ -140,7 +140,12 @@ def _as_array(what: str, values: ArrayLike) -> np.ndarray:
 
 
 def check_labels(what: str, labels: np.ndarray, num_classes: int) -> None:
-    """Raise InputError unless there are integers and all lie in [0, num_classes)."""
+    """Raise InputError unless there are integers and all lie in [0, num_classes).
+
+    >>> check_labels("y", np.array([0, 3]), 3)
+    Traceback (most recent call last):
+    dofbook.errors.InputError: y has labels 0 to 3; allowed are 0 to 2.
+    """
     if labels.dtype.kind not in "iu":
         raise InputError(f"{what} is {labels.dtype}; integers are needed.")
     if labels.size == 0:

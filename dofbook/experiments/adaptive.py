@@ -37,6 +37,9 @@ class AdaptiveConfig:
     two at a time, until every interval, of coverage ``confidence``, reaches at most ``half_width``
     octaves to each side of d* at the failure probability ``delta``. The best value at any
     checkpoint counts, as in the paper.
+
+    >>> AdaptiveConfig(SweepConfig(dims=(8, 4)), levels=(0.5,)).grid
+    (4, 8)
     """
 
     sweep: SweepConfig
@@ -90,6 +93,9 @@ class LevelResult:
 
     ``hits`` are the grid points of each initialization's first success, len(grid) for none;
     ``trainings`` include those for other levels.
+
+    >>> LevelResult(0.5, Threshold(8, 4, 16, 4, 16, 0.95), hits=(1, 1), trainings=5).threshold.value
+    8
     """
 
     level: float
@@ -105,6 +111,10 @@ def search(
 
     ``attempt`` trains at probes, all that can be made side by side, and gives the best values of
     the metric. Yields one entry per level whenever a group of initializations is done.
+
+    >>> config = AdaptiveConfig(SweepConfig(dims=(4, 8, 16)), levels=(0.4,))
+    >>> next(search(config, lambda probes: {p: p[1] / 2 for p in probes}))[0].hits
+    (1, 1, 1)
     """
     n, kind = len(config.grid), metric_kind(config.metric)
     searches, tried = dict[tuple[int, float], Search](), set[Probe]()
@@ -145,7 +155,12 @@ def _guess(searches: Mapping, level: float, n: int) -> int:
 
 
 def probe_cell(config: AdaptiveConfig, method: Method, probe: Probe) -> CellConfig:
-    """Describe one training of an adaptive sweep: one seed, nested subspaces."""
+    """Describe one training of an adaptive sweep: one seed, nested subspaces.
+
+    >>> config = AdaptiveConfig(SweepConfig(dims=(4, 8)), levels=(0.5,))
+    >>> probe_cell(config, config.sweep.methods[0], (0, 1)).d
+    8
+    """
     (seed, point), nested = probe, method.as_nested()
     return CellConfig(task=config.sweep.task, method=nested, d=config.grid[point], seeds=(seed,))
 

@@ -107,6 +107,11 @@ def run_cell(
     """Compute the rows of a cell; they depend on the cell alone, not on what ran before or beside.
 
     ``data_dir`` as in ``datasets.load``. InputError if the cell cannot run or the data be had.
+
+    >>> from dofbook.experiments.config import CellConfig
+    >>> task = Task("mlp", "digits", epochs=1)
+    >>> run_cell(CellConfig(task=task.config, d=8)).step.tolist()
+    [0, 12]
     """
     check_machine_settings()
     batching, task = batching or Batching(), make_task(cell.task, data_dir)

@@ -37,7 +37,11 @@ SCHEMA_VERSION = 1
 
 
 def check_integers(name: str, values: object, least: int) -> tuple[int, ...]:
-    """Require a non-empty tuple of different integers of at least so much."""
+    """Require a non-empty tuple of different integers of at least so much.
+
+    >>> check_integers("dims", (8, 4), 1)
+    (8, 4)
+    """
     if not isinstance(values, tuple) or not values:
         raise InputError(f"{name} is {values!r}; it must be a non-empty tuple of integers.")
     found = tuple(checks.integer(f"every entry of {name}", value, least) for value in values)
@@ -58,6 +62,9 @@ class Work:
     """Say what a cell costs: so many runs of so many epochs, after others of full training each.
 
     ``d`` is 0 where it costs no time in every step; ``kind``, what else the time depends on.
+
+    >>> CellConfig(task=TaskConfig("mnist"), seeds=(0, 1)).work().runs
+    2
     """
 
     kind: tuple
@@ -72,6 +79,9 @@ class Cell:
     """Describe the unit of work and of storage: a task and seeds, and what the subclass adds.
 
     ``kind`` is its name in the configuration: "" for runs, "module:Class" for a reader's own.
+
+    >>> Cell(task=TaskConfig("mnist"), seeds=(0, 1)).with_seed(1).seeds
+    (1,)
     """
 
     task: TaskConfig
@@ -277,7 +287,11 @@ def _written_task(task: TaskConfig) -> dict[str, Any]:
 
 
 def read_task(content: dict[str, Any]) -> TaskConfig:
-    """Make the task that a configuration describes."""
+    """Make the task that a configuration describes.
+
+    >>> read_task(Cell(task=TaskConfig("mnist")).content()["task"]).epochs
+    3
+    """
     return _task_of(json.dumps(content))
 
 
@@ -300,7 +314,11 @@ def _method_of(kind: type[Method], text: str) -> Method:
 
 
 def canonical_json(cell: Cell) -> str:
-    """Write a cell as one line of JSON with sorted keys, the text its hash is taken of."""
+    """Write a cell as one line of JSON with sorted keys, the text its hash is taken of.
+
+    >>> canonical_json(CellConfig(task=TaskConfig(), d=64))[:25]
+    '{"burn_in_steps":0,"d":64'
+    """
     content = {"schema": SCHEMA_VERSION, **cell.content()}
     try:
         return json.dumps(content, sort_keys=True, separators=(",", ":"))
@@ -331,7 +349,11 @@ def cell_from_json(text: str) -> Cell:
 
 
 def with_code(cell: Cell) -> Cell:
-    """Import the reader's code that a stored cell only names, so that it can run."""
+    """Import the reader's code that a stored cell only names, so that it can run.
+
+    >>> with_code(CellConfig(task=TaskConfig())).method.name
+    'affine'
+    """
     content = cell.content()
     if "method" in content:
         method_class(content["method"])

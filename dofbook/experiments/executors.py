@@ -44,6 +44,9 @@ class Outcome:
 
     ``error`` is the traceback if it raised, ``recorded`` in the store unless the worker died;
     ``found``, that another sweep had stored it meanwhile; ``name``, what the worker calls the cell.
+
+    >>> Outcome(0.0, found=True).error is None
+    True
     """
 
     seconds: float
@@ -54,7 +57,13 @@ class Outcome:
 
 
 class Executor(Protocol):
-    """Apply a function to cells, somewhere else than one after the other in this process."""
+    """Apply a function to cells, somewhere else than one after the other in this process.
+
+    >>> class InOrder:
+    ...     map = staticmethod(lambda run, cells: ((cell, run(cell)) for cell in cells))
+    >>> run_sweep([], Store("nowhere"), InOrder()).failures
+    {}
+    """
 
     def map(
         self, run: Callable[[Cell], Outcome], cells: Sequence[Cell]
@@ -74,6 +83,12 @@ def compute(
 
     Seeds that other cells of its family hold (the same but for the seeds) are taken from there.
     Raises StoreError if the store cannot be written; the sweep then stops.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     cell = Cell(task=Task("mlp", "digits").config)
+    ...     compute(cell, Store(folder), run_cell=lambda *_: 1 / 0).error.splitlines()[-1]
+    'ZeroDivisionError: division by zero'
     """
     if store.take(cell.name) is not None:
         return Outcome(0.0, found=True, name=cell.name)
@@ -192,6 +207,9 @@ class SweepReport:
 
     ``stored`` cells were there before, verified, or came from another sweep meanwhile; ``failures``
     are tracebacks by hash; ``lost``, hashes of cells that vanished or were damaged meanwhile.
+
+    >>> SweepReport(computed=2).failures
+    {}
     """
 
     stored: int = 0
@@ -210,6 +228,9 @@ def check_cells(
     set to other numbers, or stored cells were computed from other data or code than their names
     stand for now; of a reader's code, any cells of the ``store``. What cannot be had, though no
     missing cell needs it, is told in a sentence.
+
+    >>> check_cells([Cell(task=Task("mlp", "digits").config)]) is None
+    True
     """
     if missing:
         identity.check_machine_settings()
@@ -256,6 +277,9 @@ def run_sweep(
 
     Raises InputError if the cells cannot run (nothing has been written then), RunFailed if the
     store cannot be written or a worker has another version.
+
+    >>> run_sweep([], Store("nowhere"))
+    SweepReport(stored=0, computed=0, failures={}, lost=[])
     """
     stamps = {cell.name: store.stamp(cell.name) for cell in cells}
     present = {name: store.take(name) for name in stamps}

@@ -28,6 +28,9 @@ class Model:
     ``task`` is what the trainer sees: for a linearized network, its expansion around a centre that
     the weight vector carries along. ``place`` moves a subspace of a seed there; ``minimum``, None
     to descend, solves for the minimum in a moved subspace, a history of one row.
+
+    >>> trained_as(Task("mlp", "digits")).minimum is None
+    True
     """
 
     task: Task
@@ -56,7 +59,12 @@ def weights_after(task: Task, seed: int, steps: int, order: int = 0) -> jax.Arra
 
 @lru_cache(maxsize=4)
 def trained_as(task: Task) -> Model:
-    """Choose what is trained in place of a task: itself, unless it says ``linearized_at``."""
+    """Choose what is trained in place of a task: itself, unless it says ``linearized_at``.
+
+    >>> from dofbook.training import TaskConfig, make_task
+    >>> trained_as(make_task(TaskConfig("digits", "mlp", linearized_at=9))).task.network.D
+    4820
+    """
     config = task.config
     if config is None or (steps := config.linearized_at) is None:
         return Model(task, lambda subspace, seed: subspace)

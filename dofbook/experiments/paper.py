@@ -192,7 +192,11 @@ class PaperFigure:
 
 
 def paper_figure(figure: str, **options: Any) -> PaperFigure:
-    """Choose a figure of the paper by name; of options it takes only ``profile="paper"``."""
+    """Choose a figure of the paper by name; of options it takes only ``profile="paper"``.
+
+    >>> paper_figure("9c-mnist").cells()[0].kind
+    'cut'
+    """
     if extra := sorted(k for k, value in options.items() if (k, value) != ("profile", "paper")):
         raise InputError(
             f"a figure is run at the paper's settings and takes no {', '.join(extra)}; describe "

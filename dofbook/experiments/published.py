@@ -16,7 +16,12 @@ _REMEDY = "the tables come with the repository, in its folder results/"
 
 
 def check_table_path(path: Path) -> None:
-    """Refuse the path of a table that cannot work, before anything is computed."""
+    """Refuse the path of a table that cannot work, before anything is computed.
+
+    >>> check_table_path(Path("runs.csv"))
+    Traceback (most recent call last):
+    dofbook.errors.InputError: the table is to be named runs.csv; its name must end in .parquet.
+    """
     named = f"the table is to be named {path}"
     if path.suffix != ".parquet":
         raise InputError(f"{named}; its name must end in .parquet.")
@@ -35,6 +40,11 @@ def publish(
     Its ``origin`` goes beside it, and first, as ``<name>.provenance.json``, with the SHA-256 of the
     Parquet file as ``table_sha256``. Raises InputError if the path cannot be a table's, StoreError
     if it cannot be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     publish(Path(folder) / "runs.parquet", pa.table({"d": [4, 8]}), {})
+    2
     """
     check_table_path(path)
     content = store.parquet_bytes(table, metadata or {})
@@ -60,7 +70,11 @@ def published_names(folder: str | Path | None = None) -> tuple[str, ...]:
 
 
 def read_provenance(name: str, folder: str | Path | None = None) -> dict:
-    """Read where a published table comes from: cells, seeds, versions, devices, SHA-256."""
+    """Read where a published table comes from: cells, seeds, versions, devices, SHA-256.
+
+    >>> read_provenance("ntk_cuts")["seeds"]
+    [0]
+    """
     path = Path(folder or RESULTS) / f"{name}.provenance.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))

@@ -55,7 +55,12 @@ class StoreError(RunFailed):
 
 @dataclass(frozen=True)
 class StoredCell:
-    """Hold one verified result: cell, rows, and versions, device, commit, data and times."""
+    """Hold one verified result: cell, rows, and versions, device, commit, data and times.
+
+    >>> from dofbook.training import TaskConfig
+    >>> StoredCell(Cell(task=TaskConfig("mnist")), None, {}).config.seeds
+    (0,)
+    """
 
     config: Cell
     table: Any  # a pa.Table; None where it was left in its file
@@ -64,14 +69,25 @@ class StoredCell:
 
 @dataclass(frozen=True)
 class FailedCell:
-    """Hold the record of a cell that raised."""
+    """Hold the record of a cell that raised.
+
+    >>> Store(Path("nowhere")).failures()
+    {}
+    """
 
     config: Cell
     traceback: str
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file, whole or not at all, and its folder; StoreError if the system refuses."""
+    """Write a file, whole or not at all, and its folder; StoreError if the system refuses.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_atomically(file := Path(folder) / "new" / "file", b"whole")
+    ...     file.read_bytes()
+    b'whole'
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +105,10 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def remove_orphans(folder: Path, now: float, pattern: str = ".*") -> None:
-    """Remove what killed processes left, by its age at ``now`` (seconds, by the folder's clock)."""
+    """Remove what killed processes left, by its age at ``now`` (seconds, by the folder's clock).
+
+    >>> remove_orphans(Path("nowhere"), now=0.0)  # there are none
+    """
     for path in folder.glob(pattern):
         with contextlib.suppress(OSError):  # another sweep was first, or it is not ours
             old = now - path.stat().st_mtime > _ABANDONED
@@ -99,7 +118,11 @@ def remove_orphans(folder: Path, now: float, pattern: str = ".*") -> None:
 
 
 def read_regular(path: Path, largest: int) -> bytes:
-    """Read a file; DamagedCell if it is larger or not a regular one (no device is read)."""
+    """Read a file; DamagedCell if it is larger or not a regular one (no device is read).
+
+    >>> read_regular(Path(__file__), _LARGEST_FILE)[3:12]
+    b'The store'
+    """
     try:
         regular = stat.S_ISREG(path.stat().st_mode)
     except OSError as problem:
@@ -129,7 +152,11 @@ def _sync_folder(folder: Path) -> None:
 
 
 def parquet_bytes(table: pa.Table, metadata: dict[str, str]) -> bytes:
-    """Write a table as Parquet, equal bytes for equal content, with ``metadata`` for its own."""
+    """Write a table as Parquet, equal bytes for equal content, with ``metadata`` for its own.
+
+    >>> parquet_bytes(pa.table({"d": [4]}), {})[:4]
+    b'PAR1'
+    """
     table = table.replace_schema_metadata(None).combine_chunks()
     sink = pa.BufferOutputStream()
     # store_schema would repeat the schema in base64, with whatever pandas version wrote it.
@@ -144,13 +171,20 @@ def read_parquet(content: bytes) -> "pd.DataFrame":
 
     Arrow's threads are used neither here nor elsewhere (it takes one to open a path, too): a
     process that ends soon after them aborts or hangs now and then (apache/arrow, 34314, 50482).
+
+    >>> read_parquet(parquet_bytes(pa.table({"d": [4]}), {})).d.tolist()
+    [4]
     """
     file = pq.ParquetFile(pa.BufferReader(content))
     return file.read(use_threads=False).to_pandas(use_threads=False)
 
 
 def seal(table: pa.Table, metadata: dict[str, str]) -> bytes:
-    """Write a table as Parquet in memory with a digest of the whole content in it."""
+    """Write a table as Parquet in memory with a digest of the whole content in it.
+
+    >>> len(_DIGEST.findall(seal(pa.table({"d": [4]}), {})))
+    1
+    """
     blank = _MARK + b"0" * 64
     data = parquet_bytes(table, metadata | {"dofbook.digest": blank.decode()})
     return data.replace(blank, _MARK + hashlib.sha256(data).hexdigest().encode(), 1)
@@ -160,6 +194,9 @@ def unseal(data: bytes) -> tuple[pq.ParquetFile, dict[str, str]]:
     """Verify what ``seal`` wrote and open it, with its metadata: its rows are not read yet.
 
     Raises DamagedCell if the content is cut, altered or foreign.
+
+    >>> unseal(seal(pa.table({"d": [4]}), {"by": "us"}))[1]["by"]
+    'us'
     """
     digests = _DIGEST.findall(data)
     if len(digests) != 1:
@@ -182,7 +219,11 @@ def _as_parquet() -> Iterator[None]:
 
 
 def read_origin(text: str) -> dict:
-    """Read what a cell says of its run; DamagedCell if it is not what ``compute`` writes."""
+    """Read what a cell says of its run; DamagedCell if it is not what ``compute`` writes.
+
+    >>> read_origin('{"wall_seconds": 2.5}')
+    {'wall_seconds': 2.5}
+    """
     origin, sound = {}, False
     with contextlib.suppress(*FOREIGN):
         origin = json.loads(text)
@@ -197,7 +238,13 @@ def read_origin(text: str) -> dict:
 
 
 def encode(cell: Cell, rows: "pd.DataFrame", provenance: dict) -> bytes:
-    """Write a result, and what it was computed with, as the content of a cell file."""
+    """Write a result, and what it was computed with, as the content of a cell file.
+
+    >>> import pandas as pd
+    >>> from dofbook.training import TaskConfig
+    >>> encode(Cell(task=TaskConfig()), pd.DataFrame({"seed": [0]}), {})[:4]
+    b'PAR1'
+    """
     metadata = {
         "dofbook.schema": str(SCHEMA_VERSION), "dofbook.config": canonical_json(cell),
         "dofbook.provenance": json.dumps(provenance, sort_keys=True),
@@ -209,6 +256,10 @@ def decode(name: str, data: bytes) -> StoredCell:
     """Verify and read the content of a cell file, and check it against the cell of that name.
 
     Raises DamagedCell, or InputError if it is intact but has another schema version.
+
+    >>> decode("e22e50f2e2cca07a", b"PAR1")
+    Traceback (most recent call last):
+    dofbook.experiments.contents.DamagedCell: it is cut short or not a cell of dofbook's
     """
     try:
         return _decode(name, data)

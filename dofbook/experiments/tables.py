@@ -28,6 +28,10 @@ def read_cells(store: Store, names: Iterable[str] | None = None) -> list[StoredC
     """Read cells of a store, by default all, in the order of their hashes, as ``Store.take``.
 
     InputError if there are none.
+
+    >>> read_cells(Store(Path("nowhere")))
+    Traceback (most recent call last):
+    dofbook.errors.InputError: the store nowhere holds none of the cells asked for.
     """
     names = store.names() if names is None else sorted(set(names))
     cells = [cell for name in names if (cell := store.take(name)) is not None]
@@ -45,6 +49,11 @@ def compact(cells: Iterable[StoredCell]) -> pa.Table:
     A run that is in several cells, as with seeds 0 to 2 and 0 to 9, is taken from the first. Raises
     InputError for cells of several kinds, which have no columns in common, and for cells that would
     make one curve though they differ in more than d and seeds.
+
+    >>> from dofbook.training import TaskConfig
+    >>> cells = [StoredCell(CellConfig(task=TaskConfig()), pa.table({"seed": [0]}), {})]
+    >>> compact(cells * 2).num_rows
+    1
     """
     parts, seen, cells = [], set(), list(cells)
     if len(kinds := sorted({cell.config.kind or "runs" for cell in cells})) > 1:
@@ -80,7 +89,12 @@ def _check_curves(cells: Iterable[StoredCell]) -> None:
 
 
 def table(store: Store, names: Iterable[str] | None = None) -> pd.DataFrame:
-    """Read a store as one tidy table, as ``read_cells`` and ``compact`` make it."""
+    """Read a store as one tidy table, as ``read_cells`` and ``compact`` make it.
+
+    >>> table(Store(Path("nowhere")))
+    Traceback (most recent call last):
+    dofbook.errors.InputError: the store nowhere holds none of the cells asked for.
+    """
     return compact(read_cells(store, names)).to_pandas(use_threads=False)
 
 
@@ -96,7 +110,12 @@ def _distinct(items: Iterable[object]) -> list[object]:
 
 
 def summarize(cells: Sequence[StoredCell]) -> dict:
-    """Describe where a table comes from, ready for JSON: wall time in seconds, cells by hash."""
+    """Describe where a table comes from, ready for JSON: wall time in seconds, cells by hash.
+
+    >>> from dofbook.training import TaskConfig
+    >>> summarize([StoredCell(CellConfig(task=TaskConfig(), seeds=(0, 1)), None, {})])["seeds"]
+    [0, 1]
+    """
     origins = [cell.provenance for cell in cells]
     parts = [part for origin in origins for part in origin.get("parts", {}).values()]
     sources = _sources(cells)
@@ -112,12 +131,25 @@ def summarize(cells: Sequence[StoredCell]) -> dict:
 
 
 def write_table(store: Store, path: Path, names: Iterable[str] | None = None) -> int:
-    """Write the tidy table of ``table``, and its origin beside it, as ``publish`` does."""
+    """Write the tidy table of ``table``, and its origin beside it, as ``publish`` does.
+
+    >>> write_table(Store(Path("nowhere")), Path("runs.parquet"))
+    Traceback (most recent call last):
+    dofbook.errors.InputError: the store nowhere holds none of the cells asked for.
+    """
     return publish_cells(path, read_cells(store, names))
 
 
 def publish_cells(path: Path, cells: Sequence[StoredCell]) -> int:
-    """Write cells as one tidy table, and its origin beside it, as ``publish`` does."""
+    """Write cells as one tidy table, and its origin beside it, as ``publish`` does.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from dofbook.training import TaskConfig
+    >>> cells = [StoredCell(CellConfig(task=TaskConfig()), pa.table({"seed": [0]}), {})]
+    >>> with TemporaryDirectory() as folder:
+    ...     publish_cells(Path(folder) / "runs.parquet", cells)
+    1
+    """
     return publish(path, compact(cells), summarize(cells), {"dofbook.schema": str(SCHEMA_VERSION)})
 
 

@@ -39,6 +39,10 @@ class Check:
     Its state is "identical" in every bit, as this machine should repeat it if ``bits_expected``,
     "close" within the tolerances, or "different". ``loss_difference`` is the largest
     |a - b| / (0.1 + a) of the best losses, ``accuracy_difference`` the largest |a - b|.
+
+    >>> from dofbook.training import TaskConfig
+    >>> Check(Cell(task=TaskConfig()), 0, "close", True, 0.01, 0.0, 2.5).passed
+    False
     """
 
     cell: Cell
@@ -56,7 +60,12 @@ class Check:
 
 
 def repeats_bits(stored: StoredCell, batching: Batching) -> bool:
-    """Tell whether this machine should repeat a cell bit by bit: unbatched, and from its like."""
+    """Tell whether this machine should repeat a cell bit by bit: unbatched, and from its like.
+
+    >>> from dofbook.training import TaskConfig
+    >>> repeats_bits(StoredCell(Cell(task=TaskConfig()), None, {}), Batching())
+    False
+    """
     origin, here = stored.provenance, environment()
     there = origin.get("environment") or {}
     then, packages = there.get("versions") or {}, ("jax", "jaxlib", "flax", "optax")
@@ -76,6 +85,10 @@ def compare(stored: pd.DataFrame, repeated: pd.DataFrame) -> tuple[Agreement, fl
     """Give state, loss and accuracy difference of a ``Check`` of two runs.
 
     Every number is compared bit by bit, and by tolerance the best values, or all without any.
+
+    >>> rows = pd.DataFrame({"step": [0, 12], "best_test_loss": [2.3, 1.9]})
+    >>> compare(rows, rows.assign(best_test_loss=[2.3, 1.95]))
+    ('close', 0.025, 0.0)
     """
     places = [name for name in ("step", "basis", "index", "model", "place") if name in stored]
     if any(stored[name].tolist() != repeated[name].tolist() for name in places):
@@ -125,6 +138,9 @@ def verify(
 
     ``names`` are hashes; ``seed`` draws the run of each cell; ``data_dir`` as in ``datasets.load``.
     InputError if a cell was computed from other data or other code than is found here.
+
+    >>> list(verify(Store("nowhere"), []))
+    []
     """
     batching = batching or Batching()
     for name in names:

@@ -59,7 +59,12 @@ def _draw_line(ax: Axes, x, y, point, direction, **look: Any) -> None:
 
 
 def cut_grid(rows: pd.DataFrame, what: str) -> pd.DataFrame:
-    """Arrange the test loss of a whole cut, ``rows`` of ``CutCell``: x in columns, y in rows."""
+    """Arrange the test loss of a whole cut, ``rows`` of ``CutCell``: x in columns, y in rows.
+
+    >>> rows = pd.DataFrame({"place": "grid", "x": [0.0, 1.0], "y": 0.0, "test_loss": [2.0, 3.0]})
+    >>> cut_grid(rows, "mnist").to_numpy()
+    array([[2., 3.]])
+    """
     grid = rows[rows["place"] == "grid"].pivot(index="y", columns="x", values="test_loss")
     if grid.empty or grid.isna().to_numpy().any():
         raise InputError(f"the table holds no complete cut of {what}.")

@@ -25,6 +25,9 @@ class ConeEstimate:
     """Statistical dimension `delta` and variance Var|Π_C g|² - 2δ of the intrinsic volumes.
 
     The latter sets the width σ of the transition; an estimate, it can be below 0.
+
+    >>> print(ConeEstimate(Estimate(5.0, 0.1, 500), 0.2).delta)
+    5 ± 0.1
     """
 
     delta: Estimate

@@ -165,6 +165,9 @@ class ConeSize(NamedTuple):
 
     `delta` is the statistical dimension E|Pi_C g|^2, `width` the Gaussian width E sup <g, u> over
     unit u in C, `sigma` = sqrt(Var|Pi_C g|^2 - 2 delta) the width of the transition in d.
+
+    >>> cone_size(EllipticCone([]), jax.random.key(0), samples=500).width.samples
+    500
     """
 
     delta: Estimate

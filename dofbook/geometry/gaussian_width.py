@@ -96,7 +96,11 @@ def spherical_cap(angle: float, centers: np.ndarray) -> Partial:
 
 
 def unit_vectors(name: str, vectors: np.ndarray) -> np.ndarray:
-    """Require unit vectors, shape (D,) or (m, D), and give shape (m, D)."""
+    """Require unit vectors, shape (D,) or (m, D), and give shape (m, D).
+
+    >>> unit_vectors("centers", [0.6, 0.8])
+    array([[0.6, 0.8]])
+    """
     array = checks.finite(name, vectors)
     array = checks.finite(name, array[None] if array.ndim == 1 else array, ("m", "D"))
     if not np.allclose(np.linalg.norm(array, axis=1), 1.0, atol=1e-8):

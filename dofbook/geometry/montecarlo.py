@@ -48,7 +48,11 @@ def mean_of(values: np.ndarray) -> Estimate:
 
 
 def as_partial(name: str, function: Callable) -> Partial:
-    """Wrap a function as a `Partial`, which carries its arrays without recompiling."""
+    """Wrap a function as a `Partial`, which carries its arrays without recompiling.
+
+    >>> as_partial("the statistic", abs)(-2)
+    2
+    """
     checks.function(name, function)
     return function if isinstance(function, Partial) else Partial(function)
 

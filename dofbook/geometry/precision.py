@@ -49,6 +49,11 @@ def one_blas_thread() -> AbstractContextManager:
     """Return a context manager inside which BLAS and LAPACK use one thread.
 
     More make factorizations of a few hundred rows slower. Block until results are ready inside it.
+
+    >>> import numpy as np
+    >>> with one_blas_thread():
+    ...     np.linalg.cholesky([[4.0]])
+    array([[2.]])
     """
     from threadpoolctl import threadpool_limits  # comes with scikit-learn
 

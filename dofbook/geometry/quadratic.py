@@ -104,6 +104,9 @@ class ClosedForm(NamedTuple):
     statistical dimension, `codimension` = D - Q the centre of the transition in d. `sigma` = sqrt(2
     sum s_i (1 - s_i)) is its width at fixed w0, `direction_sigma` what uniformly random directions
     of w0 add in squares (mean-field).
+
+    >>> print(closed_form(QuadraticWell([1.0, 1.0], [2.0, 0.0]), 0.5).Q.round(6))
+    0.5
     """
 
     mu: np.ndarray
@@ -229,7 +232,11 @@ def _confocal_root(lam, weight, norm2, target):
 
 
 def climb(newton: Callable[[jax.Array], jax.Array], start: jax.Array) -> jax.Array:
-    """Repeat a Newton step, inside a jitted function, until the point stands still."""
+    """Repeat a Newton step, inside a jitted function, until the point stands still.
+
+    >>> climb(lambda x: (x + 2 / x) / 2, jnp.ones(())).round(4)
+    Array(1.4142, dtype=float32)
+    """
 
     def proceed(state):
         x, previous, count = state

@@ -46,6 +46,9 @@ class Minimum(NamedTuple):
 
     ``gradient_norm`` is the objective's. ``gap``, half the squared Newton decrement, estimates its
     distance from its infimum; of separable data, where that is 0, it stays near the loss itself.
+
+    >>> minimize(LinearLogits(np.zeros((1, 2)), np.zeros((1, 2, 1)), np.array([0]))).loss
+    0.6931
     """
 
     theta: np.ndarray
@@ -151,6 +154,9 @@ class ConeProjection(NamedTuple):
 
     ``codimension`` = |g - Pi_C g|^2 has mean D - delta(C), the centre of the transition in d.
     ``mean_field`` = tr H (H + kappa)^-1 at the projection is the effective dimension of the loss.
+
+    >>> ConeProjection(eps=0.1, codimension=2.0, mean_field=1.5).codimension
+    2.0
     """
 
     eps: float

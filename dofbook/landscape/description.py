@@ -68,7 +68,11 @@ def error_bound(error: float, examples: int, bits: float, confidence: float = 0.
 
 @dataclass(frozen=True)
 class Description:
-    """Hold a code of a trained network, θ as ``symbols`` (d,) of few ``levels``, and its errors."""
+    """Hold a code of a trained network, θ as ``symbols`` (d,) of few ``levels``, and its errors.
+
+    >>> Description(np.array([0, 1, 1]), np.array([-1, 1], np.float16), 0.1, 0.2, 100).theta
+    array([-1.,  1.,  1.], dtype=float32)
+    """
 
     symbols: np.ndarray
     levels: np.ndarray

@@ -63,6 +63,9 @@ class Quadrature(NamedTuple):
     """A discrete measure on the spectrum: sum of weights h(nodes) stands for v^T h(H) v.
 
     The nodes (steps,) increase; the weights (steps,) are positive and add up to |v|^2.
+
+    >>> lanczos_quadrature(lambda u: np.array([1.0, 2.0]) * u, np.ones(2), 2).weights.round(9)
+    array([1., 1.])
     """
 
     nodes: np.ndarray
@@ -107,6 +110,10 @@ class HessianSpectrum(NamedTuple):
     ``top`` holds the largest eigenvalues, decreasing, and ``top_coordinates`` the displacement's
     along their eigenvectors. ``rest`` is the density of the other eigenvalues, its weights adding
     up to D - top, and ``rest_displacement`` the measure on them of the rest of the displacement.
+
+    >>> rest = Quadrature(np.ones(1), np.ones(1))
+    >>> HessianSpectrum(np.array([3.0]), np.array([1.0]), rest, rest).top
+    array([3.])
     """
 
     top: np.ndarray

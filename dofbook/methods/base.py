@@ -187,7 +187,11 @@ class Method:
 
 @dataclass(frozen=True)
 class ForeignMethod(Method):
-    """Stand for a reader's own method whose code is not imported: it is named, and cannot run."""
+    """Stand for a reader's own method whose code is not imported: it is named, and cannot run.
+
+    >>> ForeignMethod(text='{"method": "my_project:Own", "nested": false}').name
+    'my_project:Own'
+    """
 
     text: str = ""
 
@@ -238,7 +242,11 @@ def method_class(name: str) -> type[Method]:
 
 
 def class_at_hand(name: str) -> type[Method] | None:
-    """Find a method by name without importing a reader's code; None if that were needed."""
+    """Find a method by name without importing a reader's code; None if that were needed.
+
+    >>> class_at_hand("no_such_module:Own") is None
+    True
+    """
     return None if is_foreign(name) else method_class(name)
 
 

@@ -22,7 +22,12 @@ Retraining = Literal["common", "released_code"]
 
 
 class Pruned(Method):
-    """Share what pruned networks have in common; not a method by itself."""
+    """Share what pruned networks have in common; not a method by itself.
+
+    >>> from dofbook.methods import LotteryTicket
+    >>> isinstance(LotteryTicket(), Pruned)
+    True
+    """
 
     retraining: Retraining
     _group = "pruning"
@@ -54,6 +59,10 @@ class KeptCount(NamedTuple):
     """What pruning left of a parameter array; ``collapsed`` is a layer's kernel that kept nothing.
 
     A kernel has two axes or more. Then nothing passes, except by a shortcut around the layer.
+
+    >>> from dofbook.networks import Layer
+    >>> count_kept(np.array([3]), [Layer("a", (1, 2), 0, 2), Layer("b", (2,), 2, 4)])[0].collapsed
+    True
     """
 
     name: str

@@ -25,6 +25,9 @@ class Spectrum(NamedTuple):
     """Singular values of a path, descending, (r,) float64, r its numerical rank, and directions.
 
     ``rows`` are orthonormal, in the same order, (r, D) float32.
+
+    >>> spectrum(np.array([[3.0, 0.0], [3.0, 4.0]])).rows.shape
+    (2, 2)
     """
 
     singular_values: np.ndarray

@@ -93,7 +93,11 @@ def transition_widths(values: pd.Series) -> pd.Series:
 
 
 class Rise(NamedTuple):
-    """Say between which two d a curve rises, and by how much."""
+    """Say between which two d a curve rises, and by how much.
+
+    >>> steepest_rise(pd.Series({1: 0.1, 2: 0.3})).gain
+    0.2
+    """
 
     start: int
     end: int

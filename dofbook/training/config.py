@@ -97,7 +97,10 @@ MOMENTUM = OptimizerConfig(name="momentum", learning_rate=5e-2)
 
 
 def check_settings(task: Any) -> None:
-    """Refuse settings out of range, of a task or of its written form."""
+    """Refuse settings out of range, of a task or of its written form.
+
+    >>> check_settings(TaskConfig(batch_size=64))  # allowed
+    """
     checks.integer_fields(task, 1, "batch_size", "checkpoints_per_epoch")
     checks.integer_fields(task, 0, "extra_burn_in_step", most=1)
 

@@ -24,14 +24,22 @@ from dofbook.training.config import checkpoints
 
 
 class Trained(NamedTuple):
-    """Return ``history``, by checkpoint step, epoch and metrics, and the last theta (d,)."""
+    """Return ``history``, by checkpoint step, epoch and metrics, and the last theta (d,).
+
+    >>> Trained(pd.DataFrame({"step": [0, 12]}), jnp.zeros(4)).theta.shape
+    (4,)
+    """
 
     history: pd.DataFrame
     theta: jax.Array
 
 
 class State(NamedTuple):
-    """Carry of the training loop: coordinates and optimizer state."""
+    """Carry of the training loop: coordinates and optimizer state.
+
+    >>> initial_state(2, optax.sgd(0.1)).theta
+    Array([0., 0.], dtype=float32)
+    """
 
     theta: jax.Array
     opt_state: optax.OptState
@@ -40,7 +48,13 @@ class State(NamedTuple):
 def batch_gradient(
     network: Network, objective: Objective, subspace: AffineSubspace, theta, x, y, indices, decay
 ) -> jax.Array:
-    """Differentiate by theta the mean loss of examples ``indices``; ``decay`` as in ``fit``."""
+    """Differentiate by theta the mean loss of examples ``indices``; ``decay`` as in ``fit``.
+
+    >>> task, space = Task("mlp", "digits"), AffineSubspace(jnp.zeros(2410), Identity(2410))
+    >>> given = task.network, task.objective, space, space.offset, *task.arrays[:2], jnp.arange(4)
+    >>> jax.eval_shape(lambda: batch_gradient(*given, decay=None)).shape
+    (2410,)
+    """
     w, pull_back = jax.vjp(subspace.point, theta)
 
     def gradient(part):
@@ -57,7 +71,13 @@ def batch_gradient(
 
 
 def descent(network: Network, objective: Objective, optimizer: Optimizer) -> Callable:
-    """Write the program (subspace, state, x, y, batches (k, batch), decay) -> state k steps on."""
+    """Write the program (subspace, state, x, y, batches (k, batch), decay) -> state k steps on.
+
+    >>> task, space = Task("mlp", "digits"), AffineSubspace(jnp.zeros(2410), Identity(2410))
+    >>> given = space, initial_state(2410, task.optimizer), *task.arrays[:2], jnp.zeros((3, 8), int)
+    >>> jax.eval_shape(descent(task.network, task.objective, task.optimizer), *given).theta.shape
+    (2410,)
+    """
     transform = make_optimizer(optimizer)
 
     def descend(subspace, state, x, y, batches, decay=None):
@@ -73,7 +93,13 @@ def descent(network: Network, objective: Objective, optimizer: Optimizer) -> Cal
 
 
 def evaluation(network: Network, objective: Objective) -> Callable:
-    """Write the program (w (D,), x, y) -> mean loss and metrics of a split, (1 + metrics,)."""
+    """Write the program (w (D,), x, y) -> mean loss and metrics of a split, (1 + metrics,).
+
+    >>> task = Task("mlp", "digits")
+    >>> program = evaluation(task.network, task.objective)
+    >>> jax.eval_shape(program, jnp.zeros(2410), *task.arrays[2:]).shape
+    (2,)
+    """
 
     def chunk(w, x, y):
         outputs = network.apply(w, x)
@@ -96,13 +122,25 @@ def evaluation(network: Network, objective: Objective) -> Callable:
 
 @lru_cache(maxsize=16)
 def compiled_descent(network: Network, objective: Objective, optimizer: Optimizer) -> Callable:
-    """Compile ``descent`` once for a network, an objective and an optimizer."""
+    """Compile ``descent`` once for a network, an objective and an optimizer.
+
+    >>> task = Task("mlp", "digits")
+    >>> given = task.network, task.objective, task.optimizer
+    >>> compiled_descent(*given) is compiled_descent(*given)
+    True
+    """
     return fast_jit(descent(network, objective, optimizer))
 
 
 @lru_cache(maxsize=16)
 def compiled_evaluation(network: Network, objective: Objective) -> Callable:
-    """Compile ``evaluation`` once for a network and an objective."""
+    """Compile ``evaluation`` once for a network and an objective.
+
+    >>> task = Task("mlp", "digits")
+    >>> program = compiled_evaluation(task.network, task.objective)
+    >>> program(jnp.zeros(2410), *task.arrays[2:])[0].round(4)  # log 10
+    Array(2.3026, dtype=float32)
+    """
     return fast_jit(evaluation(network, objective))
 
 
@@ -123,7 +161,11 @@ _point = jax.jit(AffineSubspace.point)
 
 @partial(jax.jit, static_argnames="examples")
 def epoch_order(key: jax.Array, epoch: int, examples: int) -> jax.Array:
-    """Draw the order of the training examples of an epoch, a permutation (examples,)."""
+    """Draw the order of the training examples of an epoch, a permutation (examples,).
+
+    >>> epoch_order(jax.random.key(0), 0, 1438).shape
+    (1438,)
+    """
     return jax.random.permutation(jax.random.fold_in(key, epoch), examples)
 
 
@@ -144,7 +186,11 @@ def batches(order: jax.Array, start: int, stop: int, batch_size: int) -> Iterato
 
 
 def initial_state(d: int, optimizer: Optimizer) -> State:
-    """Start at theta = 0 in R^d."""
+    """Start at theta = 0 in R^d.
+
+    >>> initial_state(2, optax.sgd(0.1)).theta
+    Array([0., 0.], dtype=float32)
+    """
     theta = jnp.zeros(d)
     return State(theta, make_optimizer(optimizer).init(theta))
 
@@ -154,6 +200,9 @@ class Programs(NamedTuple):
 
     ``descend`` is (subspace, state, batches) -> state; ``measure`` (subspace, theta) -> metrics,
     (..., metrics); ``order`` gives the order of the examples in an epoch, (..., examples).
+
+    >>> Programs(lambda space, state, part: state, lambda *_: jnp.ones(4), jnp.arange).order(3)
+    Array([0, 1, 2], dtype=int32)
     """
 
     descend: Callable
@@ -169,6 +218,11 @@ def follow(
 
     ``at_offset`` are the metrics at theta = 0, (..., metrics). Returns the updates made at each
     checkpoint, (checkpoints,); metrics, (checkpoints, ..., metrics); the end.
+
+    >>> idle = lambda space, state, part: state, lambda space, theta: jnp.ones(4)
+    >>> given = Programs(*idle, lambda epoch: jnp.arange(1438)), Task("mlp", "digits"), None
+    >>> follow(*given, initial_state(2, optax.sgd(0.1)), jnp.zeros(4), epochs=2)[0]
+    array([ 0, 12, 24])
     """
     steps, count = task.steps_per_epoch, task.epochs if epochs is None else epochs
     made, records = checkpoints(steps, task.checkpoints_per_epoch, count), [at_offset]
@@ -183,7 +237,11 @@ def follow(
 
 
 def make_history(task: Task, made: np.ndarray, table: np.ndarray) -> pd.DataFrame:
-    """Tabulate one run from the updates made at each checkpoint and its metrics there."""
+    """Tabulate one run from the updates made at each checkpoint and its metrics there.
+
+    >>> make_history(Task("mlp", "digits"), np.array([0, 12]), np.zeros((2, 4))).epoch.tolist()
+    [0.0, 1.0]
+    """
     names = ("step", "epoch", *task.objective.metric_names)
     columns = (made, made / task.steps_per_epoch, *table.T)
     return pd.DataFrame(dict(zip(names, columns, strict=True)))
@@ -262,7 +320,11 @@ def _full_training(task: Task, w0, key, steps: int, at_once: int) -> Iterator[ja
 
 
 def displacements(task: Task, w0: jax.Array, key: jax.Array) -> Iterator[jax.Array]:
-    """Train in the full space as ``burn_in`` does, giving w - w0 after every update, for ever."""
+    """Train in the full space as ``burn_in`` does, giving w - w0 after every update, for ever.
+
+    >>> next(displacements(Task("mlp", "digits"), jnp.zeros(2410), jax.random.key(0))).shape
+    (2410,)
+    """
     # One update at once: two programs serve every spacing and epoch.
     return islice(_full_training(task, w0, key, sys.maxsize, 1), 1, None)
 

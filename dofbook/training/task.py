@@ -24,7 +24,11 @@ from dofbook.training.optimizers import make_optimizer
 
 
 class DeviceData(NamedTuple):
-    """Hold a data set on the device: inputs (N, ...) and targets (N, ...) of both splits."""
+    """Hold a data set on the device: inputs (N, ...) and targets (N, ...) of both splits.
+
+    >>> Task("mlp", "digits").arrays.y_test.shape
+    (359,)
+    """
 
     x_train: jax.Array
     y_train: jax.Array
@@ -209,7 +213,11 @@ def _made(config: TaskConfig, data_dir: str | None, _) -> Task:
 
 
 def check_run(task: Task, d: int) -> int:
-    """Require a task, and a number of dimensions that it has."""
+    """Require a task, and a number of dimensions that it has.
+
+    >>> check_run(Task("mlp", "digits"), 64)
+    64
+    """
     return check_dimension(d, checks.instance("task", task, Task).network.D)
 
 
