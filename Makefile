@@ -124,7 +124,7 @@ format: $(STAMP) ## format the code
 	$(VENV)/bin/ruff format .
 
 bench: export JAX_ENABLE_COMPILATION_CACHE := false
-bench: $(STAMP) ## time the training step
+bench: $(STAMP) ## time the training step, the geometry and the command line's answers
 	$(PY) -m pytest benchmarks --benchmark-only --benchmark-columns=min,median,max $(ARGS)
 
 lock: ## renew requirements.lock (needs uv; UPGRADE=--upgrade takes the newest versions)

@@ -204,6 +204,28 @@ def test_a_dry_run_answers_without_jax_and_pandas(swept, dims, said):
     assert set(done.stdout.splitlines()[3].split()[-3:]) == {"-"}  # of a cell that is done
 
 
+def test_a_damaged_cell_is_named_by_every_command_until_it_is_computed_again(
+    swept, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(shutil.copytree(swept, tmp_path / "copy"))
+    cell = next(Path("store").glob("*.parquet"))
+    cell.write_bytes(cell.read_bytes()[:3000])
+    lines = [["table", "--csv"], ["thresholds", "store", "--level", "0.1"]]
+    assert cli.main(["verify", "--sample", "9"]) == 1
+    assert f"{cell} cannot be verified: it is cut short" in capsys.readouterr().err
+    for _ in range(2):  # the first moves the file aside
+        for line in lines:
+            assert cli.main(line) == 1
+            said, named = capsys.readouterr()
+            assert said and f"{cell.stem}." in named
+        assert cli.main(["status"]) == 0
+        assert f"left out: {cell.with_suffix('.corrupt-1')}: it was" in capsys.readouterr().out
+    assert cli.main(["sweep", *SMALL, "--quiet"]) == 0
+    for line in (*lines, ["status"], ["verify", "--sample", "9"]):
+        assert cli.main(line) == 0
+    assert "left out" not in capsys.readouterr().out
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
 def test_tables_are_read_without_threads_that_abort_a_process_at_its_end(swept, tmp_path):
     out = str(tmp_path / "t.parquet")

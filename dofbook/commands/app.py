@@ -33,6 +33,7 @@ DESCRIBING = ("sweep", "status", "table", "verify")
 _SHORTER = {
     "Unknown option: ": "there is no option ", "Invalid": "invalid", "Parameter --": "--",
     ". Did you mean": "; did you mean", ". Choose from:": "; choose from:",
+    " requires an argument": " needs a value",
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from docstring_parser import parse
 from dofbook.commands.options import READING
 from dofbook.errors import InputError
 from dofbook.experiments.options import GRID_OPTIONS, PROFILES, make_sweep, method_options
-from dofbook.methods import Method, methods
+from dofbook.methods import Method, RandomAffine, methods
 
 MOST_RUNS = 10_000
 """Seeds of a cell are listed in its configuration; more are a slip of the keyboard."""
@@ -103,7 +103,7 @@ def sweep_options() -> Any:
     found = {
         "profile": _option(str, said["profile"], sweep),
         "figure": _option(str, figure, sweep),
-        "method": _option(str, said["method"], sweep, "affine"),
+        "method": _option(str, said["method"], sweep, RandomAffine.name),
         "convention": _option(Convention, said["convention"], sweep),
         "learning_rate": _option(float, said["learning_rate"], task),
         "no_baseline": _option(bool, "leave out full training", grid),

@@ -48,6 +48,8 @@ def status(
         wanted = dict(sorted(known.items(), key=_order))
         for name, problem in damaged.items():
             out.say(f"left out: {found.path(name)}: {problem}.")
+        for path in found.asides():
+            out.say(f"left out: {path}: it was damaged, and is not computed again.")
     if not wanted:
         out.say(f"{found.root} holds no cells.")
         out.event({"event": "status", "store": str(found.root), "cells": 0})

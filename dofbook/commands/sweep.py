@@ -43,7 +43,7 @@ def sweep_command(
     Args:
         store: Folder of the cells.
         table: Write the tidy table to this .parquet file.
-        dry_run: List the cells, with times that stored ones tell; write nothing.
+        dry_run: List the cells, with times that stored ones tell; compute nothing.
         measure: Let the dry run check the cells and say steps, memory and time on this machine,
             in seconds to a minute.
     """

@@ -1,5 +1,6 @@
 """``dofbook table`` and ``dofbook thresholds``: what a store holds, as tables."""
 
+import logging
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,8 @@ from dofbook.experiments.published import check_table_path
 from dofbook.experiments.store import Store, StoredCell, read_parquet, write_atomically
 from dofbook.success.checks import check_level
 from dofbook.success.tables import threshold_table
+
+log = logging.getLogger(__name__)
 
 
 @describes_sweep
@@ -46,15 +49,13 @@ def table_command(
         if not csv:
             check_table_path(output)
     cells, code = _read_cells(found, names)
+    rows = tables.compact(cells).to_pandas(use_threads=False) if csv else pd.DataFrame()
+    if output is None:
+        sys.stdout.write(rows.to_csv(index=False))
+        return code
     if csv:
-        rows = tables.compact(cells).to_pandas(use_threads=False)
-        text, count = rows.to_csv(index=False), len(rows)
-        if output is None:
-            sys.stdout.write(text)
-            return code
-        write_atomically(output, text.encode())
-    else:
-        count = tables.publish_cells(output, cells)
+        write_atomically(output, rows.to_csv(index=False).encode())
+    count = len(rows) if csv else tables.publish_cells(output, cells)
     missing = sum(not found.path(name).exists() for name in names or ())
     note = f"; {missing} of {len(names or ())} cells are missing" if missing else ""
     out.say(f"{output}: {count} rows{note}.")
@@ -63,10 +64,14 @@ def table_command(
 
 
 def _read_cells(store: Store, names: Iterable[str] | None = None) -> tuple[list[StoredCell], int]:
-    """Read cells, and give the exit code: not 0 where some are there and cannot be read."""
-    there = [name for name in (store.names() if names is None else names) if store.stamp(name)]
+    """Read cells, and give the exit code: not 0 where one is there, or was, and cannot be read."""
+    wanted, aside = set(store.names() if names is None else names), store.asides()
+    there = [name for name in wanted if store.stamp(name)]
+    aside = [p for p in aside if names is None or p.name.partition(".")[0] in wanted]
+    for path in aside:
+        log.error("%s is left out: it was damaged, and is not computed again.", path)
     cells = tables.read_cells(store, names)
-    return cells, EXIT_FAILED if len(cells) < len(there) else 0
+    return cells, EXIT_FAILED if aside or len(cells) < len(there) else 0
 
 
 def thresholds_command(

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from dofbook import checks
-from dofbook.errors import InputError
+from dofbook.errors import InputError, RunFailed
 from dofbook.experiments.cell import run_cell as run_one
 from dofbook.experiments.config import Cell, with_code
+from dofbook.experiments.contents import DamagedCell
 from dofbook.experiments.executors import RunCell, machine_kind
 from dofbook.experiments.identity import check_origin, settings
 from dofbook.experiments.store import Store, StoredCell
@@ -137,14 +138,18 @@ def verify(
     """Run one seed of each cell again and compare, changing nothing in the store.
 
     ``names`` are hashes; ``seed`` draws the run of each cell; ``data_dir`` as in ``datasets.load``.
-    InputError if a cell was computed from other data or other code than is found here.
+    InputError if a cell was computed from other data or other code than is found here, RunFailed
+    if it is damaged.
 
     >>> list(verify(Store("nowhere"), []))
     []
     """
     batching = batching or Batching()
     for name in names:
-        stored = store.read(name)
+        try:
+            stored = store.read(name)
+        except DamagedCell as problem:
+            raise RunFailed(f"{store.path(name)} cannot be verified: {problem}.") from None
         cell = with_code(stored.config)
         chosen = int(np.random.default_rng([seed, int(name, 16)]).choice(cell.seeds))
         check_origin(stored, cell, make_task(cell.task, data_dir))
