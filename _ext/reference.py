@@ -1,7 +1,8 @@
 """The package's docstrings as pages: plain text made safe for Sphinx, equations linked to chapters.
 
 Docstrings are written to be read as text: names in single or double backticks, mathematics such as
-|g|^2 or A^T g. Sphinx would take the bars for substitutions and the stars for emphasis.
+|g|^2 or lambda_i. Sphinx would take the bars for substitutions and the stars for emphasis; here
+indices and exponents are set as such, and letters spelled out become Greek, as in the chapters.
 """
 
 import re
@@ -22,6 +23,30 @@ CHAPTERS = (
 _NUMBERED = re.compile("|".join(f"({pattern})" for pattern, _ in CHAPTERS))
 _THE_PAPER = re.compile(r"[Pp]aper\b|Larsen et al")  # other papers have a Definition 2.1, too
 _LITERAL = re.compile(r"(``[^`]+``|`[^`]+`)")
+_GREEK = {
+    "alpha": "α", "delta": "δ", "eps": "ε", "eta": "η", "kappa": "κ", "lambda": "λ", "mu": "μ",
+    "pi": "π", "sigma": "σ", "tau": "τ", "theta": "θ", "Phi": "Φ", "Pi": "Π",
+}  # fmt: skip
+_SYMBOL, _INDEX = r"(?<!\w)(?:\w|sup|min|max|decay)|\)", r"\w|\d+|hit|opt|local|{[^}]*}"
+# Mathematics written as text, after the escapes of stars and bars, and how it is shown. What
+# follows a quotation mark is text that the code prints.
+_MATHEMATICS = (
+    (rf"(?<!\w)({'|'.join(_GREEK)})(?![A-Za-z0-9])", lambda x: _GREEK[x[1]]),
+    (r"\b([wxz])0_(\w)\b", r"\1_{0,\2}"),
+    (r"\b([wxz])0\b", r"\1_0"),
+    (r"\blog2\b", "log₂"),
+    (r"\bsum_", "Σ_"),
+    (r"\bsqrt\(", "√("),
+    (r'(?<!")<=', "≤"),
+    (">=", "≥"),
+    ("->", "→"),
+    (r"\+-(?=\d)", "±"),
+    (r"-\+", "∓"),
+    (rf"({_SYMBOL})_({_INDEX})(?![A-Za-z0-9_])", r"\1\ :sub:`\2`\ "),
+    (r"(?:\^|(?<=\w)\\\*\\\*)(-?\w+|∞|\([^)]*\)|{[^}]*})", r"\ :sup:`\1`\ "),
+    (r":(su[bp]):`[({]([^`]*)[)}]`", r":\1:`\2`"),
+    (r"`\\ (?=\s|$)", "`"),  # an escape at the end of a line would join it to the next
+)
 
 
 def _link(match: re.Match) -> str:
@@ -37,13 +62,15 @@ def _plain(text: str, linked: bool) -> str:
             pieces.append(f"``{piece.strip('`')}``")
             continue
         escaped = re.sub(r"([*|\\])", r"\\\1", piece)
+        for written, shown in _MATHEMATICS:
+            escaped = re.sub(written, shown, escaped)
         escaped = re.sub(r"(\w)_(?=\W|$)", r"\1\\_", escaped)
         pieces.append(_NUMBERED.sub(_link, escaped) if linked else escaped)
     return "".join(pieces)
 
 
 def make_safe(app: Sphinx, what, name, obj, options, lines: list[str]) -> None:
-    """Rewrites the lines of a docstring in place; examples and tables stay as they are."""
+    """Rewrites the lines of a docstring in place; examples stay as they are."""
     example = False
     for number, line in enumerate(lines):
         bare = line.strip()
