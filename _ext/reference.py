@@ -15,13 +15,13 @@ from sphinx.ext.napoleon import GoogleDocstring
 # Where the book treats what the paper numbers.
 CHAPTERS = (
     (r"Eqs?\. 2\.\d|Definition 2\.1|Figs?\. (?:2|3|7|8|12)\b", "phase_transition"),
-    (r"Theorem 3\.1|Theorem 3\.2|Eqs?\. 3\.[1235]|Definition 3\.\d", "gaussian_width"),
-    (r"Eqs?\. 3\.4|Lemma 3\.3", "quadratic_well"),
-    (r"section 4|A\.2|Table 1|Figs?\. (?:1|4|6|10|11)\b", "lottery"),
+    (r"Theorems? 3\.[12]|Eqs?\. 3\.[1235]|Definition 3\.\d|Appendix B\.[13]", "gaussian_width"),
+    (r"Eqs?\. 3\.4|Lemma 3\.3|Section 3\.2|Figs?\. 5\b", "quadratic_well"),
+    (r"[Ss]ection 4|A\.2|Table 1|Figs?\. (?:1|4|6|10|11)\b", "lottery"),
     (r"A\.1|Figs?\. 9\b", "ntk_linearization"),
 )
 _NUMBERED = re.compile("|".join(f"({pattern})" for pattern, _ in CHAPTERS))
-_THE_PAPER = re.compile(r"[Pp]aper\b|Larsen et al")  # other papers have a Definition 2.1, too
+_OTHER_PAPER = re.compile(r"et al\. \((?!2022)")  # theirs have a Definition 2.1, too
 _LITERAL = re.compile(r"(``[^`]+``|`[^`]+`)")
 _GREEK = {
     "alpha": "α", "delta": "δ", "eps": "ε", "eta": "η", "kappa": "κ", "lambda": "λ", "mu": "μ",
@@ -76,7 +76,7 @@ def make_safe(app: Sphinx, what, name, obj, options, lines: list[str]) -> None:
         bare = line.strip()
         example = bare.startswith(">>>") or (example and bool(bare))
         if not example:
-            lines[number] = _plain(line, linked=bool(_THE_PAPER.search(bare)))
+            lines[number] = _plain(line, linked=not _OTHER_PAPER.search(bare))
 
 
 def tidy_signature(app: Sphinx, what, name, obj, options, signature, returns):
