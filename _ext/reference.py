@@ -48,6 +48,14 @@ _MATHEMATICS = (
     (r"`\\ (?=\s|$)", "`"),  # an escape at the end of a line would join it to the next
 )
 
+# The repr of a default value, and the words of the code that make it.
+_DEFAULTS = (
+    (r"Objective\(name='(\w+)'\)", r"\1"),
+    (r"OptimizerConfig\(name='momentum'[^)]*\)", "MOMENTUM"),
+    (r"RandomAffine\([^)]*\)", "RandomAffine()"),
+    ("<factory>", "..."),
+)
+
 
 def _link(match: re.Match) -> str:
     chapter = CHAPTERS[match.lastindex - 1][1]
@@ -80,9 +88,13 @@ def make_safe(app: Sphinx, what, name, obj, options, lines: list[str]) -> None:
 
 
 def tidy_signature(app: Sphinx, what, name, obj, options, signature, returns):
-    """Leaves private arguments, and those of every flax module, out of a signature."""
+    """Leaves private arguments, those of every flax module and of protocols out of a signature."""
+    if getattr(obj, "_is_protocol", False):
+        return "", returns
     signature = re.sub(r", _\w+=(\(\)|[^,()]+)|, parent=<[^>]*>, name=None", "", signature or "")
-    return _name_objects(signature).replace("<factory>", "..."), returns
+    for written, shown in _DEFAULTS:
+        signature = re.sub(written, shown, signature)
+    return _name_objects(signature), returns
 
 
 def _name_objects(text: str) -> str:
