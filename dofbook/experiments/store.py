@@ -381,7 +381,7 @@ class Store:
         self.put(cell.name, encode(cell, rows, provenance))
 
     def put(self, name: str, content: bytes) -> None:
-        """Store a result that is ``encode``d, as ``write``."""
+        """Store a result that ``encode`` wrote, as ``write``."""
         write_atomically(self.path(name), content)
         (self.root / f"{name}.failed.json").unlink(missing_ok=True)
 

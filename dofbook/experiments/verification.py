@@ -1,7 +1,10 @@
 """Run a random sample of stored runs again and compare: does this machine give what the store says?
 
 On a CPU of the same model, with as many cores and the same versions of JAX, unbatched runs repeat
-bit by bit. Elsewhere sums are added in another order, and the best values agree within tolerances.
+bit by bit. Elsewhere sums are added in another order, and the best values a, b of a run agree
+within tolerances: |a - b| <= 0.1 (0.1 + loss), and 0.02 for an accuracy. Between batched and
+sequential runs of Conv-2 on digits (480 steps, 359 test images, d = 64 to 512, 12 runs) they
+differed by at most 0.065 (0.1 + loss) and 0.009; single checkpoints may by more.
 """
 
 import time
@@ -24,11 +27,6 @@ from dofbook.provenance import environment
 from dofbook.training import Batching, make_task
 
 LOSS_FLOOR, LOSS_TOLERANCE, ACCURACY_TOLERANCE = 0.1, 0.1, 0.02
-"""Allowed for the best values of a run: |a - b| <= 0.1 (0.1 + loss), and 0.02 for an accuracy.
-
-Between batched and sequential runs of Conv-2 on digits (480 steps, 359 test images, d = 64 to 512,
-12 runs) these differed by at most 0.065 (0.1 + loss) and 0.009; single checkpoints may by more.
-"""
 
 Agreement = Literal["identical", "close", "different"]
 

@@ -1,6 +1,6 @@
 """From the tidy table of runs to success maps, thresholds and baselines.
 
-The table has one row per run and checkpoint (see `REQUIRED`). A *curve* is a `CurveKey`; its runs
+The table has one row per run and checkpoint (see `REQUIRED`). A curve is a `CurveKey`; its runs
 differ in d and seed only, anything else that varies is refused. A metric is a column `train_<name>`
 or `test_<name>`, its running best `best_<metric>`; "...loss" and "...error" count down, others up.
 """
