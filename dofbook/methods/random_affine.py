@@ -13,8 +13,7 @@ class RandomAffine(Method):
     """Lay w_t + span(A) with random directions A (paper, Eq. 2.2).
 
     Args:
-        directions: Kind of random directions, see ``subspaces.directions``; all but "gaussian"
-            cost O(D log D) or less at any d.
+        directions: Kind of random directions; ``subspaces.directions`` says what each costs.
         nested: Whether the directions of a seed at d are the first d of one sequence; otherwise
             every d has directions of its own, as in the paper. All t of one (seed, d) share A.
         directions_seed: Seed of the directions of all runs; None for that of each run.

@@ -27,12 +27,10 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 def directions(kind: Kind, key: "jax.Array", d: int, D: int) -> "Directions":
     """Draw random directions of a named kind, 1 <= d <= D; those of one key and D are nested in d.
 
-    | kind | columns | memory, bytes | time of a product |
-    |---|---|---|---|
-    | gaussian | independent, uniform on the sphere | 4 d D | O(d D) |
-    | sparse | sqrt(D) Gaussian entries, unit norm | 8 d sqrt(D) | O(d sqrt(D) + D) |
-    | fastfood | nearly Gaussian, norm 1 in mean square | 16 D | O(D log D) |
-    | hadamard | exactly orthonormal | 16 D | O(D log D) |
+    - "gaussian" columns: uniform on the sphere; 4 d D bytes, a product in time O(d D)
+    - "sparse": sqrt(D) Gaussian entries, unit norm; 8 d sqrt(D) bytes, O(d sqrt(D) + D)
+    - "fastfood": nearly Gaussian, norm 1 in mean square; 16 D bytes, O(D log D)
+    - "hadamard": exactly orthonormal; 16 D bytes, O(D log D)
 
     >>> import jax
     >>> directions("sparse", jax.random.key(0), 2, 100).values.shape
