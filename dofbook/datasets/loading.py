@@ -16,6 +16,7 @@ from dofbook.errors import InputError
 from dofbook.references import call, is_reference
 
 NAMES = ("digits", *RELEASES)
+"""The data sets of ``load``."""
 
 
 def load_digits() -> Dataset:

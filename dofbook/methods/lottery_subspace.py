@@ -21,7 +21,7 @@ class LotterySubspace(Method):
     Args:
         basis: What is decomposed. "increments": the steps between stored points, as the paper's
             released code. "centred": w_{0:T} less its mean, the principal components of the
-            paper's text. "uncentred": w_t - w_0. All span the same space, but not their first d.
+            paper's text. "uncentred": w_t - w0. All span the same space, but not their first d.
         spacing: Updates between stored points; 5 in the released code.
         trajectory_steps: Updates of full training; None for those inside the subspace.
         extra_first_step: 1 for a first increment of spacing + 1 updates, as in the released code.

@@ -14,6 +14,7 @@ from dofbook.networks import NAMES as NETWORKS, Pooling
 from dofbook.references import check_name
 
 OBJECTIVES = ("classification", "regression", "next_token")
+"""The objectives that have names; see ``training.objectives``."""
 Convention = Literal["paper", "released_code"]
 Solver = Literal["descent", "exact"]
 OptimizerName = Literal["adam", "momentum"]
@@ -121,7 +122,7 @@ class TaskConfig:
         optimizer: The optimizer inside the subspace, or of the full baseline.
         burn_in_optimizer: The optimizer of full-space training up to step t.
         extra_burn_in_step: 1 reproduces the released code, which makes t + 1 updates; 0 makes t.
-        objective: One of ``OBJECTIVES``, or "module:name".
+        objective: One of ``OBJECTIVES``, or "module:function".
         linearized_at: The network is replaced by its linearization around the weights after so
             many steps of full training (paper, A.1 and Fig. 9); None for the network itself.
         solver: "descent", or "exact": the minimum in the subspace by convex optimization, of a
@@ -192,9 +193,9 @@ def follow_convention(config: TaskConfig, convention: Convention) -> TaskConfig:
 class Batching:
     """Say how the runs of a cell go together; no result depends on it beyond rounding.
 
-    ``strategy`` "auto" is batched except on a CPU; ``chunk`` is the runs trained at once when
-    batched, None for as many as the memory is estimated to hold; ``precision`` that of matrix
-    products on a GPU, "tf32" being faster with 10 bits of mantissa.
+    ``strategy`` "auto" is "sequential" on a CPU, else "batched"; ``chunk`` is the runs trained at
+    once when batched, None for as many as the memory is estimated to hold; ``precision``,
+    "float32" or the faster "tf32" (10 bits of mantissa), is that of matrix products on a GPU.
 
     >>> Batching("sequential").batched
     False
