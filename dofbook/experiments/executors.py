@@ -224,10 +224,10 @@ def check_cells(
 ) -> str | None:  # fmt: skip
     """Refuse cells that cannot run, or not beside those of the sweep that are ``present``.
 
-    Raises InputError if the data cannot be had, d exceeds D or the points of a trajectory, JAX is
-    set to other numbers, or stored cells were computed from other data or code than their names
-    stand for now; of a reader's code, any cells of the ``store``. What cannot be had, though no
-    missing cell needs it, is told in a sentence.
+    Raises InputError if the data cannot be had, d exceeds D or the points of a trajectory, JAX
+    would draw other random numbers, or stored cells were computed from other data or code than
+    their names stand for now; of a reader's code, any cells of the ``store``. What cannot be had,
+    though no missing cell needs it, is told in a sentence.
 
     >>> check_cells([Cell(task=Task("mlp", "digits").config)]) is None
     True
@@ -272,8 +272,8 @@ def run_sweep(
 
     Without an ``executor`` cells run here, in order; ``data_dir`` as in ``datasets.load``;
     ``run_cell`` computes the rows of a cell; ``notify`` is told what happens. A line of
-    ``progress`` is only shown in a terminal; with None, as a part of something larger, nothing is
-    said of other commits either.
+    ``progress`` is only shown in a terminal or notebook; with None, as a part of something larger,
+    nothing is said of other commits either.
 
     Raises InputError if the cells cannot run (nothing has been written then), RunFailed if the
     store cannot be written or a worker has another version.
@@ -357,7 +357,7 @@ def _note(report: SweepReport, store: Store, cell: Cell, outcome: Outcome, again
 
 
 def is_hidden(progress: bool | None) -> bool | None:
-    """Tell tqdm whether its line is hidden; None, where it is asked for: but in a terminal.
+    """Give tqdm's ``disable``: True unless asked for, else False in a notebook, else None.
 
     >>> is_hidden(False)
     True

@@ -120,7 +120,7 @@ def linearization_cells(
 def linearization_chapter(
     profile: str = "reduced", steps_per_epoch: int = 12, dataset: str = "digits"
 ) -> list[CellConfig]:
-    """List what the chapter on linearization compares on one data set, "reduced" or "paper".
+    """List cells of the chapter on linearization; ``profile`` is "reduced" or "paper".
 
     >>> len(linearization_chapter())
     81

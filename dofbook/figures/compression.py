@@ -22,7 +22,7 @@ def figure_6(
 ) -> Figure:  # fmt: skip
     """Draw accuracy against compression ratio D/d for every method on one axis.
 
-    One panel per dataset and network: the mean over seeds, in a band from the worst to the best.
+    One panel per data set and network: the mean over seeds, in a band from the worst to the best.
     For lottery subspaces give the table through ``success.nested_best`` first, as the paper does.
     Arguments as in `dofbook.figures`. Source: Larsen et al. (2022), Fig. 6.
 
@@ -66,7 +66,7 @@ def _ratio_axis(ax: Axes, ratios: np.ndarray) -> None:
 def figure_10(spectra: pd.DataFrame, *, columns: int = 2) -> Figure:
     """Draw the singular values of full-training paths over the largest, one line per seed.
 
-    A basis looks as its lottery subspaces do. The table has one row per dataset, network, basis,
+    A basis looks as its lottery subspaces do. The table has one row per data set, network, basis,
     seed and index (from 1), with singular_value. Source: Larsen et al. (2022), Figs. 10 and 11.
 
     >>> names = {"dataset": "mnist", "network": "conv2", "basis": "centred", "seed": 0}

@@ -32,7 +32,7 @@ def figure_2(
 ) -> Figure:  # fmt: skip
     """Draw success maps by method, their thresholds, and all thresholds together.
 
-    Each dataset and network has one map of P_s(d, level) for every method and burn-in time, white
+    Each data set and network has one map of P_s(d, level) for every method and burn-in time, white
     for 0 and black for 1, with the curve of d*; its last panel superimposes the curves. Its panels
     wrap into `columns` (in the paper, number of methods + 1), the last one filling its row.
     Arguments as in `dofbook.figures`. Source: Larsen et al. (2022), Figs. 2, 7 and 8.
@@ -122,7 +122,7 @@ def figure_3(
 ) -> Figure:  # fmt: skip
     """Draw threshold training dimensions by method, with intervals over initializations.
 
-    A panel per dataset, network and metric; from left to right `success.threshold_band` bounds d*.
+    A panel per data set, network and metric; from left to right `success.threshold_band` bounds d*.
     Arguments as in `dofbook.figures`. Source: Larsen et al. (2022), Fig. 3.
 
     >>> len(figure_3(style.example_runs()).axes) > 1

@@ -22,7 +22,7 @@ from dofbook.geometry.montecarlo import Estimate, as_partial, gaussian_statistic
 
 @dataclass(frozen=True)
 class ConeEstimate:
-    """Statistical dimension `delta` and variance Var|Π_C g|² - 2δ of the intrinsic volumes.
+    """Hold statistical dimension `delta` and variance Var|Π_C g|² - 2δ of the intrinsic volumes.
 
     The latter sets the width σ of the transition; an estimate, it can be below 0.
 

@@ -30,7 +30,7 @@ _BISECTIONS = 60  # halvings of (0, 1): to the last bit of a float64
 
 @dataclass(frozen=True, eq=False)
 class EllipticCone:
-    """A closed elliptic cone z_1 >= sqrt(sum tau_i z_i^2) in its principal axes.
+    """Hold a closed elliptic cone z_1 >= sqrt(sum tau_i z_i^2) in its principal axes.
 
     `tau` holds the D - 1 squared cotangents of the half-angles, none negative. Points are (..., D).
 
@@ -161,7 +161,7 @@ _project_rows = in_float64(jax.jit(jax.vmap(_project_one, (None, 0))))
 
 
 class ConeSize(NamedTuple):
-    """Monte Carlo sizes of a closed convex cone C.
+    """Hold Monte Carlo sizes of a closed convex cone C.
 
     `delta` is the statistical dimension E|Pi_C g|^2, `width` the Gaussian width E sup <g, u> over
     unit u in C, `sigma` = sqrt(Var|Pi_C g|^2 - 2 delta) the width of the transition in d.

@@ -22,7 +22,7 @@ CHUNK_ROWS = 1024  # and never more vectors than this, whatever their length
 
 @dataclass(frozen=True)
 class Estimate:
-    """A Monte Carlo mean over independent samples, with its standard error.
+    """Hold a Monte Carlo mean over independent samples, with its standard error.
 
     >>> print(Estimate(2.5, 0.125, 40))
     2.5 ± 0.12

@@ -28,7 +28,7 @@ _MAX_NEWTON_STEPS = 200
 
 @dataclass(frozen=True, eq=False)
 class QuadraticWell:
-    """A quadratic loss and a starting point, in the eigenbasis of its Hessian.
+    """Hold a quadratic loss and a starting point, in the eigenbasis of its Hessian.
 
     `eigenvalues`, none negative, and the coordinates `w0` of the start both have shape (D,).
 
@@ -97,7 +97,7 @@ def _sphere_points(key: jax.Array, count: int, D: int, R: float) -> jax.Array:
 
 
 class ClosedForm(NamedTuple):
-    """What the closed form knows about S(eps) seen from w0; every field has the shape of eps.
+    """Hold what the closed form knows of S(eps) seen from w0; each field has the shape of eps.
 
     `mu` is the confocal coordinate of w0, 0 if w0 is in S; `kappa` = 2 eps / mu, the ridge
     parameter, infinite there. `Q` = sum of s_i = r_i^2 / (mu + r_i^2) is within 2 of the

@@ -20,7 +20,7 @@ _PRECISION = 1e-7  # relative gap to which the projections are solved
 
 
 class LinearLogits(NamedTuple):
-    """Logits linear in d coordinates, with the labels they should predict, (N,) integers.
+    """Hold logits linear in d coordinates, and the labels they should predict, (N,) integers.
 
     ``start`` is z0, the logits at theta = 0, (N, classes); ``features`` is B, (N, classes, d).
 
@@ -42,7 +42,7 @@ class LinearLogits(NamedTuple):
 
 
 class Minimum(NamedTuple):
-    """Where Newton's method ended, at theta (d,) with this mean cross-entropy (without the ridge).
+    """Tell where Newton's method ended: theta (d,) and its mean cross-entropy, without the ridge.
 
     ``gradient_norm`` is the objective's. ``gap``, half the squared Newton decrement, estimates its
     distance from its infimum; of separable data, where that is 0, it stays near the loss itself.
@@ -150,7 +150,7 @@ def nested_minima(
 
 
 class ConeProjection(NamedTuple):
-    """What one Gaussian vector g says about the cone C of directions that hit S(eps).
+    """Hold what one Gaussian vector g says about the cone C of directions that hit S(eps).
 
     ``codimension`` = |g - Pi_C g|^2 has mean D - delta(C), the centre of the transition in d.
     ``mean_field`` = tr H (H + kappa)^-1 at the projection is the effective dimension of the loss.

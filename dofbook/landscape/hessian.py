@@ -60,7 +60,7 @@ def hessian(
 
 
 class Quadrature(NamedTuple):
-    """A discrete measure on the spectrum: sum of weights h(nodes) stands for v^T h(H) v.
+    """Hold a discrete measure on the spectrum: sum of weights h(nodes) stands for v^T h(H) v.
 
     The nodes (steps,) increase; the weights (steps,) are positive and add up to |v|^2.
 
@@ -105,7 +105,7 @@ def lanczos_quadrature(
 
 
 class HessianSpectrum(NamedTuple):
-    """The spectrum of a symmetric matrix, and how a displacement lies in it.
+    """Hold the spectrum of a symmetric matrix, and how a displacement lies in it.
 
     ``top`` holds the largest eigenvalues, decreasing, and ``top_coordinates`` the displacement's
     along their eigenvectors. ``rest`` is the density of the other eigenvalues, its weights adding

@@ -71,7 +71,7 @@ def carrying(network: Network) -> Network:
 @partial(jax.tree_util.register_dataclass, data_fields=["directions"], meta_fields=["D"])
 @dataclass(frozen=True)
 class Carried:
-    """Directions that move w and leave the centre behind it alone: (A, 0) in R^(2D).
+    """Move w and leave the centre behind it alone: directions (A, 0) in R^(2D).
 
     >>> from dofbook.subspaces import Identity
     >>> Carried(Identity(2), 2).lift(jnp.ones(2))

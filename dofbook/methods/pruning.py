@@ -56,9 +56,10 @@ class Pruned(Method):
 
 
 class KeptCount(NamedTuple):
-    """What pruning left of a parameter array; ``collapsed`` is a layer's kernel that kept nothing.
+    """Count what pruning left of a parameter array.
 
-    A kernel has two axes or more. Then nothing passes, except by a shortcut around the layer.
+    ``collapsed`` is a layer's kernel, of two axes or more, that kept nothing: then nothing passes,
+    except by a shortcut around the layer.
 
     >>> from dofbook.networks import Layer
     >>> count_kept(np.array([3]), [Layer("a", (1, 2), 0, 2), Layer("b", (2,), 2, 4)])[0].collapsed

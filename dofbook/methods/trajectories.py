@@ -22,7 +22,7 @@ BLOCK_BYTES = 2**24
 
 
 class Spectrum(NamedTuple):
-    """Singular values of a path, descending, (r,) float64, r its numerical rank, and directions.
+    """Hold a path's singular values, falling, (r,) float64, r its numerical rank, and directions.
 
     ``rows`` are orthonormal, in the same order, (r, D) float32.
 

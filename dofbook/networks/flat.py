@@ -19,7 +19,7 @@ from dofbook.references import own_code
 
 
 class Layer(NamedTuple):
-    """One parameter array, such as "Conv_0/kernel", and its coordinates [start, stop) of w.
+    """Name a parameter array, such as "Conv_0/kernel", and its coordinates [start, stop) of w.
 
     >>> Layer("Dense_0/bias", (3,), 6, 9).stop
     9

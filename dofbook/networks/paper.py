@@ -118,7 +118,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResNet20(nn.Module):
-    """ResNet20v1 (He et al., 2016) with on-the-fly batch normalization and 1x1 shortcuts.
+    """Build ResNet20v1 (He et al., 2016) with on-the-fly batch normalization and 1x1 shortcuts.
 
     >>> ResNet20(10).num_classes
     10
@@ -157,7 +157,7 @@ class MLP(nn.Module):
 
 
 class LeNet(nn.Module):
-    """LeNet as in Li et al. (2018), 44,426 parameters on MNIST: 5x5 convolutions without padding.
+    """Build LeNet as in Li et al. (2018): 5x5 convolutions without padding, D = 44,426 on MNIST.
 
     >>> LeNet(10).pooling
     'max'

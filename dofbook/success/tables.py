@@ -54,7 +54,7 @@ class CurveKey(NamedTuple):
 
 @dataclass(frozen=True)
 class RunValues:
-    """One value per (d, seed) of a curve: the matrix `values` with its axes `dims` and `seeds`.
+    """Hold one value per (d, seed) of a curve: the matrix `values`, its axes `dims` and `seeds`.
 
     A value is NaN for diverged and for absent (not `present`) runs; a seed is one initialization.
 
@@ -258,7 +258,7 @@ def threshold_table(
 def baseline_accuracy(table: pd.DataFrame, metric: str, value: Value = "best") -> pd.DataFrame:
     """Average the full-space runs (method "full") over seeds, at the better learning rate.
 
-    One row per dataset and network: dataset, network, baseline (mean over seeds), lowest, highest,
+    One row per data set and network: dataset, network, baseline (mean over seeds), lowest, highest,
     learning_rate (where the table has it), runs; none without full-space runs. A learning rate at
     which a run diverged (NaN) is passed over if another one has none. Paper, Appendix A.4.
 

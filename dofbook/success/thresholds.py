@@ -24,7 +24,7 @@ SLACK = 1e-9  # on probabilities: 1 - 0.1 and 9/10 are not the same float
 
 @dataclass(frozen=True, repr=False)
 class Threshold:
-    """A threshold training dimension d* with its censoring and interval.
+    """Hold a threshold training dimension d* with its censoring and interval.
 
     `value`, `lower` and `upper` are inf above the grid from `d_min` to `d_max`, and d_min at or
     below its start; the ends are NaN without an interval, `confidence` its intended coverage.

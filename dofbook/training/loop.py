@@ -24,7 +24,7 @@ from dofbook.training.config import checkpoints
 
 
 class Trained(NamedTuple):
-    """Return ``history``, by checkpoint step, epoch and metrics, and the last theta (d,).
+    """Hold ``history``, a row per checkpoint: step, epoch, metrics; and the last theta (d,).
 
     >>> Trained(pd.DataFrame({"step": [0, 12]}), jnp.zeros(4)).theta.shape
     (4,)
@@ -35,7 +35,7 @@ class Trained(NamedTuple):
 
 
 class State(NamedTuple):
-    """Carry of the training loop: coordinates and optimizer state.
+    """Hold what training carries on: coordinates and optimizer state.
 
     >>> initial_state(2, optax.sgd(0.1)).theta
     Array([0., 0.], dtype=float32)
@@ -196,7 +196,7 @@ def initial_state(d: int, optimizer: Optimizer) -> State:
 
 
 class Programs(NamedTuple):
-    """What the loop of a training needs, for one run or, with a leading axis, for several.
+    """Hold what the loop of a training needs, for a run or, with a leading axis, for several.
 
     ``descend`` is (subspace, state, batches) -> state; ``measure`` (subspace, theta) -> metrics,
     (..., metrics); ``order`` gives the order of the examples in an epoch, (..., examples).
