@@ -1,7 +1,6 @@
 """Frozen, validated descriptions of cells and sweeps, and the hash that names a cell.
 
-A kind of cell is a subclass of ``Cell``, which says what is hashed, what it costs and how its rows
-are computed; all else asks it.
+A kind of cell is a subclass of ``Cell``: what is hashed, what it costs, how its rows are computed.
 """
 
 import hashlib

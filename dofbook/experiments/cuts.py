@@ -46,8 +46,8 @@ class CutCell(Cell):
     def parts(self, task, seed):
         """Evaluate the plane: one row per model ("network", "linearized") and point.
 
-        Columns: place ("grid" or one of ``PLACES``), x and y (distances from w0 in weight space),
-        test_loss, test_accuracy.
+        Columns: place ("grid" or one of ``PLACES``), x and y (distances from w0), test_loss,
+        test_accuracy.
         """
         from dofbook.experiments.executors import is_hidden
         from dofbook.experiments.linearized import weights_after

@@ -75,8 +75,7 @@ def run_cells(
 ) -> list[StoredCell]:  # fmt: skip
     """Bring a store to hold every cell and read them: what is there is kept, the rest computed.
 
-    Arguments as of ``run_sweep``. Raises InputError if the cells cannot run, RunFailed if one
-    failed; the others are kept.
+    Arguments as of ``run_sweep``. InputError if cells cannot run; RunFailed if any failed.
     """
     if not (isinstance(store, str | Path | Store) and str(store)):
         raise InputError(f"the store is {store!r}; it must be the name of a folder.")

@@ -1,7 +1,7 @@
 """Random affine subspaces and an affine target (Appendix B.3, corrected).
 
-A is a d-dimensional affine subspace of R^D through x0, |x0| = `norm`, in a uniformly random
-direction, the target B an n-dimensional subspace. Of the s = D - n coordinates orthogonal to B
+A is a d-dimensional affine subspace of R^D, D the `dimension`, through x0 in a uniformly random
+direction, the target B an n-dimensional subspace. Of the s = D - n coordinates orthogonal to B,
 q = s - d remain after the best move inside A. They meet iff d + n ≥ D.
 """
 

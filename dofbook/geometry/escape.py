@@ -133,10 +133,9 @@ def _alignments(centers: jax.Array, key: jax.Array, runs: int, batch: int) -> ja
 def simulate_subspace_margin(
     dimension: int, m: int, codimension: int, *, key: jax.Array, runs: int
 ) -> np.ndarray:
-    """Simulate min |Gu| over the unit sphere of an m-dimensional subspace; G is k x D Gaussian.
+    """Simulate min |Gu|, (runs,), over unit u of an m-dimensional subspace; G is k x D Gaussian.
 
-    In Gordon's comparison E min |Gu| ≥ α_k - w. m and k lie in 1..D; the minima, shape (runs,), are
-    exactly 0 when m > k.
+    E min |Gu| ≥ α_k - α_m (Gordon); m and k, the `codimension`, lie in 1..D; it is 0 if m > k.
 
     >>> simulate_subspace_margin(10, m=6, codimension=5, key=jax.random.key(0), runs=2)
     array([0., 0.])

@@ -30,9 +30,8 @@ class LotteryTicket(Pruned):
             weights from the rewinding point and keeps the same fraction (Frankle & Carbin, 2019).
         retraining: By the "common" optimizer of all methods, or by momentum SGD with the stepped
             rate of the paper's "released_code".
-        weight_decay: Coefficient of the penalty weight_decay / 2 * |w|^2 on convolution kernels
-            (arrays of more than two axes) while training before pruning; 1e-4 in the released
-            code, unsaid in the text.
+        weight_decay: Coefficient of the penalty weight_decay / 2 * |w|^2 on convolution kernels (of
+            three axes or more) before pruning; 1e-4 in the released code, unsaid in the text.
 
     Source: Larsen et al. (2022), section 4.
 

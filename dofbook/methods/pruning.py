@@ -91,8 +91,7 @@ def keep_largest(w: np.ndarray, count: int, among: np.ndarray | None = None) -> 
     """Choose the ``count`` coordinates of largest magnitude in w (D,), ascending.
 
     ``among`` are the candidates, ascending, all by default; InputError if there are not so many.
-    Of equal magnitudes the first in the flat order are kept; weights that are not numbers are
-    pruned first.
+    Of equal magnitudes the first in the flat order are kept; NaN is pruned first.
 
     >>> keep_largest(np.array([0.1, -3.0, 2.0]), 2)
     array([1, 2])

@@ -125,8 +125,7 @@ class TaskConfig:
         objective: One of ``OBJECTIVES``, or "module:function".
         linearized_at: The network is replaced by its linearization around the weights after so
             many steps of full training (paper, A.1 and Fig. 9); None for the network itself.
-        solver: "descent", or "exact": the minimum in the subspace by convex optimization, of a
-            linearized network.
+        solver: "descent", or of a linearized network "exact": the minimum by Newton's method.
 
     >>> TaskConfig("mnist", "conv2").epochs
     3
