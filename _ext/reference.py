@@ -102,8 +102,11 @@ def _name_objects(text: str) -> str:
 
 
 def tidy_values(app: Sphinx, doctree: nodes.document) -> None:
-    """Names classes and functions in the values of constants, and rounds their numbers."""
-    for value in doctree.findall(desc_annotation):
+    """Names classes and functions in values of constants, rounds numbers; no value is long."""
+    for value in list(doctree.findall(desc_annotation)):
+        if len(value.astext()) > 200:
+            value.parent.remove(value)
+            continue
         for text in list(value.findall(nodes.Text)):
             short = re.sub(r"\d\.\d{6,}(e-\d+)?", lambda x: f"{float(x[0]):.3g}", text)
             text.parent.replace(text, nodes.Text(_name_objects(short)))
