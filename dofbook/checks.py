@@ -5,6 +5,7 @@ The first argument, but of `key`, is the name that the sentence uses.
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -129,6 +130,19 @@ def path(name: str, value: Any) -> Any:
     if not isinstance(value, str | os.PathLike | None):
         raise InputError(f"{name} is {_shown(value)}; it must be the path of a folder.")
     return value
+
+
+def output_file(place: Path) -> Path:
+    """Require a place where a file can be put: a folder, a device or a pipe is never replaced.
+
+    >>> output_file(Path("/"))
+    Traceback (most recent call last):
+    dofbook.errors.InputError: / is a folder; name a file.
+    """
+    if place.exists() and not place.is_file():
+        kind = "folder" if place.is_dir() else "device, a pipe or a socket"
+        raise InputError(f"{place} is a {kind}; name a file.")
+    return place
 
 
 def array(name: str, values: ArrayLike, shape: tuple[str | int, ...] | None = None) -> np.ndarray:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dofbook import checks
 from dofbook.errors import InputError, RunFailed
 from dofbook.parameters import check_parameters, declared_parameters
 
@@ -165,8 +166,7 @@ def prepare_chapter(path: Path, parameters: Mapping[str, str]) -> Any:
 def _check_output(output: Path) -> None:
     if output.suffix != ".ipynb":
         raise InputError(f"the output is to be named {output}; its name must end in .ipynb.")
-    if output.is_dir():
-        raise InputError(f"the output is to be named {output}, which is a folder; name a file.")
+    checks.output_file(output)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as problem:

@@ -1,7 +1,8 @@
 """Parameters of a chapter: names, types and ranges, from a cell that is parsed, never executed.
 
 papermill alone warns of an unknown name and enforces no type. An annotation says what a value must
-be, such as ``runs: "int >= 1" = None``; without one it is the type of the default.
+be, such as ``runs: "int >= 1" = None`` or ``network: "network" = "mlp"`` (a name of ours, or
+"module:function"); without one it is the type of the default.
 """
 
 import ast
@@ -10,7 +11,12 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from dofbook.datasets import NAMES as DATASETS
 from dofbook.errors import InputError
+from dofbook.networks import NAMES as NETWORKS
+from dofbook.references import check_name
 
 
 class Declared:
@@ -32,7 +38,10 @@ class Declared:
         return None if self.default is None and text == "None" else _follow(self.rule, text)
 
 
-_TYPES: dict[str, object] = {"int": 0, "float": 0.0, "bool": False, "str": ""}
+_TYPES: dict[str, object] = {
+    "int": 0, "float": 0.0, "bool": False, "str": "", "dataset": "", "network": ""
+}  # fmt: skip
+_OURS = {"dataset": DATASETS, "network": NETWORKS}
 _COMPARISONS: dict[type, Any] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
     ast.In: lambda value, allowed: value in allowed,
@@ -52,6 +61,8 @@ def _is_rule(node: ast.expr | None) -> bool:
 
 def _follow(rule: Any, text: str) -> object:
     if isinstance(rule, ast.Name):
+        if rule.id in _OURS:
+            check_name(rule.id, text, _OURS[rule.id])
         return typed(text, _TYPES[rule.id])
     if isinstance(rule, ast.Subscript):
         value = _literal(text)
@@ -112,6 +123,8 @@ def _sequence(text: str, default: list | tuple) -> list | tuple:
     types = {type(entry) for entry in default}
     if types == {float}:
         value = [float(x) if type(x) is int else x for x in value]
+        if not np.isfinite(value).all():
+            raise ValueError
     if len(types) == 1 and not {type(entry) for entry in value} <= types:
         raise ValueError
     return type(default)(value)
@@ -152,7 +165,9 @@ def check_parameters(source: str, given: Mapping[str, str]) -> dict[str, object]
             raise InputError(f"the chapter has no parameter {name!r}; allowed, {allowed}")
         try:
             values[name] = declared[name].read(text)
-        except (ValueError, TypeError):
+        except InputError:
+            raise
+        except (ValueError, TypeError, OverflowError):
             shown = text if len(text) <= 60 else f"{text[:57]}..."
             fault = f"parameter {name} is {shown!r}; it must be {declared[name]}"
             raise InputError(f"{fault}; the chapter's parameters, {allowed}") from None

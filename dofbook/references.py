@@ -4,6 +4,7 @@ The name is all that a configuration stores; whoever runs it needs the module on
 """
 
 import importlib
+import os
 import re
 import sys
 import sysconfig
@@ -147,6 +148,8 @@ def own_code(
 ) -> Iterator[None]:
     """Turn what a reader's code raises, or its exit, into a sentence about ``what``, with its line.
 
+    Should it change the folder of the process, that is undone: stores and files are found from it.
+
     ``hints`` are pairs of a pattern, searched in the kind and words of the error, and a way out.
     Errors in ``passing``, InputError and KeyboardInterrupt are left as they are.
 
@@ -155,12 +158,18 @@ def own_code(
     Traceback (most recent call last):
     dofbook.errors.InputError: my_net raised ZeroDivisionError: division by zero; use larger ones.
     """
+    here = None
+    with suppress(OSError):  # the folder may be gone
+        here = os.getcwd()
     try:
         yield
     except (InputError, KeyboardInterrupt, GeneratorExit, *passing):
         raise
     except BaseException as error:
         raise InputError(_told(what, error, hints)) from error
+    finally:
+        if here:
+            os.chdir(here)
 
 
 def sentence_on(error: Exception) -> str | None:

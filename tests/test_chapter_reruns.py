@@ -15,7 +15,7 @@ CHAPTERS = {
     path.stem: path for path in sorted(BOOK.glob("*.md")) if "\nkernelspec:" in path.read_text()
 }
 PLACES = {"store": "elsewhere", "data_dir": "elsewhere"}
-CANDIDATES = ("2", "7", "70", "3000", "0.3", "paper", "mlp")
+CANDIDATES = ("2", "7", "70", "3000", "0.3", "paper", "mlp", "mnist", "conv3")
 
 
 def has(cell, tag: str) -> bool:

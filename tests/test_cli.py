@@ -226,6 +226,30 @@ def test_a_damaged_cell_is_named_by_every_command_until_it_is_computed_again(
     assert "left out" not in capsys.readouterr().out
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are pipes with names")
+def test_an_output_replaces_no_pipe(swept, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(shutil.copytree(swept, tmp_path / "copy"))
+    for name in ("pipe", "pipe.parquet", "pipe.ipynb"):
+        os.mkfifo(name)
+    chapter = str(Path(__file__).parents[1] / "book" / "errata.md")
+    for line in (
+        ["table", "--csv", "-o", "pipe"],
+        ["table", "-o", "pipe.parquet"],
+        ["sweep", *SMALL, "--table", "pipe.parquet"],
+        ["run", chapter, "-o", "pipe.ipynb"],
+    ):
+        assert cli.main(line) == 2
+        assert "is a device, a pipe or a socket; name a file." in capsys.readouterr().err
+    assert all(path.is_fifo() for path in Path().glob("pipe*"))
+
+
+def test_a_large_file_that_is_no_table_is_not_read(tmp_path, capsys):
+    with open(tmp_path / "large", "wb") as file:
+        file.truncate(2**40)  # most file systems store no byte of it
+    assert cli.main(["thresholds", str(tmp_path / "large"), "--level", "0.9"]) == 2
+    assert "cannot be read as Parquet" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
 def test_tables_are_read_without_threads_that_abort_a_process_at_its_end(swept, tmp_path):
     out = str(tmp_path / "t.parquet")
@@ -358,8 +382,11 @@ def test_a_failing_cell_gives_exit_code_1_and_its_traceback(tmp_path, monkeypatc
     assert cli.main(["sweep", *SMALL, "--table", "t.parquet"]) == 1
     captured = capsys.readouterr()
     assert "4 cells: 0 were stored, 3 computed, 1 failed." in captured.out
-    assert "FloatingPointError: nothing but NaN" in captured.err
-    assert "t.parquet is not written" in captured.err
+    failure, table = captured.err.splitlines()
+    assert "FloatingPointError: nothing but NaN; its traceback is in store/" in failure
+    (record,) = Path("store").glob("*.failed.json")
+    assert str(record) in failure and "raise FloatingPointError" in record.read_text()
+    assert "t.parquet is not written" in table
     assert not (tmp_path / "t.parquet").exists()
     assert cli.main(["status", *SMALL]) == 0
     out = capsys.readouterr().out

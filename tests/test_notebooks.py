@@ -316,6 +316,24 @@ def papermill(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=unset, timeout=120)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("dataset", "nope", "dataset is 'nope'; allowed: digits, "),
+        ("network", "conv9", "network is 'conv9'; allowed: conv2, "),
+        ("rates", "[1e999]", "parameter rates is '\\[1e999\\]'"),
+        ("rates", f"[{'9' * 400}]", "parameter rates is "),
+    ],
+)
+def test_names_and_numbers_that_none_can_have_are_refused(name, text, said):
+    source = 'dataset: "dataset" = None\nnetwork: "network" = "mlp"\nrates = [0.5, 0.9]'
+    with pytest.raises(InputError, match=said):
+        check_parameters(source, {name: text})
+    fitting = {"dataset": "mnist", "network": "nets:wide", "rates": "[0.1, 1]"}
+    read = check_parameters(source, fitting)
+    assert read == {"dataset": "mnist", "network": "nets:wide", "rates": [0.1, 1.0]}
+
+
 def test_quoted_numbers_have_a_minus_and_words_keep_their_hyphens(monkeypatch):
     said = {}
     monkeypatch.setattr("myst_nb.glue", lambda name, text, display: said.update({name: text}))

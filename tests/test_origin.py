@@ -148,7 +148,14 @@ def test_cells_without_a_record_of_the_code_are_known_by_their_d(tmp_path, edit)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("jax_enable_x64", True), ("jax_random_seed_offset", 3)]
+    ("name", "value"),
+    [
+        ("jax_enable_x64", True),
+        ("jax_random_seed_offset", 3),
+        ("jax_numpy_dtype_promotion", "strict"),
+        ("jax_transfer_guard", "log"),
+        ("jax_debug_nans", True),
+    ],
 )
 def test_settings_with_which_a_seed_means_other_numbers_are_refused(tmp_path, name, value):
     before = jax.config.values[name]

@@ -64,6 +64,22 @@ def test_a_sweep_of_one_s_own_runs_resumes_and_is_verified(tmp_path, capsys):
     assert cli.main(["verify", "--store", str(store), "--sample", "1"]) == 0
 
 
+def test_a_network_that_changes_the_folder_leaves_the_store_in_its_place(
+    tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "moving.py").write_text(
+        "import os\nfrom flax import linen as nn\n\nos.chdir('/')\n\n"
+        "def net(classes):\n    os.chdir('/')\n"
+        "    return nn.Sequential([lambda x: x.reshape(len(x), -1), nn.Dense(classes)])\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    line = ["sweep", "--network", "moving:net", "--epochs", "1", "--train-size", "100"]
+    line += ["--test-size", "50", "--dims", "2", "--runs", "1", "--no-baseline", "--store", "here"]
+    assert cli.main(line) == 0
+    assert len(list((tmp_path / "here").glob("*.parquet"))) == 1
+
+
 def test_the_layers_of_one_s_own_network_are_known():
     layers = networks.paper_network("patches:mixer", (8, 8, 3), 2).layers
     assert {layer.name.split("/")[0] for layer in layers} >= {"Dense_0", "Dense_3", "LayerNorm_1"}

@@ -47,6 +47,14 @@ def test_states(changes, state):
     assert compare(rows(**changes), rows())[0] == state
 
 
+def test_a_run_that_lacks_a_column_or_says_another_is_different():
+    run = pd.DataFrame({"cell": "a", "D": 10, "step": [0, 1], "test_loss": [2.0, 1.0]})
+    assert compare(run, run.assign(cell="b"))[0] == "identical"
+    assert compare(run.assign(D=1), run)[0] == "different"
+    for name in ("D", "test_loss"):
+        assert compare(run.drop(columns=name), run)[0] == "different"
+
+
 def test_runs_that_diverge_alike_are_identical():
     lost = {"train_loss": [0.9, np.nan], "test_loss": [0.9, np.inf]}
     assert compare(rows(**lost), rows(**lost)) == ("identical", 0.0, 0.0)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cyclopts import Parameter
 
+from dofbook import checks
 from dofbook.errors import InputError
 
 
@@ -103,8 +104,7 @@ def check_file(path: Path, store: Path) -> None:
     """Refuse a file that cannot be written, or lies in the store it is made from."""
     if store.resolve() in path.resolve().parents:
         raise InputError(f"{path} lies in the store {store}, which it would change; name another.")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file.")
+    checks.output_file(path)
     check_folder(path.absolute().parent, path)
 
 

@@ -128,7 +128,8 @@ def _finish(
     """Name what failed or left the store meanwhile; write the table if nothing did."""
     lost, failures = report.lost, report.failures
     for name, text in failures.items():
-        out.complain(f"cell {name} failed: {cause(text)}\n{text}")
+        record = store.root / f"{name}.failed.json"
+        out.complain(f"cell {name} failed: {cause(text)}; its traceback is in {record}.")
     if lost:
         out.complain(
             f"{len(lost)} cells left the store while the sweep ran, such as {lost[0]}; the same "

@@ -123,7 +123,9 @@ def read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"there is no table {path}.")
     try:
-        return read_parquet(path.read_bytes())
+        with open(path, "rb") as file:
+            start = file.read(4)
+            return read_parquet(start + file.read() if start == b"PAR1" else start)
     except (OSError, ValueError) as problem:
         reason = " ".join(str(problem).split())
         raise InputError(f"{path} cannot be read as Parquet: {reason}.") from None

@@ -20,6 +20,7 @@ import jax
 import pandas as pd
 from tqdm import tqdm
 
+from dofbook import checks
 from dofbook.errors import InputError, RunFailed
 from dofbook.experiments import identity, timing
 from dofbook.experiments.cell import run_cell as run_one
@@ -281,6 +282,8 @@ def run_sweep(
     >>> run_sweep([], Store("nowhere"))
     SweepReport(stored=0, computed=0, failures={}, lost=[])
     """
+    for cell in cells:
+        checks.instance("every cell", cell, Cell)
     stamps = {cell.name: store.stamp(cell.name) for cell in cells}
     present = {name: store.take(name) for name in stamps}
     missing = [cell for cell in cells if present[cell.name] is None]

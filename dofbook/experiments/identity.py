@@ -28,10 +28,15 @@ _PINNED = {
     "jax_default_prng_impl": "threefry2x32",
     "jax_threefry_partitionable": True,
     "jax_random_seed_offset": 0,
+    "jax_numpy_dtype_promotion": "standard",
+    "jax_numpy_rank_promotion": "allow",
+    "jax_transfer_guard": None,
+    "jax_debug_nans": False,  # a run that diverged has NaN
+    "jax_debug_infs": False,
 }
 _RECORDED = (
     "jax_default_matmul_precision", "jax_disable_jit", "jax_disable_most_optimizations",
-    "jax_numpy_dtype_promotion", "jax_softmax_custom_jvp", "jax_optimization_level",
+    "jax_softmax_custom_jvp", "jax_optimization_level",
     "jax_exec_time_optimization_effort", "jax_threefry_gpu_kernel_lowering",
 )  # fmt: skip
 _VARIABLES = ("XLA_FLAGS", "NVIDIA_TF32_OVERRIDE", "TF_CUDNN_DETERMINISTIC")
@@ -40,9 +45,10 @@ _VARIABLES = ("XLA_FLAGS", "NVIDIA_TF32_OVERRIDE", "TF_CUDNN_DETERMINISTIC")
 def check_machine_settings() -> None:
     """Refuse settings of JAX with which the same seed would mean other numbers."""
     for name, value in _PINNED.items():
-        if (now := jax.config.values.get(name, value)) != value:
+        now = jax.config.values.get(name, value)
+        if (now := getattr(now, "value", now)) != value:  # JAX has words for some
             raise InputError(
-                f"{name.upper()} is {now}, with which a seed means other numbers; dofbook's "
+                f"{name.upper()} is {now}, with which runs give other numbers or end; dofbook's "
                 f"results are those of {value}: unset it."
             )
 

@@ -22,7 +22,7 @@ def octaves(largest: int, smallest: int = 1, factor: float = 2.0) -> tuple[int, 
     """
     given, inf = (largest, smallest, factor), float("inf")
     numbers = all(isinstance(value, Real) and not isinstance(value, bool) for value in given)
-    if not (numbers and 1 <= smallest <= largest < inf and 1.01 <= factor < inf):
+    if not (numbers and 1 <= smallest <= largest < 2**63 and 1.01 <= factor < inf):
         needed = "1 <= first <= last and a factor of at least 1.01"
         given = f"the dimensions {smallest}:{largest}:x{factor}"
         raise InputError(f"{given} make no progression; it needs {needed}.")
@@ -154,6 +154,7 @@ def fit_dims(sweep: SweepConfig, data_dir: str | None = None) -> SweepConfig:
     """
     from dofbook.training import make_task
 
+    checks.instance("sweep", sweep, SweepConfig)
     task, fitting = make_task(sweep.task, data_dir), []
     for d in sweep.dims:
         try:

@@ -89,11 +89,13 @@ def compare(stored: pd.DataFrame, repeated: pd.DataFrame) -> tuple[Agreement, fl
     >>> compare(rows, rows.assign(best_test_loss=[2.3, 1.95]))
     ('close', 0.025, 0.0)
     """
-    places = [name for name in ("step", "basis", "index", "model", "place") if name in stored]
-    if any(stored[name].tolist() != repeated[name].tolist() for name in places):
+    values = list(repeated.select_dtypes("floating"))
+    said = [name for name in repeated if name not in (*values, "cell")]
+    if not {*values, *said} <= {*stored} or any(
+        stored[name].tolist() != repeated[name].tolist() for name in said
+    ):
         return "different", np.inf, np.inf
     best = [name for name in stored if name.startswith("best_")]
-    values = list(stored.select_dtypes("floating"))
     pairs = ((stored[name].to_numpy(), repeated[name].to_numpy()) for name in values)
     if all(np.array_equal(*pair, equal_nan=True) for pair in pairs):
         return "identical", 0.0, 0.0

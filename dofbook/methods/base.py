@@ -236,7 +236,7 @@ def method_class(name: str) -> type[Method]:
             return found
         raise InputError(f"{name} is {found!r}; it must be a dofbook method's class.")
     known = methods()
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise InputError(f"method is {name!r}; allowed: {', '.join((*known, 'module:Class'))}.")
     return known[name]
 
@@ -256,7 +256,7 @@ def label(name: str, t: int, variant: str = "") -> str:
     >>> label("affine", 8, "fastfood")
     'burn-in affine, t = 8 (fastfood)'
     """
-    kind = methods().get(name)
+    kind = methods().get(checks.instance("name", name, str))
     words = kind.words(t) if kind else name.replace("_", " ")
     return words + (f", t = {t}" if t else "") + (f" ({variant})" if variant else "")
 
@@ -269,7 +269,7 @@ def read_method(content: dict[str, Any]) -> Method:
     >>> read_method({"method": "affine", "burn_in_steps": 4, "nested": False})
     RandomAffine(t=4, ...)
     """
-    if (kind := class_at_hand(content["method"])) is None:
+    if (kind := class_at_hand(checks.instance("content", content, dict)["method"])) is None:
         return ForeignMethod.read(content)
     given = deepcopy(content)
     del content["method"]
