@@ -78,7 +78,7 @@ def _compare_linearized(label: str, rows: pd.DataFrame) -> Finding:
         found.outcome,
         f"log2 ratio of d_hit, linearized to network: {found.estimate.text('octaves')}",
         f"At a training accuracy of {100 * found.key:.1f} %, which decides, of {len(ratios)} "
-        f"level(s) above the smallest d; {len(network.seeds)} runs.",
+        f"level{'s' * (len(ratios) > 1)} above the smallest d; {len(network.seeds)} runs.",
     )
 
 

@@ -62,12 +62,13 @@ def judge_leads(panel: Panel, leads: Leads, what: str) -> Finding:
     mean = mean_estimate(np.mean(list(leads.values()), axis=0))
     least = decide_means(leads, low=0)
     outcome = side(mean, low=0)
+    note = f"Mean over {len(leads)} values of d from {min(leads)} to {max(leads)}; the least at "
+    note += f"d = {least.key}, {least.estimate.text('points', 100, 1)}."
     return Finding(
         panel.label,
         "in part" if outcome == "holds" and least.outcome == "fails" else outcome,
         f"{what} {mean.text('points', 100, 1)}",
-        f"Mean over {len(leads)} values of d from {min(leads)} to {max(leads)}; the least at "
-        f"d = {least.key}, {least.estimate.text('points', 100, 1)}.",
+        note if len(leads) > 1 else f"At d = {least.key}, the only value.",
     )
 
 
