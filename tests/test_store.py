@@ -674,6 +674,6 @@ def test_a_run_record_says_each_thing_once():
     ]  # fmt: skip
     record = run_record(cells)
     assert record["data"] == "digits: all / 100 training images"
-    assert record.epochs == "5, 20"
+    assert record.epochs == "5, 20" and record.network == "mlp"
     assert record.training.count("batches of 128") == 1
     assert record["device and versions"].count("jax") == 1

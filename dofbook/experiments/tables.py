@@ -171,7 +171,11 @@ def run_record(cells: Sequence[StoredCell]) -> pd.Series:
     tasks = {cell.config.task for cell in cells if cell.config.place()["d"] is not None}
     parts = {
         "data": {f"{name}: {' / '.join(parts)}" for name, parts in data.items()},
-        "network": {f"{task.network}, {task.pooling} pooling" for task in tasks},
+        # The other networks do not pool, whatever the configuration holds.
+        "network": {
+            task.network + f", {task.pooling} pooling" * task.network.startswith(("conv", "lenet"))
+            for task in tasks
+        },
         "cells": {str(len(about["cells"]))},
         "seeds": {", ".join(map(str, about["seeds"]))},
         "epochs": {", ".join(map(str, sorted({task.epochs or 0 for task in tasks})))},
