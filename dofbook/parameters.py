@@ -11,8 +11,6 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from dofbook.datasets import NAMES as DATASETS
 from dofbook.errors import InputError
 from dofbook.networks import NAMES as NETWORKS
@@ -123,7 +121,7 @@ def _sequence(text: str, default: list | tuple) -> list | tuple:
     types = {type(entry) for entry in default}
     if types == {float}:
         value = [float(x) if type(x) is int else x for x in value]
-        if not np.isfinite(value).all():
+        if {math.inf, -math.inf} & set(value):
             raise ValueError
     if len(types) == 1 and not {type(entry) for entry in value} <= types:
         raise ValueError
