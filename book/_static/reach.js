@@ -1,9 +1,11 @@
 // Formulas a little too wide are made smaller. What scrolls inside its own box can be reached and scrolled by
-// keyboard; what is printed is light.
+// keyboard, and tables that do keep the names of their rows on a phone; what is printed is light.
 (() => {
   const BOXES = "article :is(table, pre, mjx-container[display=true], .cell_output, figure)";
   const LINES = "p, li, td, th, dd, figcaption, h1, h2, h3, h4, div";
   const LEAST = 75; // per cent, of a formula that can scroll; one in a line of text can't
+  const NAMES = 0.6; // of a table's width, at most, is taken by columns that stay
+  const LONG = 40; // letters of a cell that gets room
   function fit() {
     const formulas = [...document.querySelectorAll("article mjx-container")];
     const resize = (size, i) => (formulas[i].style.fontSize = size === 100 ? "" : `${size}%`);
@@ -23,8 +25,38 @@
     }
     sizes.forEach(resize);
   }
+  // Of several columns of names the inner ones stay, as many as leave room: custom.css does it, on a phone.
+  function hold(table) {
+    const rows = [...table.rows];
+    const named = rows.filter((row) => row.parentElement.matches("tbody"));
+    const count = (row) => row.querySelectorAll(":scope > th").length;
+    const names = Math.max(0, ...named.map(count));
+    if (names < 2) return;
+    const full = named.find((row) => count(row) === names);
+    const widths = [...full.cells].slice(0, names).map((cell) => cell.offsetWidth);
+    let first = names - 1, held = widths[first];
+    while (first && held + widths[first - 1] <= NAMES * table.clientWidth) held += widths[--first];
+    for (const row of rows) {
+      let column = named.includes(row) ? names - count(row) : 0;
+      for (const cell of row.cells) {
+        if (column >= names) break;
+        // less 2: collapsed borders leave a gap
+        const left = widths.slice(first, column).reduce((sum, width) => sum + width - 2, 0);
+        cell.classList.toggle("held", column >= first);
+        cell.classList.toggle("loose", column < first);
+        cell.style.setProperty("--held", `${left}px`);
+        column += cell.colSpan;
+      }
+    }
+  }
   function reach() {
     fit();
+    for (const table of document.querySelectorAll("article table")) {
+      if (table.scrollWidth <= table.clientWidth) continue;
+      for (const cell of table.querySelectorAll("td:not(:first-child)"))
+        cell.classList.toggle("long", cell.textContent.trim().length > LONG);
+      hold(table);
+    }
     for (const box of document.querySelectorAll(BOXES)) {
       const scrolls = /auto|scroll/.test(getComputedStyle(box).overflowX);
       if (scrolls && box.scrollWidth > box.clientWidth) box.tabIndex = 0;

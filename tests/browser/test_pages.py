@@ -65,6 +65,22 @@ UNSHADED = """() => [...document.querySelectorAll('article *')]
     .filter(e => /auto|scroll/.test(getComputedStyle(e).overflowX))
     .filter(e => !getComputedStyle(e).backgroundImage.includes('gradient'))
     .map(e => e.outerHTML.slice(0, 80))"""
+# The names of rows that stay in a table scrolled to its end: none lies on another, nor is cut.
+COVERED_NAMES = """() => [...document.querySelectorAll('article table')].flatMap(table => {
+    table.scrollLeft = table.scrollWidth;
+    const {left} = table.getBoundingClientRect();
+    const names = [...table.querySelectorAll('tbody th')]
+        .filter(e => getComputedStyle(e).position === 'sticky' && e.getClientRects().length)
+        .map(e => ({words: e.textContent.trim(), box: e.getBoundingClientRect()}));
+    table.scrollLeft = 0;
+    const meet = (a, b) => a !== b && Math.min(a.right, b.right) - Math.max(a.left, b.left) > 4
+        && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4;
+    return names.filter(({box}) => box.left < left - 2 || names.some(b => meet(box, b.box)));
+}).map(({words}) => words)"""
+# A name that is longer than its cell lies on the next one.
+LONG_NAMES = """() => [...document.querySelectorAll('article :is(td, th, dt, h1, h2, h3)')]
+    .filter(e => e.clientWidth && e.scrollWidth > e.clientWidth + 1)
+    .map(e => e.textContent.trim().slice(0, 80))"""
 ALL_IMAGES = """async () => { for (const image of document.images) image.loading = 'eager';
     await Promise.allSettled([...document.images].map(image => image.decode())) }"""
 TAGS = """() => Object.fromEntries([...document.querySelectorAll('meta[content]')]
@@ -160,6 +176,8 @@ def test_page(visit):
 
     # Nothing sticks out sideways, and nothing is cut without a sign of it.
     assert page.evaluate(UNSHADED) == []
+    assert page.evaluate(COVERED_NAMES) == []
+    assert page.evaluate(LONG_NAMES) == []
     width, room = page.evaluate(
         "() => [document.scrollingElement.scrollWidth, document.scrollingElement.clientWidth]"
     )
@@ -346,6 +364,10 @@ def test_a_page_with_faults_is_caught(chromium, html, tmp_path):
         "<!doctype html><article><h1>x</h1><span class='math'>\\(\\nope\\)</span>"
         "<p>left over: $\\alpha$</p><div style='width: 3000px'>wide</div>"
         "<div style='overflow-x: auto'><div style='width: 3000px'>scrolls</div></div>"
+        "<style>th { position: sticky; left: 0; min-width: 300px }"
+        "table { display: block; overflow-x: auto }</style><table><tbody>"
+        "<tr><th rowspan=2>a</th><th>b</th></tr><tr><th>c</th></tr></tbody></table>"
+        "<h2 style='width: 9em'>a.name.longer.than.its.heading</h2>"
         "<img src='gone.png'><script>console.error('oops')</script>"
         "<script src='https://example.invalid/x.js'></script></article>"
     )
@@ -355,5 +377,7 @@ def test_a_page_with_faults_is_caught(chromium, html, tmp_path):
     assert visit.page.evaluate(BAD_FORMULAS)
     assert visit.page.evaluate(RAW_TEX)
     assert visit.page.evaluate(UNSHADED)
+    assert visit.page.evaluate(LONG_NAMES)
+    assert visit.page.evaluate(COVERED_NAMES)
     assert visit.page.evaluate("() => document.scrollingElement.scrollWidth") > 391
     visit.page.close()
