@@ -92,3 +92,16 @@ def test_it_fits_and_stands_in_for_the_static_figure(explore, fits, swaps, width
     move(page, ANCHOR, "End")
     fits(page)
     swaps(page)
+
+
+def test_a_link_to_the_static_figure_leads_to_it(explore):
+    page = explore(FIGURE)
+    page.evaluate(
+        "document.body.insertAdjacentHTML('beforeend', "
+        "'<p style=\"margin-top: 5000px\"><a href=#fig-sheet>Fig. 1</a></p>')"
+    )
+    for _ in range(2):  # the second time the address does not change
+        page.locator("a").click()
+        page.wait_for_function(
+            "Math.abs(document.querySelector('.explore').getBoundingClientRect().top) < 99"
+        )

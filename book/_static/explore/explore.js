@@ -3,7 +3,8 @@
 // A page holds <div class="explore" data-explore="NAME" data-fallback="ID"> with its data as JSON
 // inside, and loads this script and NAME.js, which calls explore.register(NAME, draw). draw(root,
 // data) fills the box and may return nothing. The static figure with the id of data-fallback is
-// shown in print and where scripts do not run.
+// shown in print and where scripts do not run; elsewhere the box has its number, and links to it
+// lead to the box.
 window.explore = (() => {
   const NS = "http://www.w3.org/2000/svg";
   const waiting = {};
@@ -14,9 +15,23 @@ window.explore = (() => {
       if (!draw) continue;
       draw(root, JSON.parse(root.querySelector("script").textContent));
       root.hidden = false;
-      document.getElementById(root.dataset.fallback)?.classList.add("explore-fallback");
+      const figure = document.getElementById(root.dataset.fallback);
+      figure?.classList.add("explore-fallback");
+      const number = figure?.querySelector(".caption-number")?.textContent.trim();
+      if (number) make("p", { class: "explore-number" }, root, number);
     }
   }
+
+  function lead(hash) {
+    for (const root of document.querySelectorAll(".explore:not([hidden])"))
+      if (hash === `#${root.dataset.fallback}`) root.scrollIntoView();
+  }
+  addEventListener("load", () => lead(location.hash));
+  addEventListener("hashchange", () => lead(location.hash));
+  addEventListener("click", ({ target }) => { // once more, where the address does not change
+    const link = target.closest?.("a[href^='#']");
+    if (link) setTimeout(() => lead(link.hash));
+  });
 
   function register(name, draw) {
     waiting[name] = draw;
