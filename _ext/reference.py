@@ -112,6 +112,17 @@ def tidy_values(app: Sphinx, doctree: nodes.document) -> None:
             text.parent.replace(text, nodes.Text(_name_objects(short)))
 
 
+def break_names(app: Sphinx, doctree: nodes.document, name: str) -> None:
+    """Lets a browser break the title of a module after a dot, not inside a word."""
+    for title in doctree.findall(nodes.title):
+        if re.fullmatch(r"\w+(\.\w+)+", title.astext()):
+            first, *rest = title.astext().split(".")
+            title[:] = [nodes.Text(f"{first}.")]
+            for number, word in enumerate(rest, start=2):
+                dot = "." if number <= len(rest) else ""
+                title += [nodes.raw("", "<wbr>", format="html"), nodes.Text(f"{word}{dot}")]
+
+
 def skip_fields(app: Sphinx, what, name, obj, skip, options):
     """Leaves out the fields of a named tuple, which say no more than their number."""
     return True if (obj.__doc__ or "").startswith("Alias for field number") else None
@@ -130,5 +141,6 @@ def setup(app: Sphinx) -> dict:
     app.connect("autodoc-process-signature", tidy_signature)
     app.connect("autodoc-skip-member", skip_fields)
     app.connect("doctree-read", tidy_values)
+    app.connect("doctree-resolved", break_names)
     app.connect("autodoc-process-docstring", make_safe, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -6,6 +6,7 @@
   const LEAST = 75; // per cent, of a formula that can scroll; one in a line of text can't
   const NAMES = 0.6; // of a table's width, at most, is taken by columns that stay
   const LONG = 40; // letters of a cell that gets room
+  const WHOLE = 28; // letters of a word of code, such as an option or a parameter, that is not broken
   function fit() {
     const formulas = [...document.querySelectorAll("article mjx-container")];
     const resize = (size, i) => (formulas[i].style.fontSize = size === 100 ? "" : `${size}%`);
@@ -65,6 +66,11 @@
   async function begin() {
     // Docutils calls its bibliography a list without items.
     for (const list of document.querySelectorAll(".citation-list[role=list]")) list.removeAttribute("role");
+    for (const word of document.querySelectorAll("article :is(:is(p, li, dd) > code .pre, em.sig-param)"))
+      word.classList.toggle("whole", word.textContent.length <= WHOLE);
+    // Names of modules in the contents break after a dot.
+    for (const link of document.querySelectorAll(".bd-sidebar-secondary .nav-link"))
+      if (/^\s*\w+(\.\w+)+\s*$/.test(link.textContent)) link.innerHTML = link.textContent.replaceAll(".", ".<wbr>");
     await window.MathJax?.startup?.promise;
     reach();
     addEventListener("resize", reach);
