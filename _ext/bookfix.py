@@ -1,4 +1,4 @@
-"""Mends of seven faults in the tools that build the book.
+"""Mends of eight faults in the tools that build the book.
 
 * sphinx-thebe puts scripts on every page that throw when no live-code button is present.
 * The theme's Colab and Binder buttons open the chapter's ``.md`` source, which Colab cannot read
@@ -9,7 +9,10 @@
 * sphinx-exercise puts a title in parentheses, also one that begins with the kind of the exercise in
   parentheses of its own, and the space before a link into the link.
 * pandas writes a hyphen for a minus in its tables, and a minus before zero.
-* Browsers break a line between a formula and the comma after it, or the bracket before it.
+* Browsers break a line between a formula and the comma after it, the bracket before it, or the
+  quoted number that it equals.
+* They also break it inside "Conv-2", "d = 64" and "99 %", and in narrow heads of tables inside
+  "D − Q".
 """
 
 import re
@@ -78,23 +81,61 @@ def name_exercises(app: Sphinx, doctree: nodes.document, name: str) -> None:
 
 
 def hold_formulas(app: Sphinx, doctree: nodes.document, name: str) -> None:
-    """Keeps a formula in one line with the bracket before it and the punctuation after it."""
+    """Keeps a formula in one line with the bracket before it and the punctuation after it.
+
+    So it does with the number after a formula that ends in a sign of relation.
+    """
     for formula in list(doctree.findall(nodes.math)):
         holder = formula.parent
-        place = holder.index(formula)
-        around = [nodes.Text(""), *holder.children, nodes.Text("")][place : place + 3]
-        before, after = (part if isinstance(part, nodes.Text) else "" for part in around[::2])
+        place = last = holder.index(formula)
+        around = [*holder.children, *[nodes.Text("")] * 3]
+        if re.search(r"(=|\\leq?|\\geq?|\\approx)$", formula.astext().strip()):
+            number = around[place + 2]
+            if around[place + 1] == " " and "pasted-text" in getattr(number, "attributes", {}).get(
+                "classes", ()
+            ):
+                last += 2
+                last += isinstance(around[last + 1], nodes.math)  # a brace that is closed
+        before, after = (
+            part if isinstance(part, nodes.Text) else ""
+            for part in (around[place - 1] if place else "", around[last + 1])
+        )
         start = re.search(r'[(\["]*$', before)[0]
         end = re.match(r"[^\s\u2013\u2014]{0,9}(?=[\s\u2013\u2014]|$)", after)
         end = end[0] if end else ""
-        if not start + end:
+        if not start + end and place == last:
             continue
-        holder.replace(formula, whole := nodes.inline(classes=["whole"]))
-        whole.extend([nodes.Text(start), formula, nodes.Text(end)])
         if start:
             holder[place - 1] = nodes.Text(before.removesuffix(start))
         if end:
-            holder[place + 1] = nodes.Text(after.removeprefix(end))
+            holder[last + 1] = nodes.Text(after.removeprefix(end))
+        whole = nodes.inline(classes=["whole"])
+        whole.extend([nodes.Text(start), *holder[place : last + 1], nodes.Text(end)])
+        holder[place : last + 1] = [whole]
+
+
+NAME = re.compile(r"\b(Conv-[23]|CIFAR-100?)\b")
+NO_TEXT = (nodes.literal, nodes.math, nodes.FixedTextElement)
+
+
+def without_breaks(text: str) -> str:
+    """Puts spaces that hold in a short equation and before a percent sign."""
+    text = re.sub(r"\b([dDtR]) ([=≤≥]) (?=[−\d])", "\\1\u00a0\\2\u00a0", text)
+    return re.sub(r"(?<=[\d\])]) %", "\u00a0%", text)
+
+
+def hold_names(app: Sphinx, doctree: nodes.document, name: str) -> None:
+    """Keeps short names with a hyphen, and what `without_breaks` holds, in one line of text."""
+    for text in list(doctree.findall(nodes.Text)):
+        if isinstance(text.parent, NO_TEXT):
+            continue
+        pieces = NAME.split(without_breaks(text))
+        if pieces != [text]:
+            parts = [
+                nodes.inline("", piece, classes=["whole"]) if at % 2 else nodes.Text(piece)
+                for at, piece in enumerate(pieces)
+            ]
+            text.parent.replace(text, parts)
 
 
 def write_minus(app: Sphinx, doctree: nodes.document, name: str) -> None:
@@ -105,13 +146,31 @@ def write_minus(app: Sphinx, doctree: nodes.document, name: str) -> None:
             table[:] = [nodes.Text(re.sub(r"(>\s*|[ (])-(?=\d)", r"\1−", text))]
 
 
+def hold_outputs(app: Sphinx, doctree: nodes.document, name: str) -> None:
+    """Does what `hold_names` does in the HTML that code shows, and holds equations in heads."""
+
+    def in_text(found: re.Match) -> str:
+        return NAME.sub(r'<span class="whole">\1</span>', without_breaks(found[0]))
+
+    def in_head(found: re.Match) -> str:
+        return re.sub(r" ([=≤≥−/]) |(?<=±) ", lambda x: x[0].replace(" ", "\u00a0"), found[0])
+
+    for output in doctree.findall(nodes.raw):
+        text = output.astext()
+        if output.get("format") == "html" and "<script" not in text:
+            text = re.sub(r"(?s)<th\b.*?</th>", in_head, text)
+            output[:] = [nodes.Text(re.sub(r"(?<=>)[^<>]+(?=<)", in_text, text))]
+
+
 def setup(app: Sphinx) -> dict:
     """Connects the mends, after the theme and sphinx-thebe have done their part."""
     app.connect("html-page-context", drop_thebe_scripts, priority=900)
     app.connect("html-page-context", mend_launch_buttons, priority=900)
     app.connect("doctree-resolved", name_exercises)
     app.connect("doctree-resolved", hold_formulas)
+    app.connect("doctree-resolved", hold_names)
     app.connect("doctree-resolved", write_minus)
+    app.connect("doctree-resolved", hold_outputs)
     app.connect("doctree-read", leave_tagged_formulas_whole)
     app.connect("builder-inited", share_html_handlers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
