@@ -97,12 +97,15 @@ def summary_text(judgements: Iterable[Judgement]) -> str:
 
 
 def typeset(text: str) -> str:
-    """Write d_hit, w_16 or w16, w^2, sqrt, log2, -1 and 5e-2 as in print.
+    """Write d_hit, w_16 or w16, w^2, sqrt, log2, -1, a - b, 5 % and 5e-2 as in print.
 
-    >>> typeset("w0, d_hit, -1 to 5e-2, Conv-2")
-    '<i>w</i><sub>0</sub>, <i>d</i><sub>hit</sub>, −1 to 5·10<sup>−2</sup>, Conv-2'
+    >>> typeset("w0, d_hit, -1 to 5e-2, D - d, Conv-2")
+    '<i>w</i><sub>0</sub>, <i>d</i><sub>hit</sub>, −1 to 5·10<sup>−2</sup>, D − d, Conv-2'
     """
-    text = re.sub(r"\bw\^2", "w²", text).replace("D - w²", "D − w²").replace("sqrt(", "√(")
+    text = re.sub(r"\bw\^2", "w²", text).replace(" - ", " − ").replace("sqrt(", "√(")
+    text = re.sub(
+        r"&lt;(\w, \w)&gt;", r"⟨\1⟩", re.sub(r"(?<=[\d\]]) %", "\N{NO-BREAK SPACE}%", text)
+    )
     text = re.sub(r"(?<![\w.)])-(?=\d)", "−", text)
     text = re.sub(r"\blog(2|10)\b", r"log<sub>\1</sub>", text)
     text = re.sub(r"\b(\d)e-(\d)\b", r"\1·10<sup>−\2</sup>", text)
