@@ -21,7 +21,7 @@ os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 # workers have this before they import NumPy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "book"), str(ROOT / "scripts")]  # the claims ledger, `ledger`; printers
+sys.path[:0] = [str(ROOT / folder) for folder in ("book", "scripts", "tests")]  # ledger, printers
 from compiling import halve_compilation  # noqa: E402
 
 halve_compilation()

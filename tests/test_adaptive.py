@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import jax
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
+from run_rows import complete
 from scipy.stats import norm, t as student
 
 from dofbook.errors import InputError, RunFailed
@@ -139,9 +139,7 @@ def test_the_quadratic_well_in_a_third_of_the_runs(well_losses):
 def rows_of_a_well(losses):
     def make_rows(cell, data_dir=None):
         loss = [losses[seed, cell.d] for seed in cell.seeds]
-        return pd.DataFrame(
-            {"cell": cell.name, "seed": cell.seeds, "step": 0, "best_train_loss": loss}
-        )
+        return complete(cell, {"seed": cell.seeds, "step": 0, "best_train_loss": loss})
 
     return make_rows
 

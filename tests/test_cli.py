@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from run_rows import complete
 
 import dofbook
 from dofbook import __version__, cli, provenance
@@ -286,7 +287,7 @@ def tell(cell, data_dir=None, batching=None):
     rows = {"cell": cell.name, "seed": cell.seeds, "step": 0, "d": cell.d or 2410}
     for metric in ("train_loss", "test_loss", "train_accuracy", "test_accuracy"):
         rows[metric] = rows[f"best_{metric}"] = [(cell.d or 0) / 100 + s / 1000 for s in cell.seeds]
-    return pd.DataFrame(rows)
+    return complete(cell, rows)
 
 
 def test_events_for_machines(tmp_path, monkeypatch, capsys):
@@ -375,7 +376,7 @@ def test_a_failing_cell_gives_exit_code_1_and_its_traceback(tmp_path, monkeypatc
     def broken(cell, data_dir=None):
         if cell.d == 4:
             raise FloatingPointError("nothing but NaN")
-        return pd.DataFrame({"cell": cell.name, "seed": cell.seeds, "step": 0})
+        return complete(cell, {"seed": cell.seeds, "step": 0})
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cell_module, "run_cell", broken)

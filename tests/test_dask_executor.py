@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import run_rows
+from run_rows import complete
 
 from dofbook import cli
 from dofbook.errors import InputError, RunFailed
@@ -48,9 +50,7 @@ def make_rows(cell, data_dir=None, folder=None, raising=(), size=1, pause=0.0) -
         part.rename(Path(folder) / "worker")
         time.sleep(60)
     seeds = list(cell.seeds)
-    return pd.DataFrame(
-        {"cell": cell.name, "d": cell.d, "seed": seeds, "step": 0, "variant": "x" * size}
-    )
+    return complete(cell, {"seed": seeds, "step": 0, "variant": "x" * size})
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +58,14 @@ def cluster():
     import cloudpickle
 
     # Workers do not have this file on their path.
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    for module in (sys.modules[__name__], run_rows):
+        cloudpickle.register_pickle_by_value(module)
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=":0"
     ) as cluster:
         yield DaskExecutor(scheduler=cluster.scheduler_address)
-    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    for module in (sys.modules[__name__], run_rows):
+        cloudpickle.unregister_pickle_by_value(module)
 
 
 @pytest.fixture(scope="module")

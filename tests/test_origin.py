@@ -9,8 +9,8 @@ import sys
 from dataclasses import replace
 
 import jax
-import pandas as pd
 import pytest
+from run_rows import complete
 
 from dofbook import provenance
 from dofbook.cli import main
@@ -331,7 +331,7 @@ def test_cells_lost_during_a_sweep_are_told(tmp_path, way):
         if cell == cells[2]:
             victim = store.path(cells[0].name)
             victim.unlink() if way == "deleted" else victim.write_bytes(b"")
-        return pd.DataFrame({"cell": cell.name, "seed": cell.seeds, "step": 0})
+        return complete(cell, {"seed": cell.seeds, "step": 0})
 
     report = run_sweep(cells, store, progress=False, run_cell=losing)
     assert (report.computed, report.failures, report.lost) == (3, {}, [cells[0].name])

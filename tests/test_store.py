@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from run_rows import complete
 
 from dofbook.errors import InputError
 from dofbook.experiments import executors, store as store_module, timing
@@ -63,7 +64,7 @@ def make_rows(cell: CellConfig, data_dir=None) -> pd.DataFrame:
                     "train_loss": draw.random(),
                 }
             )
-    return pd.DataFrame(records)
+    return complete(cell, records)
 
 
 def grid(seeds=(0, 1)) -> list[CellConfig]:
@@ -499,6 +500,8 @@ LIES = {
     "no accuracy": lie(test_accuracy=float("nan")),
     "loss below 0": lie(train_loss=-1.0),
     "an extra column": lie(note="x"),
+    "no parameters": lambda rows: rows.drop(columns="D"),
+    "no best": lambda rows: rows.drop(columns="best_test_accuracy"),
     "text for a number": lie(train_loss="0.5"),
     "a number for text": lie(method=3),
     "fractions of seeds": lambda rows: rows.assign(seed=rows.seed + 0.0),

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from run_rows import complete
 
 from dofbook.errors import InputError
 from dofbook.experiments.config import CellConfig, TaskConfig
@@ -88,10 +89,8 @@ def test_one_run_of_a_cell_is_repeated_and_other_data_refused(tmp_path, monkeypa
     cell = CellConfig(task=CELL.task, d=4, seeds=(3, 5, 8))
 
     def make(cell, data_dir=None, batching=None):
-        frames = [
-            rows().assign(cell=cell.name, seed=seed, train_loss=seed / 7) for seed in cell.seeds
-        ]
-        return pd.concat(frames, ignore_index=True)
+        frames = [rows().assign(seed=seed, train_loss=seed / 7) for seed in cell.seeds]
+        return complete(cell, pd.concat(frames, ignore_index=True))
 
     store, asked = Store(tmp_path), []
     compute(cell, store, run_cell=make)

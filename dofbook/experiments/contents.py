@@ -25,6 +25,10 @@ _COLUMNS = {
 }
 _TYPES = {name: types for names, types in _COLUMNS.items() for name in names.split()}
 _METRICS = ("train_", "test_", "best_train_", "best_test_")
+_OF_RUNS = (
+    "dataset network pooling method burn_in_steps variant nested d D optimizer bias_correction "
+    "learning_rate epochs batch_size step"
+).split()
 
 
 class DamagedCell(Exception):
@@ -61,7 +65,10 @@ def _values(table: pa.Table, name: str) -> np.ndarray:
 
 
 def _check_schema(cell: Cell, table: pa.Table) -> None:
-    needed = {"cell", "seed"} | ({"step"} if isinstance(cell, CellConfig) else set())
+    needed = {"cell", "seed"}
+    if isinstance(cell, CellConfig):
+        ours = ("loss", "accuracy") if cell.task.objective == "classification" else ()
+        needed |= {*_OF_RUNS, *(part + name for part in _METRICS for name in ours)}
     if missing := sorted(needed - set(table.column_names)):
         raise DamagedCell(f"it has no column {', '.join(missing)}")
     if len(set(table.column_names)) < table.num_columns:
