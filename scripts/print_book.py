@@ -62,7 +62,10 @@ def anchor(path: Path, fragment: str = "") -> str:
 def article_of(path: Path, paths: list[Path], site: str) -> Tag:
     """Takes the article of a page, its names made unlike those of others, its links within."""
     article = BeautifulSoup(path.read_text(), "html.parser").find("article")
-    # Static figures stand for explorable ones.
+    # Static figures stand for explorable ones, and say so.
+    for explorable in article.select(".explore[data-fallback]"):
+        static = article.find(id=explorable["data-fallback"])
+        static["class"] = [*static.get("class", []), "explore-fallback"]
     for left_out in article.select("script, .explore, details.above-input"):
         left_out.extract()
     # Those of pandas, "T_...", are unlike others already, and style sheets know them.

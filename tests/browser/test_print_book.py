@@ -1,4 +1,7 @@
-"""The printed book, made of two pages: contents that name the right pages, bookmarks, links."""
+"""The printed book, made of two pages: contents that name the right pages, bookmarks, links.
+
+Of a page with a figure: what stands beside it in print, and how it is broken into sheets.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -54,3 +57,16 @@ def test_contents_agree_with_the_pages(tmp_path):
     addresses = [link.get_object().get("/A", {}).get("/URI") for link in found]
     assert "https://site.example/book/api/three.html" in addresses
     assert not output.with_suffix(".html").exists()
+
+
+def test_a_static_figure_says_that_the_other_moves(tmp_path):
+    from print_book import join
+
+    path = tmp_path / "one.html"
+    path.write_text(
+        '<article><h1>Chapter</h1><div class="explore" data-fallback="moving" hidden></div>'
+        '<figure class="wide" id="moving"><figcaption>Caption</figcaption></figure></article>'
+    )
+    book = join("A book", [path], "https://site.example/")
+    assert book.figure["class"] == ["wide", "explore-fallback"]
+    assert not book.select(".explore")
