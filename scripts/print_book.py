@@ -110,6 +110,8 @@ def join(title: str, paths: list[Path], site: str) -> BeautifulSoup:
         article = article_of(path, paths, site)
         for heading in article.find_all(["h1", "h2"]):
             place = heading.find_parent("section") or article
+            if place is not article:  # a section may begin on the page before its heading
+                heading["id"], place = place.attrs.pop("id"), heading
             kind = "chapter" if heading.name == "h1" else "section"
             line = book.new_tag("a", href=f"#{place['id']}", attrs={"class": kind})
             words = heading.get_text().removesuffix("#").strip()
