@@ -28,6 +28,7 @@ main > article { break-before: page } article h1 { margin-top: 0 } p, li { orpha
 .bd-article table { display: table; font-size: 0.8rem; width: auto; background: none }
 .bd-article .math, .cell_output, figure, table, pre { overflow: visible !important }
 mjx-container { background: none !important; overflow: visible !important }
+mjx-assistive-mml { max-width: 100% } /* beyond the margin it would make the whole book smaller */
 figure, img, mjx-container, tr, pre { break-inside: avoid } h1, h2, h3, h4 { break-after: avoid }
 .headerlink, .copybtn { display: none !important }
 #contents { columns: 2; column-gap: 2.5rem; line-height: 1.35 }
