@@ -23,20 +23,30 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 ROOT = Path(__file__).parents[1]
 SCALE = 0.8  # of letters on paper to those on the screen
 WIDTH = int(658 / SCALE)  # of the text in px: A4 less twice 18 mm
+HEIGHT = int(987 / SCALE)  # likewise
 STYLE = """
-main > article { break-before: page } article h1 { margin-top: 0 } p, li { orphans: 3; widows: 3 }
+body { display: block !important } main > article { break-before: page } article h1 { margin-top: 0 }
 .bd-article table { display: table; font-size: 0.8rem; width: auto; background: none }
-.bd-article .math, .cell_output, figure, table, pre { overflow: visible !important }
+main .bd-article :not(.verdicts) > table:has(th:nth-child(8)) :is(td, th) { font-size: 0.75rem; padding-inline: 0.3rem !important }
+tbody tr:nth-child(-n + 2) { break-after: avoid } tbody tr:nth-last-child(-n + 2) { break-before: avoid }
+.bd-article :is(.math, .cell_output, .output, .pst-scrollable-table-container, figure, table, pre) { overflow: visible !important }
 mjx-container { background: none !important; overflow: visible !important }
 mjx-assistive-mml { max-width: 100% } /* beyond the margin it would make the whole book smaller */
-figure, img, mjx-container, tr, pre { break-inside: avoid } h1, h2, h3, h4 { break-after: avoid }
+figure, img, mjx-container, tr, pre, .cell_input { break-inside: avoid }
+.cell_output table:not(:has(tr:nth-child(9))) { break-inside: avoid }
+.bd-article .admonition { padding-bottom: 0; overflow: visible !important }
+.bd-article :is(.admonition, .admonition > section) > p:last-child { margin-bottom: 0; padding-bottom: 0.5rem }
+.bd-article .verdicts { break-inside: auto }
+h1, h2, h3, h4, dt, summary, .admonition-title, .claim :is(.title, .verdict) { break-after: avoid }
+.cell_input:has(+ .cell_output > .stream) { break-after: avoid } .claim > p:last-child { break-before: avoid }
+.claim summary { list-style: none }
 .headerlink, .copybtn { display: none !important }
 #contents { columns: 2; column-gap: 2.5rem; line-height: 1.35 }
 #contents a { display: flex; justify-content: space-between; color: inherit; text-decoration: none }
 #contents a { gap: 1rem; break-inside: avoid } #contents .section { padding-left: 1rem; font-size: 0.85rem }
 #contents .chapter { font-weight: bold; margin-top: 0.5rem; break-after: avoid }
 """  # noqa: E501
-# What is wider than the paper is made smaller.
+# What is wider than the paper is made smaller. Three lines stay together, large boxes need not.
 FIT = f"""() => {{
     for (const box of document.querySelectorAll("table, mjx-container[display=true], img")) {{
         const inner = box.querySelector(":scope > svg") ?? box;
@@ -44,6 +54,10 @@ FIT = f"""() => {{
         const room = Math.min({WIDTH}, box.parentElement.clientWidth || {WIDTH});
         if (wide > room) box.style.zoom = room / wide;
     }}
+    for (const lines of document.querySelectorAll("p, li, dd"))
+        if (lines.offsetHeight < 90) lines.style.breakInside = "avoid";
+    for (const box of document.querySelectorAll(".admonition"))
+        if (box.offsetHeight > {HEIGHT} / 5) box.style.breakInside = "auto";
 }}"""
 CONTENTS = """() => [...document.querySelectorAll("#contents a")]
     .map(a => [a.className, a.getAttribute("href").slice(1), a.firstChild.textContent])"""
@@ -80,6 +94,9 @@ def article_of(path: Path, paths: list[Path], site: str) -> Tag:
             link["href"] = "#" + anchor(target, parts.fragment)
         else:
             link["href"] = urljoin(site + path.name, link["href"])
+    for cell in article.select(".cell"):
+        if not cell.find("img") and not cell.get_text(strip=True):
+            cell.extract()
     for image in article.find_all("img", src=True):
         image["src"] = (path.parent / image["src"]).resolve().as_uri()
         image.attrs.pop("loading", None)
