@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 SCALE = 0.8  # of letters on paper to those on the screen
 WIDTH = int(658 / SCALE)  # of the text in px: A4 less twice 18 mm
 HEIGHT = int(987 / SCALE)  # likewise
+ARGUMENTS = ["--no-sandbox", "--font-render-hinting=none"]  # letters as wide as in print
 STYLE = """
 body { display: block !important } main > article { break-before: page } article h1 { margin-top: 0 }
 .bd-article table { display: table; font-size: 0.8rem; width: auto; background: none }
@@ -59,6 +60,55 @@ FIT = f"""() => {{
     for (const box of document.querySelectorAll(".admonition"))
         if (box.offsetHeight > {HEIGHT} / 5) box.style.breakInside = "auto";
 }}"""
+# Where a figure would leave much of a page white, the text below it goes first. A chapter set in
+# columns as high as a page breaks as its pages will, and tells where each block begins and ends.
+FLOAT = """([width, height]) => {
+    const much = 0.12, isFigure = block => block.matches("figure, .cell:has(img)");
+    const within = box => [...box.children].flatMap(x => x.matches("section") ? within(x) : [x]);
+    for (const article of document.querySelectorAll("main > article")) {
+        article.style.cssText = `columns: ${width}px; column-gap: 0; column-fill: auto`;
+        article.style.height = `${height}px`;
+        const blocks = () => within(article).filter(block => block.offsetHeight);
+        const { left, top } = article.getBoundingClientRect();
+        const parts = block => [...block.getClientRects()];
+        const page = part => Math.round((part.left - left) / width);
+        // The share of a page that stays white between two blocks.
+        const white = (above, below) => {
+            const end = parts(above).at(-1), start = parts(below)[0];
+            return page(start) > page(end) ? 1 - (end.bottom - top) / height : 0;
+        };
+        for (const figure of blocks().filter(isFigure)) {
+            const all = blocks(), at = all.indexOf(figure), first = page(parts(figure)[0]);
+            if (at < 1 || white(all[at - 1], figure) < much) continue;
+            const whiteUntil = last => {
+                const now = blocks(), around = now.slice(at - 1, now.indexOf(last) + 2);
+                return around.reduce((sum, x, i) => sum + (i && white(around[i - 1], x)), 0);
+            };
+            // No sentence is parted from what it ends in.
+            const parted = (above, below) => above.matches("p") && /:$/.test(above.innerText.trim())
+                || !below?.matches("h1, h2, h3, h4, .admonition, .cell, p")
+                || below.matches("p") && /^[a-z]/.test(below.innerText.trim());
+            // The figures below it go with it, so that they stay in order.
+            const next = block => all.slice(all.indexOf(block) + 1).find(x => !isFigure(x));
+            const figures = [], homes = [];
+            let best = { white: whiteUntil(figure), count: 0 };
+            for (const below of all.slice(at)) {
+                if (isFigure(below)) {
+                    below.before(homes[figures.push(below) - 1] = document.createComment(""));
+                } else if (!below.matches("h1, h2, h3, h4") && !parted(below, next(below))) {
+                    below.after(...figures);
+                    const count = figures.length;
+                    const found = { white: whiteUntil(figures.at(-1)), count, below };
+                    if (found.white < best.white - 0.02) best = found;
+                    if (found.white < much || page(parts(figure)[0]) > first) break;
+                }
+            }
+            homes.forEach((home, i) => home.replaceWith(figures[i]));
+            best.below?.after(...figures.slice(0, best.count));
+        }
+        article.style.cssText = "";
+    }
+}"""
 CONTENTS = """() => [...document.querySelectorAll("#contents a")]
     .map(a => [a.className, a.getAttribute("href").slice(1), a.firstChild.textContent])"""
 NUMBER = """numbers => { for (const link of document.querySelectorAll("#contents a"))
@@ -155,13 +205,14 @@ def print_book(title: str, paths: list[Path], site: str, output: Path) -> int:
     program, source = find_chromium(), output.with_suffix(".html")
     source.write_text(str(join(title, paths, site)))
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": WIDTH, "height": 1000})
         page.set_default_timeout(0)
         page.emulate_media(media="print", color_scheme="light")
         page.goto(source.as_uri(), wait_until="load")
         page.evaluate("async () => { await window.MathJax?.startup.promise }")
         page.evaluate(FIT)
+        page.evaluate(FLOAT, [WIDTH, HEIGHT])
         contents = page.evaluate(CONTENTS)
         numbers, before = {}, None
         while numbers != before:

@@ -59,6 +59,36 @@ def test_contents_agree_with_the_pages(tmp_path):
     assert not output.with_suffix(".html").exists()
 
 
+def test_text_goes_before_a_figure_that_would_leave_a_page_white(tmp_path):
+    from print_book import print_book
+
+    (tmp_path / "high.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="400" height="700"><path d="M0 0h9"/></svg>'
+    )
+    path = tmp_path / "one.html"
+
+    def paragraphs(word, count):
+        return "".join(f"<p>{word}{i} {'text ' * 50}</p>" for i in range(count))
+
+    path.write_text(
+        f"<article><section id=top><h1>Chapter</h1>{paragraphs('before', 10)}"
+        '<figure id="moving"><img src="high.svg"><figcaption>Caption</figcaption></figure>'
+        f"{paragraphs('after', 10)}<p>It is:</p><ul><li>listed</li></ul></section></article>"
+    )
+    output = tmp_path / "book.pdf"
+    with ThreadPoolExecutor() as apart:
+        apart.submit(print_book, "A book", [path], "https://site.example/", output).result()
+    texts = [page.extract_text() for page in PdfReader(output).pages]
+    first, second = (
+        next(i for i, text in enumerate(texts) if f"before{k}" in text) for k in (0, 9)
+    )
+    assert first == second
+    assert "after0" in texts[first]
+    assert "Caption" in texts[first + 1]
+    words = " ".join(texts).split()
+    assert [word for word in words if word.startswith("after")] == [f"after{i}" for i in range(10)]
+
+
 def test_a_static_figure_says_that_the_other_moves(tmp_path):
     from print_book import join
 
