@@ -25,10 +25,10 @@ _COLUMNS = {
 }
 _TYPES = {name: types for names, types in _COLUMNS.items() for name in names.split()}
 _METRICS = ("train_", "test_", "best_train_", "best_test_")
-_OF_RUNS = (
-    "dataset network pooling method burn_in_steps variant nested d D optimizer bias_correction "
-    "learning_rate epochs batch_size step"
-).split()
+_OF_RUNS = {
+    "dataset", "network", "pooling", "method", "burn_in_steps", "variant", "nested", "d", "D",
+    "optimizer", "bias_correction", "learning_rate", "epochs", "batch_size", "step",
+}  # fmt: skip
 
 
 class DamagedCell(Exception):
