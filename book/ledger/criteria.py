@@ -170,7 +170,7 @@ CRITERIA = (
         "initialization has the first loss at w_t. One that misses a loss counts as d = 4096.",
         "phase_transition", "fig-2-mnist",
         "2026-11-26. The first version asked for a rise above 0 from one half to one quarter or "
-        "eighth of the loss at w_0. w_16 has the first of these at the start, harder data sets "
+        "eighth of the loss at w_0. Of these, w_16 has the first at the start, harder data sets "
         "never reach the others, and anything but a step passes. The null is a loss that falls "
         "within one step of the grid and has one threshold: interpolation makes a third of an "
         "octave of it, noise little more. It passes in 0 % of simulations, as does a loss that "

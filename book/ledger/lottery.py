@@ -276,9 +276,11 @@ def table_1_order(panel: Panel) -> Finding:
         panel.label,
         joined,
         f"{name}: {found[name][1].text('octaves')}",
-        f"The largest, at {level_text(ACCURACY, level)}. The steps: "
-        + ", ".join(f"{n} {e.text(digits=1)} {o}" for n, (o, e) in found.items())
-        + (f". Not run: {', '.join(missing)}." if missing else "."),
+        f"The largest, at {level_text(ACCURACY, level)}. "
+        + " ".join(
+            f"{n[0].upper()}{n[1:]}: {e.text(digits=1)}, {o}." for n, (o, e) in found.items()
+        )
+        + (f" Not run: {', '.join(missing)}." if missing else ""),
     )
 
 

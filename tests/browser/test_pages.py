@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+from bs4 import BeautifulSoup
 from PIL import Image
 from sphinx_external_toc.parsing import parse_toc_yaml
 
@@ -334,6 +335,28 @@ def test_figures_lie_on_a_light_card_in_the_dark(chromium, html):
     assert grey.resize((1, 1)).getpixel((0, 0)) > 160
     assert grey.getpixel((grey.width // 2, 3)) > 200
     visit.page.close()
+
+
+def long_sentences(page: str) -> list[str]:
+    """Find the sentences of more than 35 words outside of code and tables; a formula is a word."""
+    article, found = BeautifulSoup(page, "html.parser").find("article", "bd-article"), []
+    for part in article.select("pre, script, style, table, div.math"):
+        part.decompose()
+    for formula in article.select(".math"):
+        formula.replace_with("x")
+    inner = [note.extract() for note in article.select("dd > small")]
+    for block in (*inner, *article.select("p, li, figcaption, dd")):
+        if not block.find(["p", "li"]):
+            text = " ".join(block.get_text(" ").split())
+            found += re.split(r"(?<=[.!?])\s+(?=[A-Z“\"(])", text)
+    return [one for one in dict.fromkeys(found) if len(re.findall(r"\S*\w\S*", one)) > 35]
+
+
+def test_pages_have_few_long_sentences(html):
+    for name in PAGES:
+        if "/api/" not in name:
+            found = long_sentences((html / f"{name}.html").read_text())
+            assert len(found) <= 10, (name, found)
 
 
 def test_the_map_the_index_and_the_missing_page_list_all_pages(html):
