@@ -564,7 +564,7 @@ def test_a_shorter_grid_is_no_advantage_in_table_1():
     """Tickets up to 2048 never get there; random pruning does, but beyond that size."""
     late = rewound(other("random_pruning", 10.5, dims=(256, 1024, 4096)))
     (finding,) = found("table-1-order", BASE, late, tickets(14.0))
-    assert finding.outcome == "undecided" and "pruning at w16 → tickets 0.0" in finding.note
+    assert finding.outcome == "undecided" and "Pruning at w16 → tickets: 0.0" in finding.note
 
 
 def spectra(exponents, spread=0.02):
