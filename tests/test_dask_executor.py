@@ -135,11 +135,11 @@ def test_two_sweeps_on_one_store_and_one_cluster(cluster, plain, tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 64 KiB; needs the right to mount."""
+    """A file system of 128 KiB; needs the right to mount."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)], capture_output=True
     )
     if mounted.returncode:
         pytest.skip("only root may mount a small file system")
@@ -154,7 +154,7 @@ def test_a_full_disk_stops_the_sweep_and_keeps_what_was_there(cluster, plain, sm
     run_sweep(CELLS[:3], store, executor, run_cell=make_rows)
     kept = {name: store.path(name).read_bytes() for name in store.names()}
     with pytest.raises(OSError, match="No space"), ballast.open("wb") as file:
-        for _ in range(64):
+        for _ in range(128):
             file.write(b"0" * 1024)
             file.flush()
     with pytest.raises((StoreError, InputError), match="No space left on device"):

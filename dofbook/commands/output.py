@@ -10,7 +10,6 @@ from pathlib import Path
 
 from cyclopts import Parameter
 
-from dofbook import checks
 from dofbook.errors import InputError
 
 
@@ -104,6 +103,8 @@ def check_file(path: Path, store: Path) -> None:
     """Refuse a file that cannot be written, or lies in the store it is made from."""
     if store.resolve() in path.resolve().parents:
         raise InputError(f"{path} lies in the store {store}, which it would change; name another.")
+    from dofbook import checks  # here: it takes NumPy, which help does without
+
     checks.output_file(path)
     check_folder(path.absolute().parent, path)
 
