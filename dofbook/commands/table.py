@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +62,10 @@ def table_command(
     return code
 
 
-def _read_cells(store: Store, names: Iterable[str] | None = None) -> tuple[list[StoredCell], int]:
+def _read_cells(store: Store, names: list[str] | None = None) -> tuple[list[StoredCell], int]:
     """Read cells, and give the exit code: not 0 where one is there, or was, and cannot be read."""
-    wanted, aside = set(store.names() if names is None else names), store.asides()
-    there = [name for name in wanted if store.stamp(name)]
-    aside = [p for p in aside if names is None or p.name.partition(".")[0] in wanted]
+    there = [name for name in (store.names() if names is None else names) if store.stamp(name)]
+    aside = [p for p, name in store.asides().items() if names is None or name in names]
     for path in aside:
         log.error("%s is left out: it was damaged, and is not computed again.", path)
     cells = tables.read_cells(store, names)

@@ -43,7 +43,7 @@ _VARIABLES = ("XLA_FLAGS", "NVIDIA_TF32_OVERRIDE", "TF_CUDNN_DETERMINISTIC")
 
 
 def check_machine_settings() -> None:
-    """Refuse settings of JAX with which the same seed would mean other numbers."""
+    """Refuse settings of JAX that change what a seed gives, or end runs that are sound."""
     for name, value in _PINNED.items():
         now = jax.config.values.get(name, value)
         if (now := getattr(now, "value", now)) != value:  # JAX has words for some

@@ -8,7 +8,6 @@ import contextlib
 import json
 from collections.abc import Iterable
 from dataclasses import replace
-from operator import itemgetter, methodcaller
 from typing import Any
 
 import pyarrow as pa
@@ -83,9 +82,11 @@ def _read(store: Store) -> dict[str, dict[str, Any]]:
 def other_commits(stored: Iterable[StoredCell]) -> str | None:
     """Say in a sentence how many cells were computed at other commits or edits of dofbook."""
     found = [(cell.provenance.get("environment") or {}).get("git") or {} for cell in stored]
-    here, others = commit() or {}, [origin for origin in found if origin.get("commit")]
-    alike = itemgetter("commit"), methodcaller("get", "edits")
-    others = [origin for origin in others if here and any(f(origin) != f(here) for f in alike)]
+    here, known = commit(), [origin for origin in found if origin.get("commit")]
+    if here is None:
+        return None
+    code = here["commit"], here.get("edits")
+    others = [origin for origin in known if (origin["commit"], origin.get("edits")) != code]
     if not others:
         return None
     there, now = (git["commit"][:10] + ", edited" * ("edits" in git) for git in (others[0], here))

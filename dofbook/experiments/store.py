@@ -325,10 +325,10 @@ class Store:
         """List the cells that have a file, verified or not, in alphabetical order."""
         return sorted(p.stem for p in self.root.glob("*.parquet") if _NAME.fullmatch(p.stem))
 
-    def asides(self) -> list[Path]:
-        """List damaged files that were moved aside and whose cells were not computed again."""
-        found = sorted(self.root.glob("*.corrupt-*"))
-        return [path for path in found if not self.path(path.name.partition(".")[0]).exists()]
+    def asides(self) -> dict[Path, str]:
+        """Name the cells of damaged files that were moved aside, if not computed again."""
+        named = {p: p.name.partition(".")[0] for p in sorted(self.root.glob("*.corrupt-*"))}
+        return {path: name for path, name in named.items() if not self.path(name).exists()}
 
     def read(self, name: str) -> StoredCell:
         """Read and verify one cell as ``decode``; FileNotFoundError without one, or StoreError."""
