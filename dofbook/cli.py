@@ -13,7 +13,7 @@ from dofbook.interrupts import heard_interrupts
 from dofbook.references import HOME, sentence_on
 
 EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
-_LOST = (errno.EPIPE, errno.ENOSPC, errno.EBADF, errno.EIO)
+_CLOSED = (errno.EPIPE, errno.ENOSPC, errno.EBADF, errno.EIO)
 """How a stream that takes nothing any more shows itself."""
 
 
@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
         _complain("interrupted.")
         code = EXIT_INTERRUPTED
     except Exception as problem:
-        if isinstance(problem, OSError) and problem.errno in _LOST and problem.filename is None:
+        if isinstance(problem, OSError) and problem.errno in _CLOSED and problem.filename is None:
             lost = problem  # of a stream; the store's own errors are sentences
         elif sentence := sentence_on(problem):
             _complain(sentence)

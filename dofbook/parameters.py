@@ -11,9 +11,9 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
-from dofbook.datasets import NAMES as DATASETS
+from dofbook.datasets import DATASET_NAMES
 from dofbook.errors import InputError
-from dofbook.networks import NAMES as NETWORKS
+from dofbook.networks import NETWORK_NAMES
 from dofbook.references import check_name
 
 
@@ -22,7 +22,7 @@ class Declared:
 
     def __init__(self, default: object, annotation: ast.expr | None = None):
         if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
-            annotation = _parsed(annotation.value, "eval").body
+            annotation = _syntax(annotation.value, "eval").body
         self.default, self.rule = default, annotation if _is_rule(annotation) else None
 
     def __str__(self) -> str:
@@ -36,10 +36,10 @@ class Declared:
         return None if self.default is None and text == "None" else _follow(self.rule, text)
 
 
-_TYPES: dict[str, object] = {
+_EXAMPLES: dict[str, object] = {
     "int": 0, "float": 0.0, "bool": False, "str": "", "dataset": "", "network": ""
 }  # fmt: skip
-_OURS = {"dataset": DATASETS, "network": NETWORKS}
+_NAMED_KINDS = {"dataset": DATASET_NAMES, "network": NETWORK_NAMES}
 _COMPARISONS: dict[type, Any] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
     ast.In: lambda value, allowed: value in allowed,
@@ -54,14 +54,14 @@ def _is_rule(node: ast.expr | None) -> bool:
         types = [part for part in (node.left, *node.comparators) if isinstance(part, ast.Name)]
         known = all(type(test) in _COMPARISONS for test in node.ops)
         return known and len(types) == 1 and _is_rule(types[0])
-    return isinstance(node, ast.Name) and node.id in _TYPES
+    return isinstance(node, ast.Name) and node.id in _EXAMPLES
 
 
 def _follow(rule: Any, text: str) -> object:
     if isinstance(rule, ast.Name):
-        if rule.id in _OURS:
-            check_name(rule.id, text, _OURS[rule.id])
-        return typed(text, _TYPES[rule.id])
+        if rule.id in _NAMED_KINDS:
+            check_name(rule.id, text, _NAMED_KINDS[rule.id])
+        return typed(text, _EXAMPLES[rule.id])
     if isinstance(rule, ast.Subscript):
         value = _literal(text)
         entries = value if isinstance(value, list | tuple) else [value]
@@ -78,7 +78,7 @@ def _follow(rule: Any, text: str) -> object:
     return value
 
 
-def _parsed(source: str, mode: str = "exec") -> Any:
+def _syntax(source: str, mode: str = "exec") -> Any:
     try:
         return ast.parse(source, mode=mode)
     except SyntaxError as problem:
@@ -93,7 +93,7 @@ def declared_parameters(source: str) -> dict[str, Declared]:
     {'runs': 'int >= 1 (default None)', 'level': 'of type float (default 0.9)'}
     """
     found: dict[str, Declared] = {}
-    for statement in _parsed(source).body:
+    for statement in _syntax(source).body:
         if not (isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value):
             continue
         several = isinstance(statement, ast.Assign)

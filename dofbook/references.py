@@ -166,7 +166,7 @@ def own_code(
     except (InputError, KeyboardInterrupt, GeneratorExit, *passing):
         raise
     except BaseException as error:
-        raise InputError(_told(what, error, hints)) from error
+        raise InputError(_complaint(what, error, hints)) from error
     finally:
         if here:
             os.chdir(here)
@@ -184,11 +184,11 @@ def sentence_on(error: Exception) -> str | None:
         if frame.filename.startswith(_OURS):
             return None
         if not is_installed(frame.filename):
-            return _told("a function of yours", error)
+            return _complaint("a function of yours", error)
     return None
 
 
-def _told(what: str, error: BaseException, hints: tuple[tuple[str, str], ...] = ()) -> str:
+def _complaint(what: str, error: BaseException, hints: tuple[tuple[str, str], ...] = ()) -> str:
     said = f"called sys.exit({_words(error)})"
     if not isinstance(error, SystemExit):
         said = f"raised {': '.join(filter(None, (type(error).__name__, _words(error))))}"

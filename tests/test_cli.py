@@ -25,7 +25,7 @@ import dofbook
 from dofbook import __version__, cli, provenance
 from dofbook.commands.app import COMMANDS, build_app
 from dofbook.commands.describing import described
-from dofbook.datasets import NAMES as DATASETS, locate
+from dofbook.datasets import DATASET_NAMES, locate
 from dofbook.experiments import (
     cell as cell_module,
     config as config_module,
@@ -38,7 +38,7 @@ from dofbook.experiments.spectra import SpectrumCell
 from dofbook.experiments.store import Store
 from dofbook.interrupts import heard_interrupts
 from dofbook.methods import RandomAffine, methods
-from dofbook.networks import NAMES as NETWORKS
+from dofbook.networks import NETWORK_NAMES
 from dofbook.success.tables import threshold_table
 from dofbook.training import TaskConfig
 
@@ -602,7 +602,7 @@ def test_sweeps_need_none_of_the_optional_packages():
 def test_help_names_every_data_set_network_and_profile(capsys):
     assert cli.main(["sweep", "--help"]) == 0
     text = capsys.readouterr().out
-    for name in (*DATASETS, *NETWORKS, *PROFILES, *methods()):
+    for name in (*DATASET_NAMES, *NETWORK_NAMES, *PROFILES, *methods()):
         assert name in text
 
 
@@ -746,7 +746,7 @@ def test_the_nearest_name_is_offered(line, meant, capsys):
 
 @pytest.mark.parametrize(
     ("what", "names"),
-    [("datasets", DATASETS), ("networks", NETWORKS), ("methods", None),
+    [("datasets", DATASET_NAMES), ("networks", NETWORK_NAMES), ("methods", None),
      ("figures", PAPER_FIGURES)],
 )  # fmt: skip
 def test_lists(what, names, capsys):
@@ -975,7 +975,7 @@ def test_info_reads_the_same_for_people_and_machines(capsys, tmp_path, monkeypat
     assert cli.main(["info", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["versions"] == provenance.versions()
-    assert facts["data"] == {name: locate(name, tmp_path) for name in DATASETS}
+    assert facts["data"] == {name: locate(name, tmp_path) for name in DATASET_NAMES}
     assert facts["machine"]["cores"] >= 1
     assert cli.main(["info"]) == 0
     text = capsys.readouterr().out
@@ -984,7 +984,7 @@ def test_info_reads_the_same_for_people_and_machines(capsys, tmp_path, monkeypat
     absent = [name for name in packages if importlib.util.find_spec(name) is None]
     assert len(facts["download_needs"]) == len(absent)
     said = "a sweep needs the official files" if absent else "would be downloaded"
-    assert text.count(said) == len(DATASETS) - 1
+    assert text.count(said) == len(DATASET_NAMES) - 1
 
 
 def test_figures_are_drawn_from_a_table_of_a_sweep(swept, tmp_path, capsys):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from dofbook.datasets import NAMES as DATASETS
+from dofbook.datasets import DATASET_NAMES
 from dofbook.errors import InputError
 from dofbook.experiments.config import (
     CellConfig,
@@ -30,7 +30,7 @@ from dofbook.methods import (
     RandomPruning,
     methods,
 )
-from dofbook.networks import NAMES as NETWORKS
+from dofbook.networks import NETWORK_NAMES
 from dofbook.training.config import default_epochs, follow_convention
 from dofbook.training.optimizers import OptimizerConfig
 
@@ -52,8 +52,8 @@ optimizers = st.builds(
 sizes = st.none() | st.integers(1, 10**6)
 tasks = st.builds(
     TaskConfig,
-    dataset=st.sampled_from(DATASETS),
-    network=st.sampled_from(NETWORKS),
+    dataset=st.sampled_from(DATASET_NAMES),
+    network=st.sampled_from(NETWORK_NAMES),
     pooling=st.sampled_from(["max", "average"]),
     train_size=sizes,
     test_size=sizes,

@@ -45,7 +45,7 @@ def test_a_hessian_of_low_rank_has_no_negative_curvature_beside_large_features()
 
 
 def test_loss_and_derivatives_equal_autodiff(monkeypatch):
-    monkeypatch.setattr(convex, "_BLOCK", 25)  # the last block is a short one
+    monkeypatch.setattr(convex, "_CHUNK", 25)  # the last block is a short one
     problem = _problem()
     theta = np.linspace(-1, 1, 5)
     gradient, hessian = convex.derivatives(problem, theta)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from dofbook.datasets import NAMES, Dataset, from_pixels, load, locate, subset
+from dofbook.datasets import DATASET_NAMES, Dataset, from_pixels, load, locate, subset
 from dofbook.errors import InputError
 
 # Any change of the embedded images or of their split changes this, and every published digits run.
@@ -350,7 +350,14 @@ def test_unknown_names_are_answered_with_the_known_ones(tmp_path):
 
 
 def test_names_are_those_of_the_experiments():
-    assert NAMES == ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn_cropped")
+    assert DATASET_NAMES == (
+        "digits",
+        "mnist",
+        "fashion_mnist",
+        "cifar10",
+        "cifar100",
+        "svhn_cropped",
+    )
 
 
 @pytest.mark.parametrize("how", ["argument", "environment"])

@@ -1,9 +1,11 @@
 """The face of the package: what a reader gets from `import dofbook as dof` and from README."""
 
+import ast
 import dataclasses
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -46,6 +48,20 @@ def test_importing_the_package_loads_nothing_heavy():
 def test_parts_are_found_by_attribute():
     code = "import dofbook; print(dofbook.networks.layers.conv_general_dilated.__name__)"
     assert fresh(code) == "conv_general_dilated"
+
+
+def test_a_name_is_defined_once_in_the_package():
+    """At the top of a module; but for what Python and its logging call alike everywhere."""
+    definitions = Counter()
+    for path in (ROOT / "dofbook").rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                definitions[node.name] += 1
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                definitions.update(t.id for t in targets if isinstance(t, ast.Name))
+    assert definitions.total() > 500
+    assert {name for name, times in definitions.items() if times > 1} <= {"__all__", "log"}
 
 
 def snippet(page: str) -> str:

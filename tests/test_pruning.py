@@ -16,7 +16,7 @@ from dofbook.errors import InputError
 from dofbook.keys import Role, run_key
 from dofbook.methods import LotteryTicket, RandomAffine, RandomPruning, read_method
 from dofbook.methods.pruning import count_kept, keep_largest, keep_random, keep_schedule, masked
-from dofbook.networks import NAMES, build, flatten, paper_network
+from dofbook.networks import NETWORK_NAMES, build, flatten, paper_network
 from dofbook.training import OptimizerConfig, Task, burn_in, classification, fit
 from dofbook.training.loop import batch_gradient
 
@@ -138,7 +138,7 @@ def test_the_gradient_in_the_subspace_is_that_of_the_kept_coordinates(task, data
     np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", sorted(NAMES))
+@pytest.mark.parametrize("name", sorted(NETWORK_NAMES))
 def test_layers_cover_the_flat_weights_in_their_order(name):
     shape = (32, 32, 3)
     module, network = build(name, 10), paper_network(name, shape, 10)

@@ -26,8 +26,8 @@ def _known_names() -> dict[str, tuple[str, ...]]:
     from dofbook.training import config
 
     return {
-        "datasets.NAMES": datasets.NAMES,
-        "networks.NAMES": networks.NAMES,
+        "DATASET_NAMES": datasets.DATASET_NAMES,
+        "NETWORK_NAMES": networks.NETWORK_NAMES,
         "OBJECTIVES": config.OBJECTIVES,
         "PROFILES": tuple(PROFILES),
         "methods.methods()": tuple(methods()),

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from importlib import import_module
 from importlib.util import find_spec
 from typing import Annotated, Literal
 
@@ -28,9 +27,9 @@ def info(
 
 def _facts(data_dir: str | None) -> dict:
     from dofbook import provenance
-    from dofbook.datasets import NAMES, locate, prepared
+    from dofbook.datasets import DATASET_NAMES, locate, prepared
 
-    data = {name: locate(name, data_dir) for name in NAMES}
+    data = {name: locate(name, data_dir) for name in DATASET_NAMES}
     check_devices()
     absent = [package for module, package in prepared.NEEDED.items() if find_spec(module) is None]
     found = {"machine": provenance.machine(), "data": data, "download_needs": absent}
@@ -75,7 +74,10 @@ def _listed(what: str) -> dict[str, str]:
         from dofbook.experiments.paper import PAPER_FIGURES
 
         return {name: entry["title"] for name, entry in PAPER_FIGURES.items()}
-    return dict.fromkeys(import_module(f"dofbook.{what}").NAMES, "")
+    from dofbook.datasets import DATASET_NAMES
+    from dofbook.networks import NETWORK_NAMES
+
+    return dict.fromkeys(DATASET_NAMES if what == "datasets" else NETWORK_NAMES, "")
 
 
 def completion(shell: Literal["bash", "zsh", "fish", "powershell"], /) -> int:

@@ -21,7 +21,7 @@ def _integers(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split(",")))
 
 
-def _numbers(text: str) -> tuple[float, ...]:
+def _floats(text: str) -> tuple[float, ...]:
     return tuple(map(float, text.split(",")))
 
 
@@ -54,7 +54,7 @@ READING: dict[Any, Parameter] = {
     float: _reading(float, "X", "not a number"),
     str: _reading(str, "VALUE"),
     tuple[int, ...]: _reading(_integers, "N,...", _LIST),
-    tuple[float, ...]: _reading(_numbers, "X,...", "not a list of numbers such as 0.5,0.9"),
+    tuple[float, ...]: _reading(_floats, "X,...", "not a list of numbers such as 0.5,0.9"),
 }
 """How a value of each type is read."""
 

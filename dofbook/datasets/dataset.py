@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from dofbook import checks
 from dofbook.errors import InputError
 
-_KINDS = (np.dtype(np.float32), np.dtype(np.int32))
+_DTYPES = (np.dtype(np.float32), np.dtype(np.int32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +96,7 @@ class Dataset:
 def _check_twins(what: str, train: Any, other: str, test: Any) -> None:
     """Make sure that an array of the training split and that of the test split belong together."""
     for name, array in ((what, train), (other, test)):
-        if not isinstance(array, np.ndarray) or array.dtype not in _KINDS or array.ndim == 0:
+        if not isinstance(array, np.ndarray) or array.dtype not in _DTYPES or array.ndim == 0:
             wanted = "a float32 or int32 array (N, ...) is needed"
             raise InputError(f"{name} is {_described(array)}; {wanted}.")
         if array.size == 0:

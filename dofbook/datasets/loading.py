@@ -15,7 +15,7 @@ from dofbook.datasets.raw import find_raw, read_raw
 from dofbook.errors import InputError
 from dofbook.references import call, is_reference
 
-NAMES = ("digits", *RELEASES)
+DATASET_NAMES = ("digits", *RELEASES)
 """The data sets of ``load``."""
 
 
@@ -46,9 +46,10 @@ def load_digits() -> Dataset:
 def load(name: str, data_dir: str | os.PathLike | None = None, *, verify: bool = True) -> Dataset:
     """Load a data set: by name one of ours, scaled to [0, 1] and centred, or one of the reader's.
 
-    ``name`` is one of `NAMES`, or "module:function", a function of ``data_dir`` that returns a
-    `Dataset`. ``data_dir`` is the folder with the files; None or "" means ``$DOFBOOK_DATA_DIR``, if
-    set. `digits` is embedded. The others, of one fingerprint, are looked for in this order:
+    ``name`` is one of `DATASET_NAMES`, or "module:function", a function of ``data_dir`` that
+    returns a `Dataset`. ``data_dir`` is the folder with the files; None or "" means
+    ``$DOFBOOK_DATA_DIR``, if set. `digits` is embedded. The others, of one fingerprint, are looked
+    for in this order:
 
     1. as official raw files in ``<data_dir>/<name>`` or ``<data_dir>``: IDX files, gzipped or not
        (MNIST, Fashion-MNIST), there or in torchvision's ``MNIST/raw``; ``cifar-10-batches-bin`` and
@@ -82,7 +83,7 @@ def load(name: str, data_dir: str | os.PathLike | None = None, *, verify: bool =
 
 
 def locate(name: str, data_dir: str | os.PathLike | None = None) -> str | None:
-    """Say where `load` would find one of `NAMES`: a path, or "scikit-learn", or None to download.
+    """Say where `load` would find a data set of ours: a path, "scikit-learn", or None to download.
 
     It reads nothing, and raises InputError as `load` does if files are missing beside others.
 
@@ -100,8 +101,10 @@ def locate(name: str, data_dir: str | os.PathLike | None = None) -> str | None:
 
 
 def _check_name(name):
-    if not isinstance(name, str) or name not in NAMES:
-        raise InputError(f"There is no data set {name!r}; choose one of {', '.join(NAMES)}.")
+    if not isinstance(name, str) or name not in DATASET_NAMES:
+        raise InputError(
+            f"There is no data set {name!r}; choose one of {', '.join(DATASET_NAMES)}."
+        )
 
 
 def _folder(data_dir: str | os.PathLike | None) -> Path | None:

@@ -34,7 +34,7 @@ def read_tfds(name: str, root: Path | None, verify: bool) -> tuple[Pixels, str]:
     no prepared copy and no way to download, or it cannot be read.
     """
     directory = find_prepared(name, root) or _download(name, root)
-    pixels = _from_cache(name, directory) or _decode(name, directory)
+    pixels = _from_cache(name, directory) or _decode_prepared(name, directory)
     if verify:
         _verify_pixels(name, pixels, directory)
     return pixels, f"tensorflow-datasets {name} {directory.name}"
@@ -95,7 +95,7 @@ def _to_cache(directory: Path, pixels: Pixels) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _decode(name: str, directory: Path) -> Pixels:
+def _decode_prepared(name: str, directory: Path) -> Pixels:
     _need("tensorflow_datasets", f"Reading the prepared copy in {directory}")
     import tensorflow_datasets as tfds
 

@@ -29,7 +29,7 @@ _AGAIN, _BINARY = "copy or download it again", "take the binary version of the d
 _FORMATS = {"idx": "IDX", "cifar": "CIFAR binary", "mat": "MATLAB", "pickle": "CIFAR Python"}
 _LARGEST_PICKLE = 2**28  # bytes; CIFAR-100's training file has 155 million
 Content = tuple[str, bytes]  # where a file is, for messages, and its unpacked bytes
-_KINDS = {stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+_SPECIAL = {stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
 class Pixels(NamedTuple):
@@ -76,12 +76,12 @@ def find_raw(name: str, root: Path) -> RawFiles | None:
         # Two of the pickles are called "train" and "test", as much else is.
         here = [""] if release.format != "pickle" or base.name == release.folder else []
         for place in (release.folder, release.archive, *here, *release.others):
-            if place is not None and (found := _find(base / place, release)):
+            if place is not None and (found := _find_files(base / place, release)):
                 return found
     return None
 
 
-def _find(place: Path, release: Release) -> RawFiles | None:
+def _find_files(place: Path, release: Release) -> RawFiles | None:
     """Find the archive, or the files in a folder."""
     if place.name == release.archive:
         return RawFiles(release, place, {}) if is_regular(place) else None
@@ -114,7 +114,7 @@ def is_regular(path: Path) -> bool:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from None
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
         return stat.S_ISREG(mode)
-    kind = _KINDS.get(stat.S_IFMT(mode), "a special file")
+    kind = _SPECIAL.get(stat.S_IFMT(mode), "a special file")
     raise InputError(f"{path} is {kind}; a regular file is needed.")
 
 
@@ -149,10 +149,10 @@ def _damage_named(where: str, kind: str) -> Iterator[None]:
 def _unpack(path: Path, file: File) -> Content:
     with _damage_named(str(path), "gzip"), open_regular(path) as stream:
         unpacked = gzip.GzipFile(fileobj=stream) if path.suffix == ".gz" else stream
-        return str(path), _read(unpacked, file, str(path))
+        return str(path), _limited(unpacked, file, str(path))
 
 
-def _read(stream, file: File, where: str) -> bytes:
+def _limited(stream, file: File, where: str) -> bytes:
     limit = file.size or _LARGEST_PICKLE
     if len(data := stream.read(limit + 1)) > limit:
         most = f"the {limit} bytes unpacked that the official file has"
@@ -166,13 +166,13 @@ def _unpack_archive(path: Path, release: Release) -> dict[str, Content]:
     contents: dict[str, Content] = {}
     with _damage_named(str(path), ".tar.gz"), open_regular(path) as packed:
         # Unpacked before tarfile sees it, which believes the sizes that headers claim.
-        unpacked = _read(gzip.GzipFile(fileobj=packed), File(path.name, limit), str(path))
+        unpacked = _limited(gzip.GzipFile(fileobj=packed), File(path.name, limit), str(path))
         with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as archive:
             for member in archive:
                 file = wanted.get(member.name.removeprefix("./"))
                 if file and member.isfile():
                     where = f"{member.name} in {path}"
-                    contents[file.name] = where, _read(archive.extractfile(member), file, where)
+                    contents[file.name] = where, _limited(archive.extractfile(member), file, where)
     if missing := [member for member, file in wanted.items() if file.name not in contents]:
         raise _damaged(path, f"does not hold {', '.join(missing)}")
     return contents

@@ -10,13 +10,15 @@
 
 from dofbook import lazily
 
-_NAMES = {
-    "config": ("CellConfig", "SweepConfig"),
-    "options": ("fit_dims", "make_sweep", "octaves"),
-    "paper": ("PAPER_FIGURES", "linearization_chapter", "lottery_chapter"),
-    "published": ("read_published",),
-    "store": ("Store",),
-    "sweeping": ("run_cells", "sweep"),
-    "tables": ("run_record",),
-}
-__getattr__, __dir__ = lazily(__name__, _NAMES)
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "config": ("CellConfig", "SweepConfig"),
+        "options": ("fit_dims", "make_sweep", "octaves"),
+        "paper": ("PAPER_FIGURES", "linearization_chapter", "lottery_chapter"),
+        "published": ("read_published",),
+        "store": ("Store",),
+        "sweeping": ("run_cells", "sweep"),
+        "tables": ("run_record",),
+    },
+)

@@ -15,7 +15,7 @@ from dofbook.training.config import checkpoints
 BYTES_PER_ROW = 2**12
 """Allowed of the unpacked content; real rows have a few hundred."""
 _NUMBER = (kinds.is_floating, kinds.is_integer)
-_COLUMNS = {
+_NAMES_OF_TYPES = {
     "cell dataset network pooling method variant optimizer bias_correction collapsed basis model "
     "place": (kinds.is_string, kinds.is_large_string),
     "burn_in_steps d D epochs batch_size train_images test_images seed step pruning_epochs "
@@ -23,7 +23,7 @@ _COLUMNS = {
     "learning_rate epoch gradient_norm gap singular_value x y": _NUMBER,
     "nested": (kinds.is_boolean,),
 }
-_TYPES = {name: types for names, types in _COLUMNS.items() for name in names.split()}
+_TYPES = {name: types for names, types in _NAMES_OF_TYPES.items() for name in names.split()}
 _METRICS = ("train_", "test_", "best_train_", "best_test_")
 _OF_RUNS = {
     "dataset", "network", "pooling", "method", "burn_in_steps", "variant", "nested", "d", "D",

@@ -32,7 +32,7 @@ FILE = ".index.parquet"
 _WORTH_KEEPING = 50
 """Cells read for it: fewer are read again as quickly."""
 _LARGEST = 2**28
-_COLUMNS = ["name", "stamp", "config", "provenance"]
+_ENTRY = ["name", "stamp", "config", "provenance"]
 
 
 def read_headers(
@@ -44,7 +44,7 @@ def read_headers(
     >>> read_headers(Store(Path("nowhere")))
     ({}, {})
     """
-    entries, found, damaged, fresh = _read(store), {}, {}, 0
+    entries, found, damaged, fresh = _read_index(store), {}, {}, 0
     for name in store.names() if names is None else names:
         stamp, entry = store.stamp(name), entries.get(name)
         if stamp is None:
@@ -63,7 +63,7 @@ def read_headers(
             continue
         found[name], fresh = replace(stored, table=None), fresh + 1
         texts = canonical_json(stored.config), json.dumps(stored.provenance)
-        entries[name] = dict(zip(_COLUMNS, (name, list(stamp), *texts), strict=True))
+        entries[name] = dict(zip(_ENTRY, (name, list(stamp), *texts), strict=True))
     if fresh >= _WORTH_KEEPING:
         there = [entries[name] for name in store.names() if name in entries]
         with contextlib.suppress(StoreError):  # who may only read goes on without
@@ -71,10 +71,10 @@ def read_headers(
     return found, damaged
 
 
-def _read(store: Store) -> dict[str, dict[str, Any]]:
+def _read_index(store: Store) -> dict[str, dict[str, Any]]:
     try:
         table = unseal(read_regular(store.root / FILE, _LARGEST))[0].read(use_threads=False)
-        return {entry["name"]: entry for entry in table.select(_COLUMNS).to_pylist()}
+        return {entry["name"]: entry for entry in table.select(_ENTRY).to_pylist()}
     except (OSError, DamagedCell, pa.ArrowException, *FOREIGN):
         return {}
 

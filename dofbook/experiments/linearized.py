@@ -18,7 +18,7 @@ from dofbook.training import Task, burn_in, evaluate
 
 _WEIGHTS = Cache(2**28)
 _FEATURES = Cache(2**31)
-_BLOCK = 16  # directions multiplied by the Jacobian at once: one program serves every d
+_AT_ONCE = 16  # directions multiplied by the Jacobian: one program serves every d
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +117,9 @@ class _Features:
         if not np.array_equal(known[:shared], rows[:shared]):
             self._columns, known = [], np.empty((0, D))
         done = sum(columns.shape[-1] for columns in self._columns)
-        for start in range(done, len(rows), _BLOCK):
-            part = rows[start : start + _BLOCK]
-            block = np.zeros((_BLOCK, D), np.float32)
+        for start in range(done, len(rows), _AT_ONCE):
+            part = rows[start : start + _AT_ONCE]
+            block = np.zeros((_AT_ONCE, D), np.float32)
             block[: len(part)] = part
             products = jacobian_products(network, subspace.offset[D:], jnp.asarray(block), x)
             self._columns.append(products[..., : len(part)])

@@ -81,7 +81,7 @@ def _make_methods(
     return tuple(kind(t=t, **options) for t in sorted(times))
 
 
-def _join(profile: str | None, options: dict[str, Any]) -> dict[str, Any]:
+def _join_profile(profile: str | None, options: dict[str, Any]) -> dict[str, Any]:
     """Join a profile and the options that override it; its epochs are for its own data."""
     given = {} if profile is None else PROFILES[checks.choice("profile", profile, PROFILES)]
     chosen = {**given, **options}
@@ -110,7 +110,7 @@ def make_sweep(
     >>> make_sweep("reduced", method="lottery_subspace", basis="centred").methods[0].basis
     'centred'
     """
-    chosen = _join(profile, options)
+    chosen = _join_profile(profile, options)
     kind, known = method_class(method), method_options()
     owned = {*known, *kind.options()}
     allowed = {*TASK_OPTIONS, *GRID_OPTIONS, "burn_in_steps", *owned}

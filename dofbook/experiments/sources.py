@@ -28,7 +28,7 @@ def source_digest(module: str, name: str) -> str | None:
     True
     """
     try:
-        spec = _find(module)
+        spec = _spec_of(module)
         if spec is None or _text(spec) is None:
             return None
         used = _used(module, name)
@@ -42,7 +42,7 @@ def _used(module: str, name: str) -> list:
     pending, found = [(module, name)], {}
     while pending:
         here = module, name = pending.pop()
-        if here in found or (spec := _find(module)) is None:
+        if here in found or (spec := _spec_of(module)) is None:
             continue
         text = _text(spec) or ""
         if (parsed := _parsed(text)) is None:  # an optional module that cannot be imported
@@ -59,7 +59,7 @@ def _used(module: str, name: str) -> list:
     return sorted((place, forms) for place, forms in found.items() if forms)
 
 
-def _find(module: str) -> ModuleSpec | None:
+def _spec_of(module: str) -> ModuleSpec | None:
     return _main() if module == "__main__" else find_spec(module)
 
 
@@ -94,12 +94,12 @@ def _parsed(text: str) -> tuple[list[tuple[str, ast.stmt]], list[ast.stmt]] | No
         tree = ast.parse(text)
     except SyntaxError:
         return None
-    named, kinds = _named(tree.body), ast.Import | ast.ImportFrom
+    named, kinds = _statements(tree.body), ast.Import | ast.ImportFrom
     used = {part.id for part in ast.walk(tree) if isinstance(part, ast.Name)}
     return named, [n for name, n in named if isinstance(n, kinds) and name not in used]
 
 
-def _named(nodes: list[ast.stmt]) -> list[tuple[str, ast.stmt]]:
+def _statements(nodes: list[ast.stmt]) -> list[tuple[str, ast.stmt]]:
     found: list[tuple[str, ast.stmt]] = []
     for node in nodes:
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -118,11 +118,13 @@ def _named(nodes: list[ast.stmt]) -> list[tuple[str, ast.stmt]]:
             names = [] if inside else [part.id for part in parts if isinstance(part, ast.Name)]
             found += [(name, node) for name in names] or [("", node)]
         elif isinstance(node, ast.If) and "__name__" in (test := ast.dump(node.test)):
-            found += _named(node.body if "NotEq()" in test else node.orelse)  # no script's part
+            found += _statements(
+                node.body if "NotEq()" in test else node.orelse
+            )  # no script's part
         elif isinstance(node, ast.If | ast.Try):  # a matter of the names that its branches define
             branches = [*getattr(node, "handlers", ()), node]
             fields = [getattr(one, name, []) for one in branches for name in _BRANCHES]
-            names = {name for nodes in fields for name, _ in _named(nodes)}
+            names = {name for nodes in fields for name, _ in _statements(nodes)}
             found += [(name, node) for name in ([""] if "" in names else sorted(names))]
         elif not (_is_docstring(node) or isinstance(node, ast.Pass)):
             found.append(("", node))

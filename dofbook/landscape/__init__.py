@@ -2,5 +2,4 @@
 
 from dofbook import lazily
 
-_NAMES = {"slices": ("line_hits", "plane_through", "slice_metrics")}
-__getattr__, __dir__ = lazily(__name__, _NAMES)
+__getattr__, __dir__ = lazily(__name__, {"slices": ("line_hits", "plane_through", "slice_metrics")})

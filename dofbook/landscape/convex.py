@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 from dofbook import checks
 from dofbook.errors import InputError
 
-_BLOCK = 500  # images whose weighted features are in memory at once
+_CHUNK = 500  # images whose weighted features are in memory at once
 _MAX_STEPS = 200
 _PRECISION = 1e-7  # relative gap to which the projections are solved
 
@@ -83,9 +83,9 @@ def derivatives(problem: LinearLogits, theta: np.ndarray) -> tuple[np.ndarray, n
     error[np.arange(len(p)), problem.labels] -= 1
     d = problem.features.shape[2]
     gradient, hessian = np.zeros(d), np.zeros((d, d))
-    for i in range(0, len(p), _BLOCK):
-        B, q = problem.features[i : i + _BLOCK], p[i : i + _BLOCK, :, None]
-        gradient += np.tensordot(error[i : i + _BLOCK], B, 2)
+    for i in range(0, len(p), _CHUNK):
+        B, q = problem.features[i : i + _CHUNK], p[i : i + _CHUNK, :, None]
+        gradient += np.tensordot(error[i : i + _CHUNK], B, 2)
         spread = (np.sqrt(q) * (B - (q * B).sum(axis=1, keepdims=True))).reshape(-1, d)
         hessian += spread.T @ spread
     return gradient / len(p), hessian / len(p)

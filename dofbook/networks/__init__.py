@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from dofbook.networks.paper import build as build, paper_network as paper_network
 
 Pooling = Literal["max", "average"]
-NAMES = ("conv2", "conv3", "resnet20", "mlp", "lenet")
+NETWORK_NAMES = ("conv2", "conv3", "resnet20", "mlp", "lenet")
 """The networks of ``build``."""
 
 __getattr__, __dir__ = lazily(__name__, {

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from dofbook import checks
 from dofbook.errors import InputError
-from dofbook.networks import NAMES, Network, Pooling, flatten, layers
+from dofbook.networks import NETWORK_NAMES, Network, Pooling, flatten, layers
 from dofbook.networks.layers import Derivatives
 from dofbook.provenance import cores
 from dofbook.references import call, check_name, found_now, is_reference
@@ -189,7 +189,7 @@ _LEAST_SIDES = {"conv2": 4, "conv3": 8, "resnet20": 1, "lenet": 16}
 
 
 def build(name: str, num_classes: int | None, pooling: Pooling = "max") -> Any:
-    """Build a network by name, one of ``networks.NAMES``, or as "module:function".
+    """Build a network by name, one of ``NETWORK_NAMES``, or as "module:function".
 
     A reader's function, of ``num_classes`` alone, returns anything ``flatten`` takes.
     ``num_classes`` is the number of logits; None, for data without classes, means one output.
@@ -201,7 +201,7 @@ def build(name: str, num_classes: int | None, pooling: Pooling = "max") -> Any:
     checks.choice("pooling", pooling, get_args(Pooling))
     if num_classes is not None:
         checks.integer("num_classes", num_classes, 1)
-    check_name("network", name, NAMES)
+    check_name("network", name, NETWORK_NAMES)
     if is_reference(name):
         return call(name, num_classes)
     return _BUILDERS[name](1 if num_classes is None else num_classes, pooling)

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 MEMORY_SHARE = 0.8
 """Part of a device's free memory that a batch of runs is planned for."""
-_RUNS = PartitionSpec("runs")
+_BY_RUN = PartitionSpec("runs")
 
 
 def train_runs(
@@ -217,7 +217,7 @@ class _Stack:
 
 
 @lru_cache(maxsize=16)
-def _over(devices: tuple, spec: PartitionSpec = _RUNS) -> NamedSharding:
+def _over(devices: tuple, spec: PartitionSpec = _BY_RUN) -> NamedSharding:
     return NamedSharding(Mesh(np.array(devices), ("runs",)), spec)
 
 
@@ -233,10 +233,10 @@ def _batched(network: Network, objective: Objective, optimizer: Optimizer, devic
 
     measure = jax.vmap(measure_one, in_axes=(0, 0, None))
     if len(devices) > 1:
-        share = partial(jax.shard_map, mesh=_over(devices).mesh, out_specs=_RUNS, check_vma=False)
+        share = partial(jax.shard_map, mesh=_over(devices).mesh, out_specs=_BY_RUN, check_vma=False)
         everyone = PartitionSpec()
-        descend = share(descend, in_specs=(_RUNS, _RUNS, everyone, everyone, _RUNS))
-        measure = share(measure, in_specs=(_RUNS, _RUNS, everyone))
+        descend = share(descend, in_specs=(_BY_RUN, _BY_RUN, everyone, everyone, _BY_RUN))
+        measure = share(measure, in_specs=(_BY_RUN, _BY_RUN, everyone))
     return fast_jit(descend), fast_jit(measure)
 
 

@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from dofbook import checks
-from dofbook.datasets import NAMES as DATASETS
+from dofbook.datasets import DATASET_NAMES
 from dofbook.errors import InputError
-from dofbook.networks import NAMES as NETWORKS, Pooling
+from dofbook.networks import NETWORK_NAMES, Pooling
 from dofbook.references import check_name
 
 OBJECTIVES = ("classification", "regression", "next_token")
@@ -111,8 +111,8 @@ class TaskConfig:
     """Name a task: all that decides its runs beside method, d and seeds.
 
     Args:
-        dataset: One of ``datasets.NAMES``, or "module:function"; see ``datasets.load``.
-        network: One of ``networks.NAMES``, or "module:function"; see ``networks.paper_network``.
+        dataset: One of ``DATASET_NAMES``, or "module:function"; see ``datasets.load``.
+        network: One of ``NETWORK_NAMES``, or "module:function"; see ``networks.paper_network``.
         pooling: "max" (the paper's text) or "average" (its released code).
         train_size: Examples of a stratified training subset; None for all of them.
         test_size: The same for the test set.
@@ -149,7 +149,7 @@ class TaskConfig:
     def __post_init__(self):
         for name in ("optimizer", "burn_in_optimizer"):
             checks.instance(name, getattr(self, name), OptimizerConfig)
-        names = {"dataset": DATASETS, "network": NETWORKS, "objective": OBJECTIVES}
+        names = {"dataset": DATASET_NAMES, "network": NETWORK_NAMES, "objective": OBJECTIVES}
         for what, ours in names.items():
             check_name(what, getattr(self, what), ours)
         checks.choice("pooling", self.pooling, get_args(Pooling))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dofbook import checks
-from dofbook.datasets import NAMES as DATASETS, Dataset, load, subset
+from dofbook.datasets import DATASET_NAMES, Dataset, load, subset
 from dofbook.errors import InputError
 from dofbook.keys import SEEDS, Role, run_key
 from dofbook.networks import Network, Pooling, flatten, paper_network
@@ -160,7 +160,7 @@ class Task:
     def _enough_epochs(self) -> int:
         known = written.default_epochs(self.data.name, self.network.name)
         enough = -(-written.DEFAULT_STEPS // self.steps_per_epoch)
-        return known if self.data.name in DATASETS else max(known, enough)
+        return known if self.data.name in DATASET_NAMES else max(known, enough)
 
     @property
     def arrays(self) -> DeviceData:
