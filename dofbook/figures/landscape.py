@@ -13,8 +13,7 @@ from matplotlib.patheffects import withStroke
 from dofbook.errors import InputError
 from dofbook.figures.style import STYLES, in_style, page_figure
 from dofbook.landscape.slices import line_hits
-
-_COLOURS = {"random affine": 0, "burn-in affine": 3, "lottery subspace": 4}
+from dofbook.methods import methods
 
 
 @in_style
@@ -40,8 +39,9 @@ def figure_1(
     ax.contour(x, y, loss, levels=levels, colors="0.7", linewidths=0.6)
     ax.contourf(x, y, loss, levels=[-1, eps], colors=["#B7DDB0"])
     ax.contour(x, y, loss, levels=[eps], colors="#2B6B2B", linewidths=1.2)
+    places = {kind.words(t): i for kind in methods().values() for t, i in kind.styles.items()}
     for name, (point, direction) in lines.items():
-        look = STYLES[_COLOURS.get(name, 1)]
+        look = STYLES[places.get(name, 1)]
         dot = {"color": look["color"], "marker": look["marker"], "markeredgecolor": "white"}
         _draw_line(ax, x, y, point, direction, **look | {"marker": ""}, linewidth=1.8, label=name)
         ax.plot(*point, **dot, markersize=7)
