@@ -175,7 +175,7 @@ CALLS = {
     "bisection.hit_dimensions": {**MATRIX, "level": 0.5},
     "thresholds.inverted_interval": {**COUNTS, "confidence": 0.9},
     "thresholds.isotonic_threshold": COUNTS,
-    "montecarlo.gaussian_statistics": {"statistic": ball(1.0), **SAMPLED, "chunk": 2},
+    "montecarlo.gaussian_statistics": {"statistic": ball(1.0), **SAMPLED},
     "montecarlo.mean_of": {"values": [1.0, 2.0]},
     "summaries.compare_hits": {"table": CURVE, "metric": "test_accuracy", "levels": [0.75],
                             "method": "lottery_subspace", "first": 0, "second": 0},

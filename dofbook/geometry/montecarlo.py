@@ -58,22 +58,20 @@ def as_partial(name: str, function: Callable) -> Partial:
 
 
 def gaussian_statistics(
-    statistic: Callable[[jax.Array], jax.Array], dimension: int, *, key: jax.Array, samples: int,
-    chunk: int | None = None,
-) -> np.ndarray:  # fmt: skip
+    statistic: Callable[[jax.Array], jax.Array], dimension: int, *, key: jax.Array, samples: int
+) -> np.ndarray:
     """Evaluate a statistic on independent standard Gaussian vectors of R^dimension, in float64.
 
     `statistic` maps a batch (n, dimension) to values (n, ...); a `jax.tree_util.Partial` carries
-    arrays without compiling again when they change. `samples` is at least 2, `chunk` the number of
-    vectors held at once, None for as many as memory bounds. The result has shape (samples, ...).
+    arrays without compiling again when they change. `samples` is at least 2. The
+    result has shape (samples, ...).
 
     >>> gaussian_statistics(lambda g: g.sum(axis=1), 3, key=jax.random.key(0), samples=5).shape
     (5,)
     """
     dimension = checks.integer("dimension", dimension, 1)
     samples = checks.integer("samples", samples, 2)
-    chunk = max(1, min(CHUNK_ROWS, CHUNK_NUMBERS // dimension)) if chunk is None else chunk
-    rows = min(samples, checks.integer("chunk", chunk, 1))
+    rows = min(samples, CHUNK_ROWS, max(1, CHUNK_NUMBERS // dimension))
     statistic = as_partial("the statistic", statistic)
     _check_statistic(statistic, rows, dimension)
     checks.key(key)
