@@ -13,7 +13,7 @@ from dofbook.datasets import load
 from dofbook.errors import InputError
 from dofbook.experiments.config import CellConfig, canonical_json, cell_from_json
 from dofbook.references import call, is_reference, own_code, resolve
-from dofbook.training import TaskConfig
+from dofbook.training import Task, TaskConfig, make_task
 from dofbook.training.objectives import objective
 
 EXAMPLES = Path(__file__).parents[1] / "book" / "examples"
@@ -78,6 +78,19 @@ def test_a_network_that_changes_the_folder_leaves_the_store_in_its_place(
     line += ["--test-size", "50", "--dims", "2", "--runs", "1", "--no-baseline", "--store", "here"]
     assert cli.main(line) == 0
     assert len(list((tmp_path / "here").glob("*.parquet"))) == 1
+
+
+def test_data_by_name_and_in_hand_are_trained_for_as_many_steps(tmp_path, monkeypatch):
+    (tmp_path / "few.py").write_text(
+        "import numpy as np\nfrom dofbook.datasets import Dataset\n\n"
+        "def load(folder):\n    x, y = np.eye(40), np.arange(40) % 2\n"
+        "    return Dataset.from_arrays(x, y, x, y, name='few')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    named, held = Task("mlp", "few:load"), Task("mlp", load("few:load"))
+    assert named.steps == held.steps == 480 == named.config.epochs
+    assert TaskConfig("few:load", "mlp").epochs == 3
+    assert make_task(TaskConfig("few:load", "mlp")).steps == 3
 
 
 def test_the_layers_of_one_s_own_network_are_known():

@@ -116,7 +116,7 @@ class TaskConfig:
         pooling: "max" (the paper's text) or "average" (its released code).
         train_size: Examples of a stratified training subset; None for all of them.
         test_size: The same for the test set.
-        epochs: Passes over the training set; None for the paper's Table 2.
+        epochs: Passes over the training set; None for the paper's Table 2 (digits 40, others 3).
         batch_size: Examples per step; the paper uses 128. A last smaller batch is used too.
         checkpoints_per_epoch: Evaluations on the whole training and test sets per epoch.
         optimizer: The optimizer inside the subspace, or of the full baseline.

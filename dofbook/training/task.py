@@ -75,7 +75,8 @@ class Task:
     Network, data and objective are names or objects (a network: anything that ``flatten`` takes); a
     task of names alone has a written form, ``config``, and can be stored.
 
-    ``epochs`` None is the paper's Table 2; for other data, as many as make 480 steps, at least 3.
+    ``epochs`` None is the paper's Table 2; for other data, as many as make 480 steps, at least 3
+    (a sweep described by options reads no data: there it is 3).
     ``checkpoints_per_epoch`` counts evaluations on both whole sets. ``optimizer``, of theta, is an
     ``OptimizerConfig`` or any optax transformation; None is the paper's Adam with learning rate
     5e-2. ``burn_in_optimizer``, of full-space training up to step t, is by default ``MOMENTUM``.
@@ -128,7 +129,7 @@ class Task:
         settle("extra_burn_in_step", extra or self.extra_burn_in_step)
         written.check_settings(self)
         if self.epochs is None:
-            settle("epochs", written.default_epochs(*names[:2]) if names else self._enough_epochs())
+            settle("epochs", self._enough_epochs())
         checks.integer_fields(self, 1, "epochs")
         settle("config", self._write(names, pooling))
         settle("_of", (self.data, self.network, self.objective))
