@@ -91,6 +91,7 @@ def test_data_by_name_and_in_hand_are_trained_for_as_many_steps(tmp_path, monkey
     assert named.steps == held.steps == 480 == named.config.epochs
     assert TaskConfig("few:load", "mlp").epochs == 3
     assert make_task(TaskConfig("few:load", "mlp")).steps == 3
+    assert repr(held) == "Task('mlp', 'few', 'classification', epochs=480, batch_size=128)"
 
 
 def test_the_layers_of_one_s_own_network_are_known():

@@ -139,6 +139,10 @@ class Task:
         example = jax.ShapeDtypeStruct((1, *self.data.input_shape), self.data.x_train.dtype)
         self.objective.check(jax.eval_shape(self.network.apply, w, example).shape, self.data)
 
+    def __repr__(self) -> str:
+        what = f"{self.network.name!r}, {self.data.name!r}, {self.objective.name!r}"
+        return f"Task({what}, epochs={self.epochs}, batch_size={self.batch_size})"
+
     def _names(self) -> tuple[Any, ...] | None:
         """Give the names of data, network and objective if all have one."""
         known = [name for name in OBJECTIVES if objective(name) is self.objective]
