@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from dofbook.experiments.executors import run_sweep
 from dofbook.experiments.spectra import SpectrumCell
 from dofbook.experiments.store import Store
 from dofbook.keys import Role, run_key
-from dofbook.training import burn_in, make_task
+from dofbook.training import Batching, burn_in, make_task
 
 TASK = TaskConfig(network="mlp", train_size=200, test_size=50, epochs=5)
 
@@ -52,6 +53,14 @@ def test_a_sweep_stores_them_and_the_table_has_its_origin(tmp_path):
     origin = json.loads(path.with_suffix(".provenance.json").read_text())
     assert origin["table_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert origin["seeds"] == [0]
+
+
+def test_only_runs_that_went_together_are_said_to():
+    exact = replace(TASK, linearized_at=1, solver="exact")
+    cells = [SpectrumCell(task=TASK), CellConfig(task=exact, d=2), CellConfig(task=TASK, d=2)]
+    said = [run_cell(c, batching=Batching("batched")).attrs["batching"]["batched"] for c in cells]
+    assert said == [False, False, True]
+    assert not run_cell(cells[-1]).attrs["batching"]["batched"]
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,9 @@ def training_rows(
             raise InputError(f"{method.name} adds the columns {', '.join(taken)}, which are taken.")
         frames.append(history.assign(**columns[run]))
     rows = pd.concat(frames, ignore_index=True)
-    return pd.concat([pd.DataFrame(same, index=rows.index), rows], axis=1)
+    rows = pd.concat([pd.DataFrame(same, index=rows.index), rows], axis=1)
+    rows.attrs["batched"] = not model.minimum and (batching or Batching()).batched
+    return rows
 
 
 def run_cell(
@@ -117,5 +119,6 @@ def run_cell(
     batching, task = batching or Batching(), make_task(cell.task, data_dir)
     cell.check(task)
     rows = cell.rows(task, batching)
-    rows.attrs["batching"] = {"batched": batching.batched, "precision": batching.precision}
+    batched = rows.attrs.pop("batched", batching.batched and not cell.by_seed)  # own rows may be
+    rows.attrs["batching"] = {"batched": batched, "precision": batching.precision}
     return rows
