@@ -1,13 +1,13 @@
 """Run one cell: build the subspace of each seed, train in it, and tabulate what happened."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from hashlib import sha256
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from dofbook.cache import Cache
 from dofbook.errors import InputError
 from dofbook.experiments.config import Cell
 from dofbook.experiments.identity import check_machine_settings
@@ -18,11 +18,7 @@ from dofbook.success.checks import metric_kind
 from dofbook.training import Batching, OptimizerConfig, Task, batches_key, evaluate, make_task
 from dofbook.training.batched import train_runs
 
-
-@lru_cache(maxsize=64)
-def _at_offset(task: Task, offset: bytes) -> jax.Array:
-    """Evaluate an offset; cells that differ in d alone share it."""
-    return evaluate(task, jnp.frombuffer(offset, jnp.float32))
+_AT_OFFSETS = Cache(2**12)  # metrics by the digest of an offset; cells that differ in d share it
 
 
 def _constants(task: Task, method: Method, d: int | None, name: str) -> dict[str, object]:
@@ -81,7 +77,10 @@ def training_rows(
         return model.place(subspace, seeds[run])
 
     def at_offset(subspace: AffineSubspace) -> jax.Array:
-        return _at_offset(model.task, np.asarray(subspace.offset).tobytes())
+        seen, w = model.task, subspace.offset
+        source = (seen.network, seen.objective, seen.data)
+        key = sha256(np.asarray(w).data).digest()
+        return _AT_OFFSETS.get(source, key, lambda: evaluate(seen, w), lambda m: m.nbytes)
 
     if model.minimum:
         histories = [model.minimum(build(run), seed) for run, seed in enumerate(seeds)]
