@@ -52,7 +52,9 @@ def lazily(
 
     def names() -> list[str]:
         here = sys.modules[package]
-        return sorted({*vars(here), *places, *(m.name for m in iter_modules(here.__path__))})
+        own = getattr(here, "__all__", vars(here))
+        modules = (m.name for m in iter_modules(here.__path__) if not m.name.startswith("_"))
+        return sorted({*own, *places, *modules})
 
     return find, names
 

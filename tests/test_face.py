@@ -34,7 +34,8 @@ def test_every_name_of_the_face_is_there():
     assert set(dof.__all__) >= NAMES
     for name in dof.__all__:
         assert getattr(dof, name) is not None, name
-    assert set(dof.__all__) <= set(dir(dof))
+    assert set(dof.__all__) <= set(dir(dof)) >= {"experiments", "figures"}
+    assert not {"Any", "Callable", "find_spec", "lazily"} & set(dir(dof))
     with pytest.raises(AttributeError, match="no attribute 'random_affine'"):
         getattr(dof, "random_affine")  # noqa: B009
 
