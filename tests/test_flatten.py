@@ -402,7 +402,7 @@ def _pair(apply, init=lambda key: jnp.ones(3)):
             r"_Raising raised RuntimeError: no way \(in __call__ at .*test_flatten.py, li",
         ),
         (_Exiting(), r"_Exiting called sys.exit\(0\) \(in __call__ at .*test_flatten.py, line"),
-        (nn.Dense, "network is Dense, which takes no rngs and no key; give a module of flax.linen"),
+        (nn.Dense, r"network is Dense, which takes no rngs and no key; make one: Dense\(\)\.$"),
         (NnxMlp(nnx.Rngs(0), 3, dropout=0.5), "NnxMlp changes dropout/.* as dropout and running"),
         (
             _EqxDropping(eqx.nn.Linear(3, 2, key=KEY), eqx.nn.Dropout(0.5)),

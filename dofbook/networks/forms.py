@@ -110,7 +110,8 @@ def _drawn(function):
     name = getattr(function, "__name__", type(function).__name__)
     known = _parameters(function)
     if not {"rngs", "key"} & known.keys():
-        raise InputError(f"network is {name}, which takes no rngs and no key; give {ALLOWED}.")
+        way = f"make one: {name}()" if isinstance(function, type) else f"give {ALLOWED}"
+        raise InputError(f"network is {name}, which takes no rngs and no key; {way}.")
 
     def build(key):
         if "rngs" not in known:
