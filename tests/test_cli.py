@@ -41,6 +41,7 @@ from dofbook.methods import RandomAffine, methods
 from dofbook.networks import NETWORK_NAMES
 from dofbook.success.tables import threshold_table
 from dofbook.training import TaskConfig
+from dofbook.training.config import OBJECTIVES
 
 SMALL = [
     "--network", "mlp", "--train-size", "100", "--test-size", "50", "--epochs", "1",
@@ -747,7 +748,7 @@ def test_the_nearest_name_is_offered(line, meant, capsys):
 @pytest.mark.parametrize(
     ("what", "names"),
     [("datasets", DATASET_NAMES), ("networks", NETWORK_NAMES), ("methods", None),
-     ("figures", PAPER_FIGURES)],
+     ("objectives", OBJECTIVES), ("figures", PAPER_FIGURES)],
 )  # fmt: skip
 def test_lists(what, names, capsys):
     names = methods() if names is None else names  # other tests may have defined some

@@ -21,7 +21,7 @@ COMMANDS = {
     "verify": ("verify:verify_command", "Run a random sample of stored runs again and compare."),
     "figures": ("figures:figures", "Draw figures from a tidy table, or export those of chapters."),
     "run": ("run:run", "Execute a chapter with other parameters."),
-    "list": ("info:show_list", "Name the data sets, networks, methods or figures there are."),
+    "list": ("info:show_list", "Name the data sets, networks, objectives, methods or figures."),
     "info": ("info:info", "Show versions, devices and data sets."),
     "completion": ("info:completion", "Print the completion script of a shell."),
 }

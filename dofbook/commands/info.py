@@ -54,7 +54,7 @@ def _fact_lines(facts: dict):
         yield f"{name:<14}{where or missing}"
 
 
-def show_list(what: Literal["datasets", "networks", "methods", "figures"], /) -> int:
+def show_list(what: Literal["datasets", "networks", "objectives", "methods", "figures"], /) -> int:
     """Name what options take, each with a few words where there are any.
 
     Args:
@@ -76,8 +76,10 @@ def _listed(what: str) -> dict[str, str]:
         return {name: entry["title"] for name, entry in PAPER_FIGURES.items()}
     from dofbook.datasets import DATASET_NAMES
     from dofbook.networks import NETWORK_NAMES
+    from dofbook.training.config import OBJECTIVES
 
-    return dict.fromkeys(DATASET_NAMES if what == "datasets" else NETWORK_NAMES, "")
+    ours = {"datasets": DATASET_NAMES, "networks": NETWORK_NAMES, "objectives": OBJECTIVES}
+    return dict.fromkeys(ours[what], "")
 
 
 def completion(shell: Literal["bash", "zsh", "fish", "powershell"], /) -> int:
