@@ -106,7 +106,10 @@ def test_other_metrics_count_by_their_name():
         (lambda: threshold(ACCURACY, "test_accuracy", 0.9, dims=DIMS[:2]), "length"),
         (lambda: threshold(ACCURACY[0], "test_accuracy", 0.9, dims=DIMS), "shape"),
         (lambda: threshold(ACCURACY, "test_accuracy", 0.9, 1.0, dims=DIMS), "delta"),
-        (lambda: threshold(table(), "test_loss", 0.9), "no column best_test_loss"),
+        (
+            lambda: threshold(table(), "test_loss", 0.9),
+            "no column best_test_loss; its metrics are test_accuracy, test_error",
+        ),
         (lambda: threshold(table(method="full"), "test_error", 0.9), "no method but 'full'"),
         (lambda: success_probability(table(), "test_error", [0.1, 0.2]), "level is"),
         (lambda: success_probability(table(), "test_error", 0.1, confidence=95), "confidence"),

@@ -95,7 +95,11 @@ def check_table(table: pd.DataFrame, metric: str, value: Value = "best") -> str:
     metric_kind(metric)
     checks.choice("value", value, ("best", "final"))
     column = f"best_{metric}" if value == "best" else metric
-    require_columns(table, (*REQUIRED, column))
+    require_columns(table, REQUIRED)
+    if column not in table:
+        known = [str(n).removeprefix("best_") for n in table if str(n).startswith("best_")]
+        given = f"; its metrics are {', '.join(known)}" if known else ""
+        raise InputError(f"the table has no column {column}{given}.")
     if table.empty:
         raise InputError("the table has no rows.")
     for name in CURVE[:3]:
