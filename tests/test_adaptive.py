@@ -170,8 +170,8 @@ def test_a_training_that_raises_ends_the_search(tmp_path):
     ("options", "message"),
     [
         ({"levels": ()}, "at least one level"),
-        ({"levels": (1.5,)}, "level is 1.5; for test_accuracy it must lie between 0 and 1"),
-        ({"levels": (0.0,), "metric": "train_loss"}, "must lie above 0"),
+        ({"levels": (1.5,)}, "level is 1.5; it must be a number between 0 and 1"),
+        ({"levels": (0.0,), "metric": "train_loss"}, "must be a finite number above 0"),
         ({"levels": (float("nan"),)}, "level is nan"),
         ({"metric": "speed"}, "metric is 'speed'"),
         ({"half_width": 0.0}, "half_width is 0.0"),

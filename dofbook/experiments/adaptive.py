@@ -5,7 +5,6 @@ training: bisection (``success.bisection``) finds its first success in about log
 each an ordinary cell of one seed in the store.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -22,8 +21,8 @@ from dofbook.experiments.store import Store
 from dofbook.experiments.sweeping import run_cells
 from dofbook.methods import Method
 from dofbook.success.bisection import Search, quantile_interval, reach
+from dofbook.success.checks import check_level, metric_kind
 from dofbook.success.probability import success_indicator
-from dofbook.success.tables import metric_kind
 from dofbook.success.thresholds import Threshold
 from dofbook.training import make_task
 
@@ -53,14 +52,10 @@ class AdaptiveConfig:
     def __post_init__(self):
         if not self.levels:
             raise InputError("an adaptive sweep needs at least one level.")
-        least, most, where = -math.inf, math.inf, "on the number line"
-        if metric_kind(self.metric) == "loss":
-            least, where = 0, "above 0, and be finite"
-        elif self.metric.endswith("accuracy"):
-            least, most, where = 0, 1, "between 0 and 1"
         for level in self.levels:
-            if not least < level < most:
-                raise InputError(f"level is {level}; for {self.metric} it must lie {where}.")
+            check_level(level, self.metric)
+            if metric_kind(self.metric) == "loss":
+                checks.positive("level", level)
         checks.positive("half_width", self.half_width)
         checks.probability("delta", self.delta)
         checks.probability("confidence", self.confidence)
