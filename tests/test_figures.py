@@ -125,6 +125,18 @@ def own_metric(name, change):
 
 
 @pytest.mark.parametrize(
+    ("metric", "level", "title"),
+    [
+        ("train_accuracy", 0.542, "training accuracy ≥ 54.2%"),
+        ("test_loss", 0.5, "test loss ≤ 0.5"),
+    ],
+)
+def test_the_panel_of_success_says_at_what(metric, level, title):
+    figure = plot_success(make_table(), metric, level=level)
+    assert figure.axes[1].get_title() == title
+
+
+@pytest.mark.parametrize(
     ("name", "change"),
     [("r2", lambda x: 2 * x - 1), ("correct", lambda x: 10_000 * x), ("balanced_accuracy", None)],
 )

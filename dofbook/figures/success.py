@@ -56,7 +56,10 @@ def plot_success(
             ax.set_xlabel("training dimension d")
         right.set_ylim(-0.03, 1.03)
         left.set(title=style.block_label(block), ylabel=words)
-        title = f"P of {words.removesuffix(' (%)')} {scale * chosen:.3g}"
+        sign = "≤" if style.metric_kind(metric) == "loss" else "≥"
+        unit = "%" if style.is_fraction(metric) else ""
+        name = words.removesuffix(" (%)").removesuffix(" ε")
+        title = f"{name} {sign} {scale * chosen:.3g}{unit}"
         right.set(title=title, ylabel="success probability")
     style.draw_legend(figure, styles, 2, None)
     return figure
