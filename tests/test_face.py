@@ -93,8 +93,8 @@ def test_the_first_experiment_of_the_readme_runs_word_for_word(monkeypatch):
         *[({"dims": dims}, "dims") for dims in ([[2]], True, [1j], 2.5, [])],
         *[({"seeds": seeds}, "seeds") for seeds in (None, "2", ["a"], 2.5, [0.5], [np.nan])],
         *[({"seeds": seeds}, "seeds") for seeds in ([2**32], [-1], [[0]], [True], 0, [1, 1])],
-        *[({"methods": one}, "methods") for one in (None, dof.RandomAffine, "affine", 3, [])],
-        ({"methods": [dof.RandomAffine(), dof.RandomAffine()]}, "its entries must differ"),
+        *[({"method": one}, "method is") for one in (None, dof.RandomAffine, "affine", 3, [])],
+        ({"method": [dof.RandomAffine(), dof.RandomAffine()]}, "its entries must differ"),
         ({"dims": b"2"}, "dims"),
         *[({"store": store}, "it must be the name of a folder") for store in (3, "")],
         *[({"batching": one}, "batching is ") for one in ("batched", {}, np.zeros(2))],
@@ -102,7 +102,7 @@ def test_the_first_experiment_of_the_readme_runs_word_for_word(monkeypatch):
     ],
 )
 def test_what_a_sweep_cannot_use_is_refused_before_it_trains(wrong, said):
-    given = {"task": dof.Task("mlp", "digits"), "methods": dof.RandomAffine(), "dims": [2]}
+    given = {"task": dof.Task("mlp", "digits"), "method": dof.RandomAffine(), "dims": [2]}
     with pytest.raises(InputError, match=said):
         dof.sweep(**{**given, "seeds": 1, "progress": False, **wrong})
 
@@ -134,7 +134,7 @@ def test_a_level_in_percent_is_refused_wherever_it_is_asked_for():
     runs = pd.DataFrame({**table, "d": [4, 8], "seed": 0, "best_train_accuracy": [0.2, 0.9]})
     for ask in (dof.threshold, dof.success_probability, dof.plot_success):
         with pytest.raises(InputError, match="level is 90; it must be a number between 0 and 1"):
-            ask(runs, "train_accuracy", 90)
+            ask(runs, "train_accuracy", level=90)
 
 
 def test_data_in_the_home_of_nobody_are_refused():

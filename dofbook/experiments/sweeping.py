@@ -21,11 +21,11 @@ from dofbook.training.task import seeds_of
 
 
 def sweep(
-    task: Task, methods: Method | Sequence[Method], dims: int | Sequence[int],
+    task: Task, method: Method | Sequence[Method], dims: int | Sequence[int],
     seeds: int | Sequence[int] = 3, store: str | Path | None = None, *,
     batching: Batching | None = None, progress: bool = True,
 ) -> pd.DataFrame:  # fmt: skip
-    """Train a task inside subspaces of each method, dimension and seed.
+    """Train a task inside subspaces of a method, or of several, at each dimension and seed.
 
     ``seeds`` is a count or a list. A ``store`` is a folder that keeps every cell, so that the sweep
     can be stopped and goes on, for tasks given by names. Gives one row per run and checkpoint
@@ -38,20 +38,20 @@ def sweep(
     >>> runs.groupby("d").seed.nunique().to_dict()
     {4: 2, 8: 2}
     """
-    chosen = tuple(methods) if isinstance(methods, Sequence) else (methods,)
+    chosen = tuple(method) if isinstance(method, Sequence) else (method,)
     checks.instance("task", task, Task)
     checks.instance("batching", Batching() if batching is None else batching, Batching)
     if not chosen or not all(isinstance(m, Method) for m in chosen):
-        raise InputError(f"methods is {methods!r}; give one such as RandomAffine(), or several.")
+        raise InputError(f"method is {method!r}; give one such as RandomAffine(), or several.")
     if len(set(chosen)) < len(chosen):
-        raise InputError(f"methods is {methods!r}; its entries must differ.")
-    one = isinstance(dims, str | bytes) or not isinstance(dims, Iterable)
-    listed = [dims] if one else list(dims)  # type: ignore[arg-type]  # iterable
+        raise InputError(f"method is {method!r}; its entries must differ.")
+    alone = isinstance(dims, str | bytes) or not isinstance(dims, Iterable)
+    listed = [dims] if alone else list(dims)  # type: ignore[arg-type]  # iterable
     sizes = check_integers("dims", tuple(checks.integers("dims", listed, 1).tolist()), 1)
     numbers = check_integers("seeds", seeds_of(seeds), 0)
     grid = grid_of(chosen, sizes)
-    for method, d in grid:
-        method.check(task, d)
+    for one, d in grid:
+        one.check(task, d)
     if store is not None:
         if task.config is None:
             way = "give network and data by name, or as module:function, or leave out store"
@@ -62,9 +62,9 @@ def sweep(
         return tables.compact(found).to_pandas(use_threads=False)
     parts = []
     with tqdm(grid, unit="cell", disable=is_hidden(progress)) as line:
-        for method, d in line:
-            line.set_postfix_str(f"{method.label}, d = {d or task.network.D}")
-            parts.append(training_rows(task, method, d, numbers, batching=batching))
+        for one, d in line:
+            line.set_postfix_str(f"{one.label}, d = {d or task.network.D}")
+            parts.append(training_rows(task, one, d, numbers, batching=batching))
     rows = pd.concat(parts, ignore_index=True)
     return rows.sort_values([name for name in tables.ORDER if name in rows], ignore_index=True)
 

@@ -11,8 +11,8 @@ from dofbook.success.checks import check_level
 
 @style.in_style
 def plot_success(
-    runs: pd.DataFrame, metric: str = "train_accuracy", level: float | None = None, *,
-    delta: float = 0.1,
+    runs: pd.DataFrame, metric: str = "train_accuracy", delta: float = 0.1, *,
+    level: float | None = None,
 ) -> Figure:  # fmt: skip
     """Draw every run against d with the boundary of success, and P_s(d) at one level.
 
