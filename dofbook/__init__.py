@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dofbook.datasets import Dataset, load
-    from dofbook.experiments import octaves, sweep
+    from dofbook.experiments.options import octaves
+    from dofbook.experiments.sweeping import sweep
     from dofbook.figures import plot_success
     from dofbook.methods import (
         FullSpace,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     )
     from dofbook.networks import flatten
     from dofbook.subspaces import AffineSubspace
-    from dofbook.success import success_probability, threshold
+    from dofbook.success.summaries import success_probability, threshold
     from dofbook.training import Task, classification, next_token, regression, train
 
 __version__ = "0.2.0"

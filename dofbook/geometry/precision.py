@@ -55,7 +55,7 @@ def one_blas_thread() -> AbstractContextManager:
     ...     np.linalg.cholesky([[4.0]])
     array([[2.]])
     """
-    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+    from threadpoolctl import threadpool_limits
 
     return threadpool_limits(1, user_api="blas")
 

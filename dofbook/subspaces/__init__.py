@@ -11,7 +11,7 @@ from dofbook import checks, lazily
 if TYPE_CHECKING:
     import jax
 
-    from dofbook.subspaces.affine import AffineSubspace as AffineSubspace, Directions
+    from dofbook.subspaces.affine import AffineSubspace as AffineSubspace, Directions as Directions
 
 __getattr__, __dir__ = lazily(__name__, {
     "affine": ("AffineSubspace", "Directions", "check_dimension"),

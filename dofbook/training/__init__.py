@@ -1,5 +1,4 @@
 """What is trained and how: objectives, optimizers, tasks, and the one trainer."""
-# ruff: noqa: F401  (type checkers see what is imported when used)
 
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,11 @@ if TYPE_CHECKING:
     from dofbook.training.optimizers import Optimizer, make_optimizer
     from dofbook.training.task import Task, make_task, start_key
 
+__all__ = [
+    "Batching", "Objective", "Optimizer", "OptimizerConfig", "Task", "TaskConfig", "batches_key",
+    "burn_in", "classification", "evaluate", "fit", "make_optimizer", "make_task", "next_token",
+    "regression", "start_key", "train", "train_runs",
+]  # fmt: skip
 __getattr__, __dir__ = lazily(__name__, {
     "batched": ("train_runs",),
     "loop": ("batches_key", "burn_in", "evaluate", "fit", "train"),
