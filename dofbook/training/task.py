@@ -81,7 +81,8 @@ class Task:
     ``OptimizerConfig`` or any optax transformation; None is the paper's Adam with learning rate
     5e-2. ``burn_in_optimizer``, of full-space training up to step t, is by default ``MOMENTUM``.
     ``extra_burn_in_step`` 1 makes t + 1 updates, as the released code; ``convention``
-    "released_code" sets all in which that differs, ``training.config.CONVENTIONS``.
+    "released_code" sets all of these in which that differs, ``training.config.CONVENTIONS``; the
+    options of methods in which it does are set by ``make_sweep``.
 
     Raises InputError if the parts do not fit together.
 
