@@ -11,15 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dofbook.datasets.official import RELEASES
 from dofbook.experiments.published import published_names, read_provenance, read_published
 from dofbook.success.tables import CURVE, METRICS, REQUIRED
 from dofbook.training.config import EPOCHS
 from ledger.criteria import RUNS
 
-TRAIN_IMAGES = {
-    "mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000, "cifar100": 50_000,
-    "svhn_cropped": 73_257,
-}  # fmt: skip
+TRAIN_IMAGES = {name: release.sizes[0] for name, release in RELEASES.items()}
 BATCH = 128
 PRUNING_EPOCHS = 2
 IN_SUBSPACE = ("affine", "lottery_subspace")

@@ -13,7 +13,7 @@ from dofbook.datasets.official import RELEASES
 from dofbook.datasets.prepared import find_prepared, read_tfds
 from dofbook.datasets.raw import find_raw, read_raw
 from dofbook.errors import InputError
-from dofbook.references import call, is_reference
+from dofbook.references import call, check_name, is_reference
 
 DATASET_NAMES = ("digits", *RELEASES)
 """The data sets of ``load``."""
@@ -74,7 +74,7 @@ def load(name: str, data_dir: str | os.PathLike | None = None, *, verify: bool =
         if not isinstance(found, Dataset):
             raise InputError(f"{name} gave {type(found).__name__}; it must give a dofbook Dataset.")
         return found
-    _check_name(name)
+    check_name("data set", name, DATASET_NAMES)
     if name == "digits":
         return load_digits()
     root = _folder(data_dir)
@@ -90,7 +90,7 @@ def locate(name: str, data_dir: str | os.PathLike | None = None) -> str | None:
     >>> locate("digits")
     'scikit-learn'
     """
-    _check_name(name)
+    checks.choice("data set", name, DATASET_NAMES)
     checks.path("data_dir", data_dir)
     if name == "digits":
         return "scikit-learn"
@@ -98,13 +98,6 @@ def locate(name: str, data_dir: str | os.PathLike | None = None) -> str | None:
     raw = root and find_raw(name, root)
     place = raw.place if raw else find_prepared(name, root)
     return place and str(place)
-
-
-def _check_name(name):
-    if not isinstance(name, str) or name not in DATASET_NAMES:
-        raise InputError(
-            f"There is no data set {name!r}; choose one of {', '.join(DATASET_NAMES)}."
-        )
 
 
 def _folder(data_dir: str | os.PathLike | None) -> Path | None:
