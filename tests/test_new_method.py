@@ -3,6 +3,7 @@
 import inspect
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import jax
@@ -15,7 +16,7 @@ import dofbook as dof
 from dofbook.commands.output import Output
 from dofbook.commands.running import Batched
 from dofbook.commands.status import print_plan
-from dofbook.errors import InputError
+from dofbook.errors import InputError, RunFailed
 from dofbook.experiments import estimates, make_sweep
 from dofbook.experiments.config import CellConfig, SweepConfig, canonical_json, cell_from_json
 from dofbook.experiments.store import Store
@@ -155,3 +156,21 @@ def test_it_is_tabled_and_plotted(runs):
 def test_too_large_a_d_is_refused_before_anything_trains(task):
     with pytest.raises(InputError, match="d is 3000, but .* has only D = 2410"):
         dof.sweep(task, METHOD, dims=[2, 3000], seeds=1)
+
+
+@pytest.mark.parametrize("kind", [float, str, None])
+def test_its_columns_are_stored_as_it_names_them(tmp_path, kind):
+    own = {
+        "__module__": "dofbook.methods.measured",  # any column of a reader's class is taken
+        "name": "measured",
+        "extra": {"gradient_norm_of_batch": kind} if kind else {},
+        "columns": lambda self, task, subspace: {"gradient_norm_of_batch": 1.5},
+    }
+    kind_of, named = type("Measured", (GradientSubspace,), own), dof.training.make_task(TASK)
+    run = partial(dof.sweep, named, kind_of(3), dims=2, seeds=1, store=tmp_path, progress=False)
+    if kind is float:
+        assert set(run().gradient_norm_of_batch) == {1.5}
+    else:
+        said = "column gradient_norm_of_batch" + (" holds double" if kind else ", which no such")
+        with pytest.raises(RunFailed, match=said):
+            run()

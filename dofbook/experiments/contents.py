@@ -14,16 +14,20 @@ from dofbook.training.config import checkpoints
 
 BYTES_PER_ROW = 2**12
 """Allowed of the unpacked content; real rows have a few hundred."""
-_NUMBER = (kinds.is_floating, kinds.is_integer)
-_NAMES_OF_TYPES = {
-    "cell dataset network pooling method variant optimizer bias_correction collapsed basis model "
-    "place": (kinds.is_string, kinds.is_large_string),
-    "burn_in_steps d D epochs batch_size train_images test_images seed step pruning_epochs "
-    "newton_steps index": (kinds.is_integer,),
-    "learning_rate epoch gradient_norm gap singular_value x y": _NUMBER,
-    "nested": (kinds.is_boolean,),
+_FITS = {
+    str: (kinds.is_string, kinds.is_large_string),
+    int: (kinds.is_integer,),
+    float: (kinds.is_floating, kinds.is_integer),
+    bool: (kinds.is_boolean,),
 }
-_TYPES = {name: types for names, types in _NAMES_OF_TYPES.items() for name in names.split()}
+_NAMES = {
+    str: "cell dataset network pooling method variant optimizer bias_correction basis model place",
+    int: "burn_in_steps d D epochs batch_size train_images test_images seed step index "
+    "newton_steps",
+    float: "learning_rate epoch gradient_norm gap singular_value x y",
+    bool: "nested",
+}
+_COLUMNS = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 _METRICS = ("train_", "test_", "best_train_", "best_test_")
 _OF_RUNS = {
     "dataset", "network", "pooling", "method", "burn_in_steps", "variant", "nested", "d", "D",
@@ -74,12 +78,13 @@ def _check_schema(cell: Cell, table: pa.Table) -> None:
     if len(set(table.column_names)) < table.num_columns:
         raise DamagedCell("a column occurs twice")
     own = not cell.author[0].startswith("dofbook.")
+    known = (cell.method.extra if isinstance(cell, CellConfig) else {}) | _COLUMNS
     for field in table.schema:
-        types = _TYPES.get(field.name, _NUMBER if field.name.startswith(_METRICS) else None)
-        if types is None:
+        kind = known.get(field.name, float if field.name.startswith(_METRICS) else None)
+        if kind is None:
             if not own:
                 raise DamagedCell(f"it has a column {field.name}, which no such cell has")
-        elif not any(fits(field.type) for fits in types):
+        elif not any(fits(field.type) for fits in _FITS[kind]):
             raise DamagedCell(f"its column {field.name} holds {field.type}")
 
 

@@ -31,8 +31,9 @@ class Method:
     """Build subspaces of one kind at w_t.
 
     A subclass has a ``name`` for tables, files and the command line; ``styles``, its places in the
-    figures' list of colours by t (others take what is free); and ``released_code``, the options in
-    which the paper's released code differs from its text. Its fields are its options.
+    figures' list of colours by t (others take what is free); ``released_code``, the options in
+    which the paper's released code differs from its text; and ``extra``, the names of its own
+    ``columns`` and their kinds: str, int, float or bool. Its fields are its options.
 
     Args:
         t: Steps of full-space training before the subspace is laid, or that are rewound to.
@@ -47,6 +48,7 @@ class Method:
     name: ClassVar[str] = ""
     styles: ClassVar[dict[int, int]] = {}
     released_code: ClassVar[dict[str, Any]] = {}
+    extra: ClassVar[dict[str, type]] = {}
     # How configurations, whose hashes must not change, write the options: where, under which names
     # if not their own, and with what beside them. ``_silent`` are no part of a label.
     _group: ClassVar[str] = "options"
@@ -84,7 +86,7 @@ class Method:
     def columns(
         self, task: "training.Task", subspace: "subspaces.AffineSubspace"
     ) -> dict[str, object]:
-        """Tabulate what else is to be known of a run: columns of its rows."""
+        """Tabulate what else is to be known of a run: the columns that ``extra`` names."""
         return {}
 
     @classmethod
