@@ -6,7 +6,8 @@ The first argument, but of `key`, is the name that the sentence uses.
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -82,6 +83,28 @@ def choice(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     if not (value is None or isinstance(value, str)) or value not in allowed:
         raise InputError(f"{name} is {_shown(value)}; allowed: {', '.join(map(repr, allowed))}.")
     return value
+
+
+def field(name: str, value: Any, hint: Any) -> None:
+    """Refuse a value not of a field's type, where that is a number, bool, word or one of a few.
+
+    >>> field("basis", "5", int | None)
+    Traceback (most recent call last):
+    dofbook.errors.InputError: basis is '5'; it must be a whole number.
+    """
+    union = get_origin(hint) in (Union, UnionType)
+    kind, *more = [k for k in get_args(hint) if k is not NoneType] if union else [hint]
+    if more or (union and value is None):
+        return
+    if get_origin(kind) is Literal:
+        if type(value) not in map(type, get_args(kind)) or value not in get_args(kind):
+            choice(name, value, get_args(kind))
+    elif kind is int:
+        integer(name, value, None)
+    elif kind is float and not isinstance(value, float):
+        real(name, value)
+    elif kind in (bool, str):
+        instance(name, value, kind)
 
 
 def function(name: str, value: Any) -> Any:

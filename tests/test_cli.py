@@ -695,6 +695,27 @@ def test_a_method_of_ones_own_brings_its_options(tmp_path, monkeypatch, capsys):
     assert "my_methods:Mine" not in methods()
 
 
+def test_an_option_of_several_methods_is_as_the_one_that_is_named_has_it(
+    tmp_path, monkeypatch, capsys
+):
+    own = MINE.replace("my_methods", "same_options").replace("RandomAffine", "Method")
+    own = own.replace("width", "basis")
+    own = own.replace('shape: Literal["round", "square"] = "round"', 'directions: str = "loss"')
+    (tmp_path / "same_options.py").write_text(own)
+    monkeypatch.syspath_prepend(tmp_path)
+    line = ["sweep", "--method", "same_options:Mine"]
+    assert cli.main([*line, "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--basis N: lottery_subspace, same_options:Mine: How wide it is. [default: 5]" in text
+    assert "affine, same_options:Mine: directions. [default: loss]" in text
+    (cell,) = cells_of([*line, "--basis", "7", "--dims", "4", "--no-baseline"])
+    assert cell.method == type(cell.method)(basis=7)
+    for kept, shown in (([], "gaussian"), (["--method", "lottery_subspace"], "increments")):
+        assert cli.main(["sweep", *kept, "--help"]) == 0
+        assert f"[default: {shown}]" in capsys.readouterr().out
+    assert cli.main(["sweep", "--method", "--help"]) == 0
+
+
 def test_a_method_defined_here_is_an_option_at_once(capsys):
     @dataclasses.dataclass(frozen=True)
     class Here(RandomAffine):

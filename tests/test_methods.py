@@ -1,8 +1,10 @@
 """Every cell of Table 1 is an affine subspace around the same w0 or w_t of a seed."""
 
 import ast
-from dataclasses import replace
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -310,3 +312,35 @@ def test_nothing_outside_its_package_knows_a_method_by_name():
 
 def is_text(node):
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"number": "5"}, "number is '5'; it must be a whole number."),
+        ({"number": True}, "number is True; it must be a whole number."),
+        ({"rate": "fast"}, "rate is 'fast'; it must be a finite number."),
+        ({"whether": 1}, "whether is 1; it must be a bool."),
+        ({"word": 3}, "word is 3; it must be a str."),
+        ({"some": 2.5}, "some is 2.5; it must be a whole number."),
+        ({"one": "c"}, "one is 'c'; allowed: 'a', 2."),
+        ({"one": 2.0}, "one is 2.0; allowed: 'a', 2."),
+    ],
+)
+def test_a_value_of_another_type_than_its_field_is_refused(given, said):
+    @dataclass(frozen=True)
+    class Typed(Method):
+        number: int = 3
+        rate: float = np.inf
+        whether: bool = False
+        word: str = "a"
+        some: int | None = 4
+        one: Literal["a", 2] = 2
+        any: int | str | tuple = ()
+
+        name: ClassVar[str] = f"typed {given}"
+
+    for allowed in ({}, {"rate": 1}, {"some": None}, {"one": "a"}, {"any": 3}, {"any": None}):
+        assert Typed(**allowed) == replace(Typed(), **allowed)
+    with pytest.raises(InputError, match=f"^{re.escape(said)}$"):
+        Typed(**given)

@@ -80,16 +80,15 @@ def run_line(tokens: Sequence[str]) -> int:
 
 
 def _renew_options(tokens: Sequence[str]) -> None:
-    """Make the options that describe a sweep anew, with those of the reader's own method."""
+    """Make the options that describe a sweep anew, as the method named has them."""
     from dofbook.commands.describing import describes_sweep
-    from dofbook.methods import method_class
+    from dofbook.methods import method_class, methods
 
     words = [word for token in tokens for word in token.split("=", 1)]
-    for word, after in zip(words, words[1:], strict=False):
-        if word == "--method" and is_reference(after):
-            method_class(after)  # once imported, it is among the methods
+    named = [after for word, after in zip(words, words[1:], strict=False) if word == "--method"]
+    kinds = [method_class(name) for name in named if is_reference(name) or name in methods()]
     module, _, name = COMMANDS[tokens[0]][0].partition(":")
-    describes_sweep(getattr(import_module(f"{__package__}.{module}"), name))
+    describes_sweep(getattr(import_module(f"{__package__}.{module}"), name), *kinds[:1])
 
 
 def _sentence(problem: exceptions.CycloptsError) -> str:

@@ -83,15 +83,15 @@ def _of_class(
                 yield field.name, found
 
 
-def _of_methods(group: Group) -> Iterator[tuple[str, Any]]:
-    """Make options of the methods' fields; those of several methods name them all."""
+def _of_methods(group: Group, method: type[Method]) -> Iterator[tuple[str, Any]]:
+    """Make options of the methods' fields; those of several name them all, as ``method`` has it."""
     for name, kinds in method_options().items():
-        best = max(kinds, key=lambda kind: len(texts(kind).get(name, "")))
+        best = max(kinds, key=lambda kind: (kind is method, len(texts(kind).get(name, ""))))
         yield from _of_class(best, group, [name], f"{', '.join(kind.name for kind in kinds)}: ")
 
 
-def sweep_options() -> Any:
-    """Make the dataclass of the options that describe a sweep, as the core is now."""
+def sweep_options(method: type[Method] = RandomAffine) -> Any:
+    """Make the dataclass of the options that describe a sweep of a method, as the core is now."""
     from dofbook.experiments.config import SweepConfig
     from dofbook.training.config import Convention, TaskConfig
 
@@ -110,7 +110,7 @@ def sweep_options() -> Any:
         "burn_in_steps": _option(tuple[int, ...], times, grid, (0,)),
     }
     of_grid = _of_class(SweepConfig, grid, GRID_OPTIONS)
-    for name, hint in (*_of_class(TaskConfig, task), *of_grid, *_of_methods(own)):
+    for name, hint in (*_of_class(TaskConfig, task), *of_grid, *_of_methods(own, method)):
         found.setdefault(name, hint)
     fields = [(name, hint, None) for name, hint in found.items()]
     return dataclasses.make_dataclass(
@@ -118,9 +118,12 @@ def sweep_options() -> Any:
     )  # its own __module__, "types", would stop cyclopts from opening it
 
 
-def describes_sweep(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command's argument ``chosen`` the options that describe a sweep."""
-    command.__annotations__["chosen"] = Annotated[sweep_options() | None, Parameter(name="*")]
+def describes_sweep(
+    command: Callable[..., int], method: type[Method] = RandomAffine
+) -> Callable[..., int]:
+    """Give a command's argument ``chosen`` the options that describe a sweep of a method."""
+    options = sweep_options(method) | None
+    command.__annotations__["chosen"] = Annotated[options, Parameter(name="*")]
     return command
 
 

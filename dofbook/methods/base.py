@@ -6,9 +6,10 @@ t. It owns all that depends on it. A new method is a subclass in one file; see C
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, get_type_hints
 
 from dofbook import checks, subspaces, training
 from dofbook.errors import InputError
@@ -62,8 +63,11 @@ class Method:
 
     def __post_init__(self):
         object.__setattr__(self, "t", checks.integer("burn_in_steps", self.t))
-        if "nested" in self.options():
-            checks.instance("nested", self.is_nested, bool)
+        with suppress(NameError):  # hints may name what is not imported
+            hints = get_type_hints(type(self))
+            for name, default in self.options().items():
+                if (value := getattr(self, name)) is not default:
+                    checks.field(name, value, hints[name])
         self.validate()
 
     def validate(self) -> None:

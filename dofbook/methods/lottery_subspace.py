@@ -1,7 +1,7 @@
 """Lottery subspaces: the top directions of a full training (paper, section 4)."""
 
 from dataclasses import dataclass
-from typing import ClassVar, get_args
+from typing import ClassVar
 
 from dofbook import checks, subspaces, training
 from dofbook.cache import Cache
@@ -43,7 +43,6 @@ class LotterySubspace(Method):
     _renamed: ClassVar = {"trajectory_steps": "steps"}
 
     def validate(self) -> None:
-        checks.choice("basis", self.basis, get_args(Basis))
         checks.integer_fields(self, 1, "spacing", "trajectory_steps")
         checks.integer_fields(self, 0, "extra_first_step", most=1)
 

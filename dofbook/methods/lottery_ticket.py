@@ -28,8 +28,6 @@ class LotteryTicket(Pruned):
         pruning_epochs: Epochs of full training before pruning; 2 in the paper.
         iterations: Rounds of training and pruning; 1 in the paper. With more, each trains the kept
             weights from the rewinding point and keeps the same fraction (Frankle & Carbin, 2019).
-        retraining: By the "common" optimizer of all methods, or by momentum SGD with the stepped
-            rate of the paper's "released_code".
         weight_decay: Coefficient of the penalty weight_decay / 2 * |w|^2 on convolution kernels (of
             three axes or more) before pruning; 1e-4 in the released code, unsaid in the text.
 
@@ -53,7 +51,6 @@ class LotteryTicket(Pruned):
     _silent = ("nested", "pruning_epochs")  # the epochs have a column of their own
 
     def validate(self) -> None:
-        super().validate()
         checks.integer_fields(self, 1, "pruning_epochs", "iterations")
         # 0 and 0.0 are one configuration and must hash alike.
         object.__setattr__(self, "weight_decay", checks.real("weight_decay", self.weight_decay, 0))

@@ -5,11 +5,11 @@ Pruned weights are zero, not frozen: the offset is the masked weights and A sele
 
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from dofbook import checks, subspaces, training
+from dofbook import subspaces, training
 from dofbook.errors import InputError
 from dofbook.methods.base import Method
 
@@ -24,6 +24,10 @@ Retraining = Literal["common", "released_code"]
 class Pruned(Method):
     """Share what pruned networks have in common; not a method by itself.
 
+    Args:
+        retraining: By the "common" optimizer of all methods, or by momentum SGD with the stepped
+            rate of the paper's "released_code".
+
     >>> from dofbook.methods import LotteryTicket
     >>> isinstance(LotteryTicket(), Pruned)
     True
@@ -33,9 +37,6 @@ class Pruned(Method):
     extra: ClassVar = {"collapsed": str}
     _group = "pruning"
     _renamed: ClassVar = {"pruning_epochs": "training_epochs", "retraining": "schedule"}
-
-    def validate(self) -> None:
-        checks.choice("retraining", self.retraining, get_args(Retraining))
 
     def optimizer(self, task):
         """Choose the task's, or momentum SGD at rate 0.1 with the released code's steps."""

@@ -31,7 +31,6 @@ class RandomAffine(Method):
     styles: ClassVar[dict[int, int]] = {0: 0, 4: 1, 8: 2, 16: 3}
 
     def validate(self) -> None:
-        checks.choice("directions", self.directions, subspaces.KINDS)
         checks.integer_fields(self, 0, "directions_seed", most=SEEDS - 1)
 
     def subspace(self, task, seed, d):

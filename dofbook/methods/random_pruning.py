@@ -12,8 +12,9 @@ from dofbook.methods.pruning import Pruned, Retraining, keep_random, masked
 class RandomPruning(Pruned):
     """Keep d random weights, training from their value in w_t; the others are zero.
 
-    If ``nested``, the weights kept at d are among those kept at any larger d; otherwise every d has
-    a draw of its own. ``retraining`` is as in ``LotteryTicket``.
+    Args:
+        nested: Whether the weights kept at d are among those kept at any larger d; otherwise every
+            d has a draw of its own.
 
     >>> from dofbook.training import Task
     >>> RandomPruning().subspace(Task("mlp", "digits"), seed=0, d=100).d
