@@ -1,7 +1,8 @@
 """Estimates of steps, memory and time, against counts, XLA and made-up wall times."""
 
 import datetime as dt
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import jax
 import pytest
@@ -15,6 +16,7 @@ from dofbook.methods import (
     FullSpace,
     LotterySubspace,
     LotteryTicket,
+    Method,
     RandomAffine,
     RandomPruning,
 )
@@ -123,8 +125,18 @@ def test_a_wrong_clock_cannot_make_it_slower_than_one_at_a_time(hours):
     assert 1.0 <= timing.parallelism(cells) <= 3.0
 
 
-def test_a_measurement_gives_rates_for_every_cell_of_a_task():
-    cell = CellConfig(task=TASK, d=32, seeds=(0, 1))
+@dataclass(frozen=True)
+class Own(Method):
+    """Lay nothing: what is timed needs no training before it."""
+
+    directions: str = "loss"
+
+    name: ClassVar[str] = "own_estimated"
+
+
+@pytest.mark.parametrize("method", [RandomAffine(), Own(), LotteryTicket()])
+def test_a_measurement_gives_rates_for_every_cell_of_a_task(method):
+    cell = CellConfig(task=TASK, d=32, seeds=(0, 1), method=method)
     rates = estimates.measure_rates(cell, largest=8)
     assert min(rates.fixed, rates.once, rates.per_epoch, rates.per_dimension) >= 0
     longer = replace(cell, task=replace(TASK, epochs=20))

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,8 @@ import jax.numpy as jnp
 from dofbook.experiments.config import Cell, CellConfig
 from dofbook.experiments.timing import Rates
 from dofbook.keys import Role, run_key
-from dofbook.methods import RandomAffine
+from dofbook.methods import Method, RandomAffine
+from dofbook.subspaces import AffineSubspace
 from dofbook.training import Batching, Task, evaluate, make_task, train_runs
 from dofbook.training.batched import chunk_size, free_bytes, run_bytes, tree_bytes
 
@@ -72,16 +72,18 @@ def measure_rates(
     seeds = cell.seeds if (batching or Batching()).batched else cell.seeds[:1]
     high = min(largest, _PROBE_LARGEST, max(_PROBE_ENTRIES // D, 1), D)
     low = min(4, high)
-    directions: Any = getattr(getattr(cell, "method", None), "directions", "gaussian")
-    method = RandomAffine(directions=directions)
+    method: Method = getattr(cell, "method", RandomAffine())
     per_example = _time(lambda: evaluate(few, jnp.zeros(D)))[1] / _examples(few)
     keys = [run_key(seed, Role.SUBSPACE_BATCHES) for seed in seeds]
     nothing = jnp.zeros(len(few.objective.metric_names))
 
     def probe(d: int) -> tuple[float, float, float]:
         """Give seconds per run and step, of the first call beyond a later one, and to draw once."""
-        once = _time(lambda: method.subspace(few, seeds[0], d))[1]
-        ready = [method.subspace(few, seed, d) for seed in seeds]
+
+        def drawn(seed: int) -> AffineSubspace:
+            return AffineSubspace(few.initialization(seed), method.directions_like(d, D))
+
+        once, ready = _time(lambda: drawn(seeds[0]))[1], [drawn(seed) for seed in seeds]
         first, second = _time(
             lambda: train_runs(few, lambda i: ready[i], keys, None, batching, lambda _: nothing)
         )
