@@ -153,6 +153,17 @@ def test_it_is_tabled_and_plotted(runs):
     assert METHOD.label in texts
 
 
+def test_without_a_name_nothing_is_trained(task, tmp_path):
+    @dataclass(frozen=True)
+    class Nameless(Method):
+        pass
+
+    said = f"Nameless has no name; give the class one, such as name = '{__name__}:Nameless'."
+    for given, store in ((task, None), (dof.training.make_task(TASK), tmp_path)):
+        with pytest.raises(InputError, match=f"^{said}$"):
+            dof.sweep(given, Nameless(), dims=2, seeds=1, store=store)
+
+
 def test_too_large_a_d_is_refused_before_anything_trains(task):
     with pytest.raises(InputError, match="d is 3000, but .* has only D = 2410"):
         dof.sweep(task, METHOD, dims=[2, 3000], seeds=1)

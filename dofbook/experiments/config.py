@@ -49,6 +49,25 @@ def check_integers(name: str, values: object, least: int) -> tuple[int, ...]:
     return found
 
 
+def check_methods(methods: Sequence[Method]) -> None:
+    """Refuse a method without a name, and two that would make one curve of a table.
+
+    >>> check_methods([RandomAffine(), RandomAffine(nested=True)])
+    Traceback (most recent call last):
+    dofbook.errors.InputError: two methods make one curve, 'random affine'; sweep them apart.
+    """
+    curves = set()
+    for method in methods:
+        if not method.name:
+            kind = type(method)
+            named = f"name = '{kind.__module__}:{kind.__name__}'"
+            raise InputError(f"{kind.__name__} has no name; give the class one, such as {named}.")
+        if (curve := (method.name, method.t, method.variant)) in curves:
+            two = f"two methods make one curve, {method.label!r}"
+            raise InputError(f"{two}; sweep them apart.")
+        curves.add(curve)
+
+
 def _check_seeds(seeds: object) -> tuple[int, ...]:
     found = check_integers("seeds", seeds, 0)
     if max(found) >= SEEDS:
@@ -188,7 +207,7 @@ class CellConfig(Cell):
     d: int | None = 16
 
     def validate(self):
-        method = checks.instance("method", self.method, Method)
+        check_methods([method := checks.instance("method", self.method, Method)])
         if (self.d is None) != (method.dims((1,)) == (None,)):
             allowed = "d must be None for full training and a number otherwise"
             raise InputError(f"method {method.name!r} with d = {self.d}; {allowed}.")
@@ -388,8 +407,7 @@ class SweepConfig:
     baseline_learning_rates: tuple[float, ...] = (5e-2, 1e-2)
 
     def __post_init__(self):
-        if len(set(self.methods)) != len(self.methods):
-            raise InputError(f"methods is {self.methods}; its entries must differ.")
+        check_methods(self.methods)
         object.__setattr__(self, "dims", check_integers("dims", self.dims, 1))
         checks.integer_fields(self, 1, "runs")
         checks.integer_fields(self, 0, "first_seed")

@@ -12,7 +12,7 @@ from dofbook import checks
 from dofbook.errors import InputError, RunFailed
 from dofbook.experiments import tables
 from dofbook.experiments.cell import run_cell, training_rows
-from dofbook.experiments.config import Cell, CellConfig, check_integers, grid_of
+from dofbook.experiments.config import Cell, CellConfig, check_integers, check_methods, grid_of
 from dofbook.experiments.executors import is_hidden, run_sweep
 from dofbook.experiments.store import Store, StoredCell
 from dofbook.methods import Method
@@ -43,8 +43,7 @@ def sweep(
     checks.instance("batching", Batching() if batching is None else batching, Batching)
     if not chosen or not all(isinstance(m, Method) for m in chosen):
         raise InputError(f"method is {method!r}; give one such as RandomAffine(), or several.")
-    if len(set(chosen)) < len(chosen):
-        raise InputError(f"method is {method!r}; its entries must differ.")
+    check_methods(chosen)
     alone = isinstance(dims, str | bytes) or not isinstance(dims, Iterable)
     listed = [dims] if alone else list(dims)  # type: ignore[arg-type]  # iterable
     sizes = check_integers("dims", tuple(checks.integers("dims", listed, 1).tolist()), 1)
