@@ -94,7 +94,7 @@ def test_the_first_experiment_of_the_readme_runs_word_for_word(monkeypatch):
         *[({"seeds": seeds}, "seeds") for seeds in (None, "2", ["a"], 2.5, [0.5], [np.nan])],
         *[({"seeds": seeds}, "seeds") for seeds in ([2**32], [-1], [[0]], [True], 0, [1, 1])],
         *[({"method": one}, "method is") for one in (None, dof.RandomAffine, "affine", 3, [])],
-        ({"method": [dof.RandomAffine()] * 2}, "one curve, 'random affine'; sweep"),
+        ({"method": [dof.RandomAffine()] * 2}, "make one curve, 'random affine'"),
         ({"method": [dof.RandomAffine(3), dof.RandomAffine(3, nested=True)]}, "sweep them apart"),
         ({"method": [dof.LotteryTicket(pruning_epochs=n) for n in (1, 2)]}, "'lottery ticket'"),
         ({"dims": b"2"}, "dims"),

@@ -234,8 +234,9 @@ def test_labels_name_the_row_and_what_differs_from_its_default(method, words):
     assert method.label == words == label(method.name, method.t, method.variant)
 
 
-def test_the_label_of_a_method_unknown_here_is_its_name():
-    assert label("top_gradients", 2, "centred") == "top gradients, t = 2 (centred)"
+@pytest.mark.parametrize("name", ["top_gradients", "no.such:TopGradients", "no_such:top_gradients"])
+def test_the_label_of_a_method_unknown_here_is_its_name(name):
+    assert label(name, 2, "centred") == "top gradients, t = 2 (centred)"
 
 
 @every_method

@@ -5,6 +5,7 @@ t. It owns all that depends on it. A new method is a subclass in one file; see C
 """
 
 import json
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from copy import deepcopy
@@ -164,8 +165,8 @@ class Method:
 
     @classmethod
     def words(cls, t: int) -> str:
-        """Name the row of Table 1 at t, without options."""
-        return cls.name.replace("_", " ")
+        """Name the row of Table 1 at t, without options; a reader's own by its class."""
+        return _in_words(cls.name)
 
     @property
     def label(self) -> str:
@@ -257,14 +258,20 @@ def class_at_hand(name: str) -> type[Method] | None:
 
 
 def label(name: str, t: int, variant: str = "") -> str:
-    """Name a curve of a table in legends; a method that is not known here keeps its name.
+    """Name a curve of a table in legends; a method that is not known here by its name.
 
     >>> label("affine", 8, "fastfood")
     'burn-in affine, t = 8 (fastfood)'
     """
     kind = methods().get(checks.instance("name", name, str))
-    words = kind.words(t) if kind else name.replace("_", " ")
+    words = kind.words(t) if kind else _in_words(name)
     return words + (f", t = {t}" if t else "") + (f" ({variant})" if variant else "")
+
+
+def _in_words(name: str) -> str:
+    if is_reference(name):
+        name = re.sub(r"(?<=[^\W_])(?=[A-Z][a-z])", " ", name.partition(":")[2]).lower()
+    return name.replace("_", " ")
 
 
 def read_method(content: dict[str, Any]) -> Method:
