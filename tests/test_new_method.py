@@ -104,6 +104,14 @@ def test_its_configuration_is_hashed_and_read_back():
     assert methods()["gradient_subspace"] is GradientSubspace
 
 
+def test_a_field_younger_than_stored_cells_is_not_hashed_at_its_default():
+    own = {"name": "grown", "nested": True, "later_fields": ("batch",)}
+    old, young = type("Grown", (Method,), own)(3), type("Grown", (GradientSubspace,), own)
+    for now in (young(3), young(3, batch=8)):
+        assert (now.written() == old.written()) == (now.batch == 64)
+        assert read_method(now.written()) == now
+
+
 def test_its_options_are_those_of_sweeps_by_name():
     options = {"dims": DIMS, "runs": 2, "burn_in_steps": (3,), "baseline": False}
     sweep = make_sweep(method="gradient_subspace", batch=8, **options)
@@ -174,7 +182,7 @@ def test_its_columns_are_stored_as_it_names_them(tmp_path, kind):
     own = {
         "__module__": "dofbook.methods.measured",  # any column of a reader's class is taken
         "name": "measured",
-        "extra": {"gradient_norm_of_batch": kind} if kind else {},
+        "extra_columns": {"gradient_norm_of_batch": kind} if kind else {},
         "columns": lambda self, task, subspace: {"gradient_norm_of_batch": 1.5},
     }
     kind_of, named = type("Measured", (GradientSubspace,), own), dof.training.make_task(TASK)

@@ -84,6 +84,14 @@ def test_its_configuration_is_read_back(own):
     assert json.loads(canonical_json(cell))["to"] == 3
 
 
+def test_a_field_younger_than_its_cells_is_not_hashed_at_its_default(own):
+    kind, _ = own
+    kind.later_fields = ("to",)
+    for cell in (kind(task=TaskConfig("digits", "mlp"), to=to) for to in (3, 4)):
+        assert ("to" in json.loads(canonical_json(cell))) == (cell.to == 4)
+        assert cell_from_json(canonical_json(cell)) == cell
+
+
 @pytest.mark.parametrize("name", ["math:prod", "dofbook.experiments.config:Cell", "no_such:Kind"])
 def test_another_name_is_refused_in_a_sentence(name):
     with pytest.raises(InputError, match=name.split(":")[1] if "no" not in name else "imported"):

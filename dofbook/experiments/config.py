@@ -6,7 +6,7 @@ A kind of cell is a subclass of ``Cell``: what is hashed, what it costs, how its
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,7 +24,7 @@ from dofbook.references import (
     resolve,
     subclasses,
 )
-from dofbook.training.config import OptimizerConfig, TaskConfig
+from dofbook.training.config import OptimizerConfig, TaskConfig, hashed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,6 +97,7 @@ class Cell:
     """Describe the unit of work and of storage: a task and seeds, and what the subclass adds.
 
     ``kind`` is its name in the configuration: "" for runs, "module:Class" for a reader's own.
+    ``later_fields`` names fields that are not hashed at their default: cells are older than they.
 
     >>> Cell(task=TaskConfig("mnist"), seeds=(0, 1)).with_seed(1).seeds
     (1,)
@@ -106,6 +107,7 @@ class Cell:
     seeds: tuple[int, ...] = (0,)
 
     kind: ClassVar[str] = ""
+    later_fields: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
@@ -134,7 +136,7 @@ class Cell:
 
     def content(self) -> dict[str, Any]:
         """Give what is hashed beside the schema, ready for JSON."""
-        return {**asdict(self), "kind": self.kind, "task": _written_task(self.task)}
+        return {**hashed(self), "kind": self.kind, "task": _written_task(self.task)}
 
     @classmethod
     def read(cls, content: dict[str, Any]) -> "Cell":
@@ -290,18 +292,12 @@ def cell_kind(name: str) -> type[Cell]:
 
 # --- canonical JSON -------------------------------------------------------------------------------
 
-_LATER = {"objective": "classification", "linearized_at": None, "solver": "descent"}
-"""Fields younger than the first published cells: left out at their default; hashes stand."""
-
 
 @lru_cache(maxsize=64)
 def _written_task(task: TaskConfig) -> dict[str, Any]:
     """Give what is hashed of a task, ready for JSON and shared."""
-    content = {k: v for k, v in asdict(task).items() if (k, v) not in _LATER.items()}
-    for name in ("optimizer", "burn_in_optimizer"):
-        if content[name]["schedule"] is None:
-            del content[name]["schedule"]
-    return content
+    optimizers = ("optimizer", "burn_in_optimizer")
+    return hashed(task) | {name: hashed(getattr(task, name)) for name in optimizers}
 
 
 def read_task(content: dict[str, Any]) -> TaskConfig:

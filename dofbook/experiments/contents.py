@@ -78,7 +78,7 @@ def _check_schema(cell: Cell, table: pa.Table) -> None:
     if len(set(table.column_names)) < table.num_columns:
         raise DamagedCell("a column occurs twice")
     own = not cell.author[0].startswith("dofbook.")
-    known = (cell.method.extra if isinstance(cell, CellConfig) else {}) | _COLUMNS
+    known = (cell.method.extra_columns if isinstance(cell, CellConfig) else {}) | _COLUMNS
     for field in table.schema:
         kind = known.get(field.name, float if field.name.startswith(_METRICS) else None)
         if kind is None:

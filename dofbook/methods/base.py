@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, get_type_hints
 
 from dofbook import checks, subspaces, training
@@ -23,6 +23,7 @@ from dofbook.references import (
     resolve,
     subclasses,
 )
+from dofbook.training.config import hashed
 
 if TYPE_CHECKING:  # methods are described, hashed and listed without JAX
     import jax
@@ -34,8 +35,9 @@ class Method:
 
     A subclass has a ``name`` for tables, files and the command line; ``styles``, its places in the
     figures' list of colours by t (others take what is free); ``released_code``, the options in
-    which the paper's released code differs from its text; and ``extra``, the names of its own
-    ``columns`` and their kinds: str, int, float or bool. Its fields are its options.
+    which the paper's released code differs from its text; ``extra_columns``, the names of its own
+    ``columns`` and their kinds: str, int, float or bool; and ``later_fields``, not hashed at their
+    default, since cells are older than they. Its fields are its options.
 
     Args:
         t: Steps of full-space training before the subspace is laid, or that are rewound to.
@@ -50,7 +52,8 @@ class Method:
     name: ClassVar[str] = ""
     styles: ClassVar[dict[int, int]] = {}
     released_code: ClassVar[dict[str, Any]] = {}
-    extra: ClassVar[dict[str, type]] = {}
+    extra_columns: ClassVar[dict[str, type]] = {}
+    later_fields: ClassVar[tuple[str, ...]] = ()
     # How configurations, whose hashes must not change, write the options: where, under which names
     # if not their own, and with what beside them. ``_silent`` are no part of a label.
     _group: ClassVar[str] = "options"
@@ -91,7 +94,7 @@ class Method:
     def columns(
         self, task: "training.Task", subspace: "subspaces.AffineSubspace"
     ) -> dict[str, object]:
-        """Tabulate what else is to be known of a run: the columns that ``extra`` names."""
+        """Tabulate what else is to be known of a run: the columns that ``extra_columns`` names."""
         return {}
 
     @classmethod
@@ -175,7 +178,7 @@ class Method:
 
     def written(self) -> dict[str, Any]:
         """Give what is hashed of it in a cell's configuration, ready for JSON."""
-        named = {k: v for k, v in asdict(self).items() if k not in ("t", "nested")}
+        named = {k: v for k, v in hashed(self).items() if k not in ("t", "nested")}
         options = {self._renamed.get(k, k): v for k, v in named.items()} | self._constant
         own = {self._group: options} if options else {}
         return {"method": self.name, "burn_in_steps": self.t, "nested": self.is_nested, **own}

@@ -46,7 +46,7 @@ class LotteryTicket(Pruned):
     name: ClassVar[str] = "lottery_ticket"
     styles: ClassVar[dict[int, int]] = {0: 5}
     released_code: ClassVar = {"retraining": "released_code"}
-    extra: ClassVar = {"pruning_epochs": int} | Pruned.extra
+    extra_columns: ClassVar = {"pruning_epochs": int} | Pruned.extra_columns
     _constant: ClassVar = {"criterion": "magnitude"}
     _silent = ("nested", "pruning_epochs")  # the epochs have a column of their own
 

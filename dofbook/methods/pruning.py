@@ -34,7 +34,7 @@ class Pruned(Method):
     """
 
     retraining: Retraining
-    extra: ClassVar = {"collapsed": str}
+    extra_columns: ClassVar = {"collapsed": str}
     _group = "pruning"
     _renamed: ClassVar = {"pruning_epochs": "training_epochs", "retraining": "schedule"}
 

@@ -1,9 +1,9 @@
 """Tasks and optimizers written down, in names and numbers alone: what is hashed, without JAX."""
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -55,6 +55,18 @@ def checkpoints(steps: int, each: int, epochs: int) -> list[int]:
     return [0, *(epoch * steps + stop for epoch in range(epochs) for stop in stops)]
 
 
+def hashed(described: Any) -> dict[str, Any]:
+    """Give the fields of a configuration, without those of its ``later_fields`` at their default.
+
+    These are younger than cells that were published: so their hashes stand.
+
+    >>> "schedule" in hashed(OptimizerConfig())
+    False
+    """
+    later = {f.name: f.default for f in fields(described) if f.name in described.later_fields}
+    return {k: v for k, v in asdict(described).items() if k not in later or v != later[k]}
+
+
 @dataclass(frozen=True)
 class OptimizerConfig:
     """Choose an optimizer: "adam" (inside subspaces, paper A.4) or "momentum" (released code).
@@ -64,7 +76,7 @@ class OptimizerConfig:
     moments; these three are in [0, 1). ``bias_correction`` "textbook" divides the moments by
     1 - b**step, "constant" by 1 - b at every step, as the released code. ``schedule``
     "released_code" multiplies the rate of "momentum" by 0.3, 0.1 and 0.03 from updates 400, 800 and
-    1200 on, as the code does when it retrains a lottery ticket; None is not hashed.
+    1200 on, as the code does when it retrains a lottery ticket.
 
     >>> OptimizerConfig("momentum", learning_rate=1).learning_rate
     1.0
@@ -78,6 +90,8 @@ class OptimizerConfig:
     momentum: float = 0.9
     bias_correction: BiasCorrection = "textbook"
     schedule: Schedule | None = None
+
+    later_fields: ClassVar = ("schedule",)
 
     def __post_init__(self):
         checks.choice("optimizer name", self.name, get_args(OptimizerName))
@@ -145,6 +159,8 @@ class TaskConfig:
     objective: str = "classification"
     linearized_at: int | None = None
     solver: Solver = "descent"
+
+    later_fields: ClassVar = ("objective", "linearized_at", "solver")
 
     def __post_init__(self):
         for name in ("optimizer", "burn_in_optimizer"):
