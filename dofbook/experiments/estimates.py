@@ -78,7 +78,7 @@ def measure_rates(
     nothing = jnp.zeros(len(few.objective.metric_names))
 
     def probe(d: int) -> tuple[float, float, float]:
-        """Give seconds per run and step, of the first call beyond a later one, and to draw once."""
+        """Give seconds per run and step, of a first call beyond a later one, and to fill A once."""
 
         def drawn(seed: int) -> AffineSubspace:
             return AffineSubspace(few.initialization(seed), method.directions_like(d, D))
