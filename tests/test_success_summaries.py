@@ -5,10 +5,12 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from dofbook.errors import InputError
 from dofbook.success import (
     Threshold,
+    compare_hits,
     inverted_interval,
     success_map,
     success_probability,
@@ -122,3 +124,17 @@ def test_other_metrics_count_by_their_name():
 def test_what_cannot_be_answered_is_refused(call, said):
     with pytest.raises(InputError, match=said):
         call()
+
+
+def test_first_hits_are_compared_seed_by_seed():
+    """Accuracies are straight in log2 d, and each seed's line is shifted by octaves of its own."""
+    octaves, shift = np.log2(DIMS)[:, None], np.array([0.25, 0.5, 0.75, 0.5])
+    before = table(octaves / 10 + 0 * shift)
+    after = table((octaves + shift) / 10)
+    found = compare_hits(before, after[after.seed < 3], "test_accuracy", [0.5, 0.9])
+    assert found.seeds.to_dict() == {0.5: 3, 0.9: 0}
+    low, high = stats.ttest_1samp(-shift[:3], 0).confidence_interval(0.95)
+    assert found.ratio[0.5] == pytest.approx((low + high) / 2)
+    assert found.half_width[0.5] == pytest.approx((high - low) / 2)
+    on_grid = compare_hits(before, after, "test_accuracy", [0.5], interpolate=False)
+    assert on_grid.ratio.tolist() == [0]

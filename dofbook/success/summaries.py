@@ -88,34 +88,27 @@ def half_width(values: ArrayLike, confidence: float = 0.95) -> float:
 
 
 def compare_hits(
-    table: pd.DataFrame, metric: str, levels: Sequence[float], method: str, first: int, second: int
-) -> pd.DataFrame:
-    """Compare seed by seed the d at which runs first succeed at two burn-in times of a method.
+    before: pd.DataFrame, after: pd.DataFrame, metric: str, levels: Sequence[float], *,
+    interpolate: bool = True,
+) -> pd.DataFrame:  # fmt: skip
+    """Compare seed by seed the d at which the runs of two curves first succeed.
 
-    One row per level: seeds (that succeed at both), ratio (mean of log2 d_hit at `second` over that
-    at `first`, by `hit_dimensions`) and half_width (of Student's 95 % interval of it).
+    One row per level: seeds (that succeed in both tables), ratio (mean of log2 d_hit `after` over
+    that `before`, by `hit_dimensions`) and half_width (of Student's 95 % interval of it).
 
-    >>> rows = [("x", "y", "affine", t, d, s, 1, d * (1 + t) / 64) for t in (0, 1)
-    ...         for d in (8, 16, 32) for s in (0, 1)]
+    >>> rows = [("x", "y", "affine", 0, d, s, 1, d / 64) for d in (8, 16, 32) for s in (0, 1)]
     >>> table = pd.DataFrame(rows, columns=[*REQUIRED, "best_train_accuracy"])
-    >>> compare_hits(table, "train_accuracy", [0.4], "affine", 0, 1).ratio.round(6).tolist()
+    >>> twice = table.assign(best_train_accuracy=2 * table.best_train_accuracy)
+    >>> compare_hits(table, twice, "train_accuracy", [0.4]).ratio.round(6).tolist()
     [-1.0]
     """
-    tables.check_table(table, metric)
-    checks.instance("method", method, str)
-    runs = []
-    for t in (checks.integer("first", first), checks.integer("second", second)):
-        rows = table[(table["method"] == method) & (table["burn_in_steps"] == t)]
-        if rows.empty:
-            raise InputError(f"the table has no runs of {method} at burn_in_steps {t}.")
-        runs.append(run_values(rows, metric))
-    found = []
+    runs, found = [run_values(rows, metric) for rows in (before, after)], []
+    options: dict = {"kind": runs[0].kind, "interpolate": interpolate}
     for level in check_levels(levels):
-        before, after = (
-            hit_dimensions(r.dims, r.values, level, kind=r.kind, interpolate=True) for r in runs
-        )
-        both = np.isfinite(before) & np.isfinite(after)
-        ratio = np.log2(after[both] / before[both])
+        hits = (hit_dimensions(r.dims, r.values, level, **options) for r in runs)
+        first, second = (np.log2(pd.Series(d, r.seeds)) for d, r in zip(hits, runs, strict=True))
+        ratio = second - first  # NaN for a seed of one table alone
+        ratio = ratio[np.isfinite(ratio)].to_numpy()
         mean = ratio.mean() if ratio.size else np.nan
         found.append((level, ratio.size, mean, half_width(ratio)))
     columns = ["level", "seeds", "ratio", "half_width"]
