@@ -532,6 +532,9 @@ def test_layer_collapse():
     assert outcomes("layer-collapse", tickets(8.0, collapse=False), BASE) == ["fails"]
     assert outcomes("layer-collapse", tickets(1.0), BASE) == ["fails"]  # none is poor
     assert outcomes("layer-collapse", poor.drop(columns="collapsed"), BASE) == []
+    rows = pd.DataFrame({"d": [4, 4, 8, 8], "seed": [0, 0, 0, 1]})
+    found = lottery.collapsed(rows.assign(collapsed=["", "conv_1", "", None]))
+    assert found.to_dict() == {(4, 0): True, (8, 0): False, (8, 1): False}
 
 
 def rewound(rows):

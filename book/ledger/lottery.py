@@ -187,6 +187,11 @@ def tickets_exception(panel: Panel) -> Finding:
     return Finding(found.subject, outcome, found.measured, found.note)
 
 
+def collapsed(rows: pd.DataFrame) -> pd.Series:
+    """Mark, by d and seed, the runs of a method that lost a whole layer."""
+    return (rows["collapsed"].fillna("") != "").groupby([rows["d"], rows["seed"]]).any()
+
+
 @judges("layer-collapse", criteria.FIG3_PANELS)
 def layer_collapse(panel: Panel) -> Finding:
     tickets, baseline = panel.curve("lottery_ticket"), panel.baseline()
@@ -195,8 +200,7 @@ def layer_collapse(panel: Panel) -> Finding:
     ]
     if "collapsed" not in rows.columns:
         raise CannotJudge("the tables do not say which layers collapsed (column collapsed)")
-    empty = (rows["collapsed"].fillna("") != "").groupby([rows["d"], rows["seed"]]).any()
-    empty = empty.unstack("seed").loc[tickets.dims, tickets.seeds].to_numpy(bool)
+    empty = collapsed(rows).unstack("seed").loc[tickets.dims, tickets.seeds].to_numpy(bool)
     strong = tickets.dims * criteria.COLLAPSE_COMPRESSION <= panel.D
     if not strong.any():
         raise CannotJudge(f"no ticket with D/d ≥ {criteria.COLLAPSE_COMPRESSION}")
