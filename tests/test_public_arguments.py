@@ -189,6 +189,7 @@ CALLS = {
     "probability.success_indicator": {"values": VALUES, "levels": 0.5, "kind": "loss"},
     "probability.wilson_interval": {"successes": [3, 4], "runs": 5, "confidence": 0.9},
     "probit.probit_threshold": {**COUNTS, "prior_sd": 1.0},
+    "probit.spread_limit": {"d": [16, 64]},
     "quadratic.QuadraticWell": {"eigenvalues": [1.0, 2.0], "w0": [1.0, 1.0]},
     "quadratic.bimodal_spectrum": {"D": 4, "small": 0.1, "large": 1.0, "share": 0.25},
     "quadratic.closed_form": {"well": WELL, "eps": 0.5},
@@ -294,6 +295,7 @@ ALLOWED = {
     "expected_minimum_loss:d": {"fraction", "shape", "bool"},
     "predicted_success:d": {"fraction", "shape", "bool"},
     "ridge_parameter:d": {"fraction", "shape", "bool"},
+    "spread_limit:d": {"fraction", "shape", "bool"},
     # None is the default, or stands for what there is not; names are any words.
     **dict.fromkeys(DEFAULT_NONE, {"None"}),
     **dict.fromkeys(WORDS, {"word"}),

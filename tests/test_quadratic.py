@@ -28,6 +28,7 @@ from dofbook.geometry.quadratic import (
     success_points,
 )
 from dofbook.geometry.random_matrix import expected_minimum_loss, ridge_parameter
+from dofbook.success import spread_limit
 
 SPECTRA = {
     "bimodal": bimodal_spectrum,
@@ -441,3 +442,12 @@ def test_success_points_are_the_fractions_of_the_runs_they_come_from():
             assert p == [np.mean(hits <= dimension) for dimension in d]
             assert d == sorted(set(d)) and len(d) <= 5
             assert d[-1] == hits.max() and p[-1] == 1
+
+
+def test_the_limit_of_the_spread_holds_for_every_well_and_is_reached_near_the_start():
+    for spectrum in SPECTRA.values():
+        well = QuadraticWell(spectrum(400), np.full(400, 0.05))
+        form = closed_form(well, np.geomspace(1e-4, 0.999, 40) * well.initial_loss)
+        spread = form.sigma / form.codimension / np.log(2)
+        limit = spread_limit(form.codimension)
+        assert (spread <= limit).all() and spread[-1] == pytest.approx(limit[-1], rel=1e-2)

@@ -80,15 +80,6 @@ def variances(hits: pd.DataFrame) -> dict[str, float]:
     return {"within": within, "between": max(between, 0.0), "degrees": degrees}
 
 
-def spread_limit(d) -> np.ndarray:
-    """Bound the spread of d_hit for a convex set, in octaves: sqrt(2 / d*) / ln 2.
-
-    >>> round(float(spread_limit(300)), 3)
-    0.118
-    """
-    return np.sqrt(2 / np.asarray(d, float)) / np.log(2)
-
-
 def total_spread(runs: pd.DataFrame, levels, metric: str = METRIC) -> pd.DataFrame:
     """Measure the spread of log2 d_hit over seeds at levels, and their mean d_hit.
 

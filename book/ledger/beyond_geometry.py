@@ -11,6 +11,7 @@ from beyond import confined, early_path, pruning, randomness, width
 
 from dofbook.experiments.published import read_published
 from dofbook.geometry.gaussian_width import alpha
+from dofbook.success import spread_limit
 from ledger.panels import CannotJudge, Folder, answers, need, published
 from ledger.verdicts import EACH, Estimate, Finding, all_of, mean_estimate, side, spread_estimate
 
@@ -30,7 +31,7 @@ def whose_randomness(folder: Folder) -> Finding:
     need(int((sizes >= chains).sum()), initializations, f"initializations have {chains} chains")
     parts = randomness.variances(hits)
     d_star = 2 ** hits["log2_hit"].mean()
-    limit = float(randomness.spread_limit(d_star))
+    limit = float(spread_limit(d_star))
     found = spread_estimate(parts["within"], int(parts["degrees"]))
     return Finding(
         PANEL,

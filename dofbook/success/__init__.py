@@ -14,7 +14,7 @@ __getattr__, __dir__ = lazily(__name__, {
               "transition_widths"),
     "probability": ("jeffreys_interval", "running_maximum", "success_counts", "success_fraction",
                     "wilson_interval"),
-    "probit": ("probit_threshold",),
+    "probit": ("probit_threshold", "spread_limit"),
     "summaries": ("compare_hits", "half_width", "success_probability", "threshold"),
     "tables": ("BASELINE", "CurveKey", "METRICS", "RunValues", "baseline_accuracy", "curves",
                "run_values", "success_map", "threshold_table"),

@@ -45,7 +45,7 @@ def probit_threshold(
     span, finest = x[-1] - x[0], np.diff(x).min()
     middle = isotonic_threshold(grid, k, n, 0.5, interpolate=True)
     m = np.log2(np.clip(middle, grid[0], grid[-1]))
-    log_s = np.log(finest / 2) if prior_sd is None else np.log(_theoretical_width(m))
+    log_s = np.log(finest / 2) if prior_sd is None else np.log(spread_limit(np.exp2(m)))
     low = np.array([[x[0] - span - 3], [math.log(finest / 100)]])
     high = np.array([[x[-1] + span + 3], [math.log(100 * span)]])
     start = np.clip(np.stack([m, np.broadcast_to(log_s, m.shape)]), low, high)
@@ -55,9 +55,13 @@ def probit_threshold(
     return np.where(d > grid[-1], np.inf, np.maximum(d, grid[0])).reshape(shape)
 
 
-def _theoretical_width(centre: np.ndarray) -> np.ndarray:
-    """Compute the width in octaves of a convex set's transition, at most sqrt(2 / d*) / ln 2."""
-    return np.sqrt(2 * np.exp2(-centre)) / LN2
+def spread_limit(d: ArrayLike) -> np.ndarray:
+    """Bound the spread of d_hit for a convex set, in octaves: sqrt(2 / d*) / ln 2, shape of d.
+
+    >>> print(spread_limit(300).round(3))
+    0.118
+    """
+    return np.sqrt(2 / checks.finite("d", d, None, 0, open=True)) / LN2
 
 
 def _loss(p, x, k, failures, prior_sd) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -74,7 +78,7 @@ def _loss(p, x, k, failures, prior_sd) -> tuple[np.ndarray, np.ndarray, np.ndarr
     gradient = -np.einsum("dc,pdc->pc", slope, dz)
     curvature = np.einsum("dc,pdc,qdc->pqc", information, dz, dz)
     if prior_sd is not None:
-        gap = (log_s - np.log(_theoretical_width(m))) / prior_sd
+        gap = (log_s - np.log(spread_limit(np.exp2(m)))) / prior_sd
         towards = np.array([LN2 / 2, 1.0]) / prior_sd  # the theoretical width falls with d
         value = value + 0.5 * gap**2
         gradient = gradient + towards[:, None] * gap
