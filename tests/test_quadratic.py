@@ -26,6 +26,7 @@ from dofbook.geometry.quadratic import (
     predicted_success,
     predicted_threshold,
     success_points,
+    violation,
 )
 from dofbook.geometry.random_matrix import expected_minimum_loss, ridge_parameter
 from dofbook.success import spread_limit
@@ -415,9 +416,10 @@ def test_the_largest_violation_of_the_bound_grows_as_predicted():
     D = 20_000
     well = QuadraticWell(log_uniform_spectrum(D), np.full(D, D**-0.5))
     eps = np.geomspace(1e-7, 0.95, 200) * well.initial_loss
-    bound = D - paper_angular_dimension(well, eps)
-    worst = np.max(predicted_threshold(well, eps, 0.1) - bound)
+    worst = np.max(violation(well, eps, 0.1))
     assert 0.9 < worst / largest_violation(D, 0.1) < 1.0
+    bound = (1 / (1 + 2 * eps[80] / well.eigenvalues)).sum()  # at distance 1
+    assert violation(well, eps[80]) == pytest.approx(predicted_threshold(well, eps[80]) - bound)
 
 
 def test_bimodal_spectrum_with_another_share():

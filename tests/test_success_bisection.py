@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given, strategies as st
 
 from dofbook.errors import InputError
-from dofbook.success.bisection import Search, quantile_error, quantile_interval, reach
-from dofbook.success.thresholds import Threshold
+from dofbook.success.bisection import (
+    Search,
+    hit_threshold,
+    quantile_error,
+    quantile_interval,
+    reach,
+)
+from dofbook.success.thresholds import Threshold, first_threshold
 
 
 @given(st.integers(2, 5000), st.data())
@@ -73,3 +79,13 @@ def test_the_error_of_a_measured_quantile_is_that_of_simulated_ones(delta):
     hits = np.random.default_rng(0).normal(40, 3, size=(4000, 300))
     measured = np.quantile(hits, 1 - delta, axis=1).std()
     assert quantile_error(3.0, 300, delta) == pytest.approx(measured, rel=0.05)
+
+
+def test_the_threshold_of_hits_is_that_of_counts_at_every_d():
+    rng, grid = np.random.default_rng(0), np.arange(1, 13)
+    for runs, delta in ((10, 0.1), (5, 0.1), (3, 1 / 3), (29, 0.3)):
+        hits = rng.integers(1, 13, (runs, 4)).astype(float)
+        hits[rng.uniform(size=hits.shape) < 0.1] = np.inf  # never
+        counts = (hits <= grid[:, None, None]).sum(axis=1)
+        wanted = first_threshold(grid, counts, runs, delta)
+        np.testing.assert_array_equal(hit_threshold(hits, delta), wanted)

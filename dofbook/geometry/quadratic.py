@@ -185,6 +185,17 @@ def paper_angular_dimension(well: QuadraticWell, eps: ArrayLike) -> np.ndarray:
     return np.array([np.sum(level / (level + steep)) for level in eps.flat]).reshape(eps.shape)
 
 
+def violation(well: QuadraticWell, eps: ArrayLike, delta: float = 0.1) -> np.ndarray:
+    """Tell by how much the predicted d*(delta) exceeds the paper's bound, D less Eq. 3.4.
+
+    Below 0 where it does not; shape of eps.
+
+    >>> print(violation(QuadraticWell(np.ones(100), np.ones(100)), 25.0).round(1))
+    -7.6
+    """
+    return predicted_threshold(well, eps, delta) - (well.D - paper_angular_dimension(well, eps))
+
+
 def largest_violation(D: ArrayLike, delta: float = 0.1) -> np.ndarray:
     """Bound by how much d*(delta) can exceed Eq. 3.4, to leading order in D, for a generic w0.
 

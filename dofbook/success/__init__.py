@@ -7,8 +7,8 @@ outside their range raise `InputError`. The paper is Larsen et al. (2022).
 from dofbook import lazily
 
 __getattr__, __dir__ = lazily(__name__, {
-    "bisection": ("Search", "hit_dimensions", "quantile_error", "quantile_interval",
-                  "threshold_band"),
+    "bisection": ("Search", "hit_dimensions", "hit_threshold", "quantile_error",
+                  "quantile_interval", "threshold_band"),
     "compression": ("compression_table", "nested_best"),
     "means": ("best_values", "equal_dimensions", "mean_best", "paired_gain", "steepest_rise",
               "transition_widths"),

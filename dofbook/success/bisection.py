@@ -17,7 +17,7 @@ from dofbook import checks
 from dofbook.errors import InputError
 from dofbook.success.checks import Arrays, Way, check_dims, check_levels, check_runs
 from dofbook.success.probability import success_indicator
-from dofbook.success.thresholds import Threshold
+from dofbook.success.thresholds import Threshold, phase_boundary
 
 
 @dataclass
@@ -120,6 +120,16 @@ def quantile_interval(
         lower = dims[0]
     value, first, last, low, high = map(float, (value, dims[0], dims[-1], lower, upper))
     return Threshold(value, first, last, low, high, confidence)
+
+
+def hit_threshold(hits: ArrayLike, delta: float = 0.1) -> np.ndarray:
+    """Read d* off first hits, (runs, ...): the least d by which 1 - delta of the runs have hit.
+
+    >>> print(hit_threshold([[8, 40], [9, 30], [16, 80]], delta=0.4))
+    [ 9 40]
+    """
+    found = phase_boundary(checks.array("hits", hits)[None], delta, kind="loss")[0]
+    return found.astype(np.asarray(hits).dtype)
 
 
 def threshold_band(
