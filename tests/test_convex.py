@@ -138,3 +138,11 @@ def test_the_projection_predicts_where_nested_minima_cross():
 def test_bad_input_is_refused():
     with pytest.raises(InputError, match="kappa is 0.0; it must be a finite number above 0"):
         convex.project_on_cone(_problem(), np.ones(5), 0.0)
+
+
+def test_projections_are_interpolated_in_the_logarithm_of_the_loss():
+    eps = np.array([[0.9, 0.3, 0.02], [0.8, 0.4, 0.01]])  # at falling kappa
+    curves = np.stack([eps, 5 - 3 * np.log(eps), 1 - np.log(eps)], axis=-1)
+    codimension, mean_field = convex.at_level(curves, 0.1)
+    np.testing.assert_allclose(codimension, 5 - 3 * np.log(0.1))
+    np.testing.assert_allclose(mean_field, 1 - np.log(0.1))

@@ -198,3 +198,21 @@ def project_on_cone(problem: LinearLogits, g: np.ndarray, kappa: float) -> ConeP
     codimension = float(gradient @ gradient) / (kappa * eta) ** 2
     mean_field = float(np.sum(values / (values + kappa)))
     return ConeProjection(loss_at(problem, last), codimension, mean_field)
+
+
+def at_level(projections: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
+    """Interpolate projections of several vectors, at falling kappa, to one loss, in log eps.
+
+    ``projections`` are those of `project_on_cone`, (vectors, kappas, 3); gives codimensions and
+    mean fields, (vectors,) each.
+
+    >>> at_level([[[0.4, 6.0, 5.0], [0.1, 8.0, 9.0]]], 0.2)
+    (array([7.]), array([7.]))
+    """
+    curves = np.asarray(projections, float)[:, ::-1]
+    x, log_eps = np.log(curves[:, :, 0]), np.log(eps)
+    codimension, mean_field = (
+        np.array([np.interp(log_eps, *curve) for curve in zip(x, curves[:, :, k], strict=True)])
+        for k in (1, 2)
+    )
+    return codimension, mean_field
