@@ -15,9 +15,6 @@ from dofbook.datasets.raw import find_raw, read_raw
 from dofbook.errors import InputError
 from dofbook.references import call, check_name, is_reference
 
-DATASET_NAMES = ("digits", *RELEASES)
-"""The data sets of ``load``."""
-
 
 def load_digits() -> Dataset:
     """Load the 1,797 real digits that come with scikit-learn, split into training and test.
@@ -41,6 +38,11 @@ def load_digits() -> Dataset:
     source = f"scikit-learn {metadata.version('scikit-learn')} digits"
     splits = images[~test], labels[~test], images[test], labels[test]
     return from_pixels("digits", *splits, num_classes=10, source=source, white=16)
+
+
+_EMBEDDED = {"digits": (load_digits, "scikit-learn")}  # with the package they come with
+DATASET_NAMES = (*_EMBEDDED, *RELEASES)
+"""The data sets of ``load``."""
 
 
 def load(name: str, data_dir: str | os.PathLike | None = None, *, verify: bool = True) -> Dataset:
@@ -75,8 +77,8 @@ def load(name: str, data_dir: str | os.PathLike | None = None, *, verify: bool =
             raise InputError(f"{name} gave {type(found).__name__}; it must give a dofbook Dataset.")
         return found
     check_name("data set", name, DATASET_NAMES)
-    if name == "digits":
-        return load_digits()
+    if name in _EMBEDDED:
+        return _EMBEDDED[name][0]()
     root = _folder(data_dir)
     pixels, source = (root and read_raw(name, root, verify)) or read_tfds(name, root, verify)
     return from_pixels(name, *pixels, num_classes=RELEASES[name].num_classes, source=source)
@@ -92,8 +94,8 @@ def locate(name: str, data_dir: str | os.PathLike | None = None) -> str | None:
     """
     checks.choice("data set", name, DATASET_NAMES)
     checks.path("data_dir", data_dir)
-    if name == "digits":
-        return "scikit-learn"
+    if name in _EMBEDDED:
+        return _EMBEDDED[name][1]
     root = _folder(data_dir)
     raw = root and find_raw(name, root)
     place = raw.place if raw else find_prepared(name, root)

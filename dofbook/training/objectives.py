@@ -150,7 +150,7 @@ next_token = Objective(
 """Cross-entropy and accuracy, each the mean over positions: outputs (N, positions, vocabulary),
 tokens (N, positions)."""
 
-_KNOWN = {found.name: found for found in (classification, regression, next_token)}
+_KNOWN: dict[str, Objective] = {name: globals()[name] for name in OBJECTIVES}
 
 
 def objective(name: str) -> Objective:
