@@ -667,6 +667,7 @@ class Mine(RandomAffine):
 
     width: int = 5
     shape: Literal["round", "square"] = "round"
+    parts: list[int] | None = None  # no type of the command line's
     name: ClassVar[str] = "my_methods:Mine"
 """
 
@@ -682,6 +683,7 @@ def test_a_method_of_ones_own_brings_its_options(tmp_path, monkeypatch, capsys):
     assert (
         "--shape VALUE: my_methods:Mine: shape. [default: round] [choices: round, square]" in text
     )
+    assert "--parts" not in text
     line = ["sweep", "--method=my_methods:Mine", "--width", "7", "--dims", "4", "--no-baseline"]
     (cell,) = cells_of(line)
     assert (cell.method.width, cell.method.shape, type(cell.method).__name__) == (

@@ -6,7 +6,8 @@ A new field or method needs nothing here. An option that is not given is None.
 import dataclasses
 import re
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter
 from docstring_parser import parse
@@ -53,8 +54,8 @@ def texts(described: Any) -> dict[str, str]:
 
 def _option(hint: Any, text: str, group: Group, default: Any = None) -> Any:
     """Annotate an option; None where its type is none of the command line's."""
-    args = [kind for kind in get_args(hint) if kind is not type(None)]  # of X | None: X
-    kind = args[0] if len(args) == 1 and get_origin(hint) is not tuple else hint
+    args = [kind for kind in get_args(hint) if kind is not NoneType]  # of X | None: X
+    kind = args[0] if len(args) == 1 and get_origin(hint) in (Union, UnionType) else hint
     choices = get_args(kind) if get_origin(kind) is Literal else ()
     if not choices and kind is not bool and kind not in READING:
         return None
