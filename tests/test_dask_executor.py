@@ -30,6 +30,7 @@ from dofbook.experiments.store import Store, StoreError
 from dofbook.experiments.tables import write_table
 
 distributed = pytest.importorskip("distributed")
+dask = pytest.importorskip("dask")
 # Dask warns when its processes are killed; starting them takes a minute each on a busy machine.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(1200)]
 
@@ -60,10 +61,14 @@ def cluster():
     # Workers do not have this file on their path.
     for module in (sys.modules[__name__], run_rows):
         cloudpickle.register_pickle_by_value(module)
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=":0"
-    ) as cluster:
-        yield DaskExecutor(scheduler=cluster.scheduler_address)
+    patient = {"distributed.deploy.lost-worker-timeout": "1 day"}  # in which one starts again
+    with (
+        dask.config.set(patient),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=":0"
+        ) as local,
+    ):
+        yield DaskExecutor(scheduler=local.scheduler_address)
     for module in (sys.modules[__name__], run_rows):
         cloudpickle.unregister_pickle_by_value(module)
 
@@ -91,18 +96,34 @@ def wait_for(path: Path) -> str:
     return path.read_text()
 
 
-def test_a_worker_killed_in_a_cell_costs_nothing(cluster, plain, tmp_path):
+@pytest.fixture
+def killer(tmp_path):
+    """Kill the worker that has the slow cell."""
+
     def kill():
         os.kill(int(wait_for(tmp_path / "worker")), signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
     killer.start()
+    yield
+    killer.join()
+
+
+def test_a_worker_killed_in_a_cell_costs_nothing(cluster, killer, plain, tmp_path):
     store = Store(tmp_path / "store")
     report = run_sweep(CELLS, store, cluster, run_cell=partial(make_rows, folder=str(tmp_path)))
-    killer.join()
     assert report.failures == {}
     # A cell whose outcome the dead worker still held is found in the store, not computed again.
     assert report.stored + report.computed == len(CELLS)
+    assert table(store) == plain
+
+
+def test_the_only_local_worker_is_waited_for_when_it_dies(cluster, killer, plain, tmp_path):
+    """However long it takes to start again: dask itself would forget it, here at once."""
+    store, run = Store(tmp_path / "store"), partial(make_rows, folder=str(tmp_path))
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"}):
+        report = run_sweep(CELLS, store, DaskExecutor(workers=1), run_cell=run)
+    assert report.failures == {}
     assert table(store) == plain
 
 

@@ -89,13 +89,15 @@ class DaskExecutor:
         if self.scheduler or self.scheduler_file:
             yield self.scheduler
             return
+        import dask
         import distributed
 
         cluster: Any = distributed.LocalCluster(
             n_workers=self.workers, threads_per_worker=1, processes=True, host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
         )  # fmt: skip
-        with cluster:
+        # One that dies starts again; dask forgets those that take longer, 15 s unless told.
+        with dask.config.set({"distributed.deploy.lost-worker-timeout": "1 day"}), cluster:
             yield cluster.scheduler_address
 
     @contextlib.contextmanager
