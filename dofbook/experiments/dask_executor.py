@@ -89,7 +89,7 @@ class DaskExecutor:
         if self.scheduler or self.scheduler_file:
             yield self.scheduler
             return
-        import dask
+        import dask.config
         import distributed
 
         cluster: Any = distributed.LocalCluster(
