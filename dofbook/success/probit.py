@@ -45,7 +45,7 @@ def probit_threshold(
     span, finest = x[-1] - x[0], np.diff(x).min()
     middle = isotonic_threshold(grid, k, n, 0.5, interpolate=True)
     m = np.log2(np.clip(middle, grid[0], grid[-1]))
-    log_s = np.log(finest / 2) if prior_sd is None else np.log(spread_limit(np.exp2(m)))
+    log_s = np.log(finest / 2) if prior_sd is None else np.log(_limit(np.exp2(m)))
     low = np.array([[x[0] - span - 3], [math.log(finest / 100)]])
     high = np.array([[x[-1] + span + 3], [math.log(100 * span)]])
     start = np.clip(np.stack([m, np.broadcast_to(log_s, m.shape)]), low, high)
@@ -61,7 +61,11 @@ def spread_limit(d: ArrayLike) -> np.ndarray:
     >>> print(spread_limit(300).round(3))
     0.118
     """
-    return np.sqrt(2 / checks.finite("d", d, None, 0, open=True)) / LN2
+    return _limit(checks.finite("d", d, None, 0, open=True))
+
+
+def _limit(d: np.ndarray) -> np.ndarray:  # of steps of a fit, too, which need no check
+    return np.sqrt(2 / d) / LN2
 
 
 def _loss(p, x, k, failures, prior_sd) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -78,7 +82,7 @@ def _loss(p, x, k, failures, prior_sd) -> tuple[np.ndarray, np.ndarray, np.ndarr
     gradient = -np.einsum("dc,pdc->pc", slope, dz)
     curvature = np.einsum("dc,pdc,qdc->pqc", information, dz, dz)
     if prior_sd is not None:
-        gap = (log_s - np.log(spread_limit(np.exp2(m)))) / prior_sd
+        gap = (log_s - np.log(_limit(np.exp2(m)))) / prior_sd
         towards = np.array([LN2 / 2, 1.0]) / prior_sd  # the theoretical width falls with d
         value = value + 0.5 * gap**2
         gradient = gradient + towards[:, None] * gap
