@@ -92,9 +92,8 @@ def field(name: str, value: Any, hint: Any) -> None:
     Traceback (most recent call last):
     dofbook.errors.InputError: basis is '5'; it must be a whole number.
     """
-    union = get_origin(hint) in (Union, UnionType)
-    kind, *more = [k for k in get_args(hint) if k is not NoneType] if union else [hint]
-    if more or (union and value is None):
+    kind = without_none(hint)
+    if value is None and kind is not hint:
         return
     if get_origin(kind) is Literal:
         if type(value) not in map(type, get_args(kind)) or value not in get_args(kind):
@@ -105,6 +104,16 @@ def field(name: str, value: Any, hint: Any) -> None:
         real(name, value)
     elif kind in (bool, str):
         instance(name, value, kind)
+
+
+def without_none(hint: Any) -> Any:
+    """Take X of the type X | None; any other type is left.
+
+    >>> without_none(int | None), without_none(tuple[int, ...])
+    (<class 'int'>, tuple[int, ...])
+    """
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+    return kinds[0] if get_origin(hint) in (Union, UnionType) and len(kinds) == 1 else hint
 
 
 def function(name: str, value: Any) -> Any:

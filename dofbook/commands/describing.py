@@ -6,12 +6,12 @@ A new field or method needs nothing here. An option that is not given is None.
 import dataclasses
 import re
 from collections.abc import Callable, Iterator
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter
 from docstring_parser import parse
 
+from dofbook import checks
 from dofbook.commands.options import READING
 from dofbook.errors import InputError
 from dofbook.experiments.options import GRID_OPTIONS, PROFILES, make_sweep, method_options
@@ -54,8 +54,7 @@ def texts(described: Any) -> dict[str, str]:
 
 def _option(hint: Any, text: str, group: Group, default: Any = None) -> Any:
     """Annotate an option; None where its type is none of the command line's."""
-    args = [kind for kind in get_args(hint) if kind is not NoneType]  # of X | None: X
-    kind = args[0] if len(args) == 1 and get_origin(hint) in (Union, UnionType) else hint
+    kind = checks.without_none(hint)
     choices = get_args(kind) if get_origin(kind) is Literal else ()
     if not choices and kind is not bool and kind not in READING:
         return None
