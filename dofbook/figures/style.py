@@ -193,11 +193,16 @@ def percent_scale(metric: str) -> float:
     return 100.0 if is_fraction(metric) else 1.0
 
 
+def metric_words(metric: str) -> str:
+    """Name a metric in words."""
+    split, _, name = metric.partition("_")
+    return f"{'training' if split == 'train' else split} {name.replace('_', ' ')}"
+
+
 def metric_label(metric: str) -> str:
     """Name a metric on an axis."""
-    split, _, name = metric.partition("_")
-    words = f"{'training' if split == 'train' else split} {name.replace('_', ' ')}"
-    return words + (" (%)" if is_fraction(metric) else " ε" if name == "loss" else "")
+    loss = metric.partition("_")[2] == "loss"
+    return metric_words(metric) + (" (%)" if is_fraction(metric) else " ε" if loss else "")
 
 
 def block_label(block: Block) -> str:

@@ -58,8 +58,7 @@ def plot_success(
         left.set(title=style.block_label(block), ylabel=words)
         sign = "≤" if style.metric_kind(metric) == "loss" else "≥"
         unit = "%" if style.is_fraction(metric) else ""
-        name = words.removesuffix(" (%)").removesuffix(" ε")
-        title = f"{name} {sign} {scale * chosen:.3g}{unit}"
+        title = f"{style.metric_words(metric)} {sign} {scale * chosen:.3g}{unit}"
         right.set(title=title, ylabel="success probability")
     style.draw_legend(figure, styles, 2, None)
     return figure
